@@ -1,0 +1,44 @@
+//! The command line: one thin file per command. Flags only say what to do; the library does it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{Error, Report, interrupt};
+
+/// Pack a Python package with a Julia core into a self-contained wheel.
+///
+/// The wheel holds Julia, the project's dependencies and a prebuilt system image: `pip install` is all a user needs,
+/// on a machine with no Julia and no network.
+#[derive(Debug, Parser)]
+#[command(name = "jnumpy-pack", version, max_term_width = 100)]
+struct Cli {
+    /// Say only warnings and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Parses the arguments, runs the command and returns the exit status:
+/// 0 done, 1 something is wrong with the input or the machine (said on stderr), 2 bad usage, 130 interrupted.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::install();
+    let report = Report::new(cli.quiet);
+    match run(cli.command, &report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.error(&error);
+            if matches!(error, Error::Interrupted(_)) { ExitCode::from(130) } else { ExitCode::from(1) }
+        }
+    }
+}
+
+fn run(command: Command, _report: &Report) -> Result<(), Error> {
+    match command {}
+}
