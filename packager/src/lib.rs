@@ -8,6 +8,7 @@ pub mod commands;
 mod error;
 mod interrupt;
 mod report;
+pub mod wheel;
 
 pub use error::{Error, Hint};
 pub use report::Report;
