@@ -137,7 +137,7 @@ impl Metadata {
             }
             // Continuation lines are indented.
             Some(License::Text(text)) => {
-                headers.line("License", &text.lines().collect::<Vec<_>>().join("\n        "))
+                headers.line("License", &text.lines().collect::<Vec<_>>().join("\n        "));
             }
             None => {}
         }
