@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod commands;
+pub mod elf;
 mod error;
 mod interrupt;
 mod report;
