@@ -8,6 +8,7 @@ pub mod commands;
 pub mod elf;
 mod error;
 mod interrupt;
+pub mod project;
 mod report;
 pub mod wheel;
 
