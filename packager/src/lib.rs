@@ -4,7 +4,9 @@
 //! project → julia → image → bundle (closure, plan) → wheel → audit; `elf` serves them all and knows none of them.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod commands;
+pub mod elf;
 mod error;
 mod interrupt;
 mod report;

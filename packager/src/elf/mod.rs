@@ -1,0 +1,22 @@
+//! ELF files: what a library needs and provides, the few edits that make it relocatable, and forwarding shims.
+//!
+//! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
+//!
+//! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
+//! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
+//! - [`shim`] makes a library whose only content is that it needs another one.
+
+mod error;
+mod grow;
+mod read;
+mod rewrite;
+mod shim;
+mod strings;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use error::ElfError;
+pub use read::{Elf, Kind, Machine, VersionNeed, is_elf};
+pub use rewrite::{Edits, rewrite};
+pub use shim::shim;
