@@ -7,8 +7,10 @@
 pub mod bundle;
 pub mod commands;
 pub mod elf;
+mod env_vars;
 mod error;
 mod interrupt;
+pub mod julia;
 pub mod project;
 mod report;
 pub mod wheel;
