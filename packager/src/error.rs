@@ -1,8 +1,10 @@
 //! What can go wrong, by topic. Each module owns its error type; this one gathers them for the commands.
 
+use crate::audit::AuditError;
 use crate::interrupt::Interrupted;
 use crate::julia::JuliaError;
 use crate::julia::install::InstallError;
+use crate::wheel::WheelError;
 
 /// Advice that belongs to an error but is not part of its message: printed after it as `hint: …`.
 pub trait Hint {
@@ -19,6 +21,12 @@ pub enum Error {
     /// A Julia could not be found, run or installed.
     #[error(transparent)]
     Julia(JuliaError),
+    /// A wheel could not be written.
+    #[error(transparent)]
+    Wheel(WheelError),
+    /// A wheel did not pass the audit.
+    #[error(transparent)]
+    Audit(AuditError),
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -36,6 +44,25 @@ impl From<JuliaError> for Error {
     }
 }
 
+impl From<WheelError> for Error {
+    fn from(error: WheelError) -> Self {
+        match error {
+            WheelError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Wheel(error),
+        }
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Interrupted(stop) => Self::Interrupted(stop),
+            AuditError::Io(error) => Self::Io(error),
+            error => Self::Audit(error),
+        }
+    }
+}
+
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         match self {
@@ -43,6 +70,8 @@ impl Hint for Error {
                 "free some space, or point `--out-dir`, `TMPDIR` or `JNUMPY_HOME` at a larger disk".into(),
             ),
             Self::Julia(error) => error.hint(),
+            Self::Wheel(error) => error.hint(),
+            Self::Audit(error) => error.hint(),
             Self::Io(_) | Self::Interrupted(_) => None,
         }
     }

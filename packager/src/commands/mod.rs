@@ -1,5 +1,6 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
+mod audit;
 mod julia;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Audit(audit::Arguments),
     Julia(julia::Arguments),
 }
 
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
+        Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
     }
 }

@@ -85,6 +85,11 @@ fn open_end(stream: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// How many bytes a deflate stream takes at the front of some data; `None` when it is no complete stream.
+pub(crate) fn deflate_length(data: &[u8]) -> Option<usize> {
+    final_block(data).map(|last| last.end.div_ceil(8))
+}
+
 /// Where the final block of a stream begins and ends, in bits.
 struct Final {
     header: usize,
