@@ -33,6 +33,9 @@ const FULL32: u64 = 0xffff_ffff;
 const NAME_IS_UTF8: u16 = 1 << 11;
 const DEFLATED: u16 = 8;
 const UNIX: u16 = 3;
+/// External attributes of regular files of mode 0644 and 0755.
+const REGULAR: u32 = 0o100_644 << 16;
+const EXECUTABLE: u32 = 0o100_755 << 16;
 
 /// An open archive whose directory has been checked.
 #[derive(Debug)]
@@ -76,11 +79,11 @@ impl Archive {
         for index in order {
             let record = &records[index];
             let name = String::from_utf8_lossy(record.name).into_owned();
+            findings.extend(record.check(&name));
             let mut fail = |what: &str| findings.push(Check::Zip.failure(Some(&name), what));
             if !names.insert(record.name) {
                 fail("the archive has this name twice");
             }
-            record.check(&mut fail);
             if record.offset != expected {
                 fail("there are bytes before it that belong to no file, or it overlaps another");
             }
@@ -99,6 +102,9 @@ impl Archive {
             }
             if ![0, DEFLATED].contains(&record.shared.method) {
                 fail(&format!("it is compressed by method {}, not stored or deflated", record.shared.method));
+                continue;
+            }
+            if record.file_type() == FileType::Directory {
                 continue;
             }
             match name.parse() {
@@ -268,33 +274,63 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The rules that need no look at the data.
-    fn check(&self, fail: &mut impl FnMut(&str)) {
-        if self.shared.flags & !NAME_IS_UTF8 != 0 {
-            fail("it is encrypted, has its size behind its data, or uses another rare feature");
-        }
-        if !self.name.is_ascii() && self.shared.flags & NAME_IS_UTF8 == 0 {
-            fail("its name is not marked as UTF-8");
-        }
-        if std::str::from_utf8(self.name).is_err() {
-            fail("its name is not UTF-8");
-        }
-        if !self.plain_extra {
-            fail("it has extra fields other than a needed ZIP64 one");
-        }
-        if self.has_comment {
-            fail("it has a comment");
-        }
-        if self.made_by >> 8 != UNIX || !is_version(self.made_by & 0xff) || !is_version(self.version) {
-            fail("it is made for another system, or by an unusual version of the format");
-        }
-        if self.disk != 0 || self.internal != 0 {
-            fail("it has unusual attributes");
-        }
-        if ![0o100_644_u32, 0o100_755].iter().any(|mode| mode << 16 == self.external) {
-            fail("it is not a regular file of mode 0644 or 0755");
+    /// The rules that need no look at the data: what is refused or misread, and what only we do not do.
+    fn check(&self, name: &str) -> Vec<Finding> {
+        let refused = [
+            (
+                self.shared.flags & !NAME_IS_UTF8 != 0,
+                "it is encrypted, has its size behind its data, or uses another rare feature",
+            ),
+            (!is_version(self.version), "it needs an unusual version of the format"),
+            (std::str::from_utf8(self.name).is_err(), "its name is not UTF-8"),
+            (
+                !self.name.is_ascii() && self.shared.flags & NAME_IS_UTF8 == 0,
+                "its name is not marked as UTF-8",
+            ),
+            (self.has_comment, "it has a comment"),
+            (self.disk != 0, "it is on another disk"),
+            (self.file_type() == FileType::Other, "it is a link, a device or something else that is no file"),
+        ];
+        let unusual = [
+            (!self.plain_extra, "it has extra fields other than a needed ZIP64 one"),
+            (self.internal != 0, "it has internal attributes"),
+            (
+                self.made_by >> 8 != UNIX || !is_version(self.made_by & 0xff),
+                "it does not come from a Unix system",
+            ),
+            (self.file_type() == FileType::Directory, "it is a directory; installers make those themselves"),
+            (
+                self.file_type() == FileType::OddFile,
+                "its mode is not 0644 or 0755; installers keep no more than that",
+            ),
+        ];
+        let failures = refused.into_iter().filter(|(is, _)| *is);
+        let warnings = unusual.into_iter().filter(|(is, _)| *is);
+        failures
+            .map(|(_, what)| Check::Zip.failure(Some(name), what))
+            .chain(warnings.map(|(_, what)| Check::Zip.warning(Some(name), what)))
+            .collect()
+    }
+
+    fn file_type(&self) -> FileType {
+        match (self.external >> 28, self.external) {
+            _ if self.name.ends_with(b"/") && self.size == 0 => FileType::Directory,
+            (_, REGULAR | EXECUTABLE) => FileType::File,
+            // Some tools leave the type out.
+            (0 | 0o10, _) => FileType::OddFile,
+            _ => FileType::Other,
         }
     }
+}
+
+/// What an entry of an archive stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileType {
+    File,
+    /// A regular file whose mode is not one of the two usual.
+    OddFile,
+    Directory,
+    Other,
 }
 
 /// The versions of the format that stored, deflated and large files need.

@@ -8,6 +8,9 @@ use crate::report::printable;
 use crate::wheel::record::{self, RowContent};
 use crate::wheel::{METADATA, RECORD, ReadMetadata, Tag, WHEEL, WheelError, WheelName, WheelPath};
 
+/// Checks one file, given its path and bytes.
+type Rule<'a> = &'a dyn Fn(&str, &[u8]) -> Result<Vec<Finding>, WheelError>;
+
 /// Checks everything in `.dist-info` against the name and the files.
 pub(super) fn check(name: &WheelName, files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
     let directory = match name.dist_info() {
@@ -21,9 +24,7 @@ pub(super) fn check(name: &WheelName, files: &BTreeMap<WheelPath, Examined>, fin
         let what = format!("the file name asks for `{directory}`");
         findings.push(Check::Name.failure(Some(other), what));
     }
-    let mut check = |file: &str,
-                     check: Check,
-                     rule: &dyn Fn(&str, &[u8]) -> Result<Vec<Finding>, WheelError>| {
+    let mut check = |file: &str, check: Check, rule: Rule<'_>| {
         let path = format!("{directory}/{file}");
         let bytes = path.parse().ok().and_then(|path: WheelPath| files.get(&path)?.description.as_deref());
         match bytes.map(|bytes| rule(&path, bytes)) {
