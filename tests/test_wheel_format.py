@@ -28,7 +28,9 @@ def run(*command, **options):
 
 def pack(directory, out, threads=2, **variables):
     """Wheel of a directory, written by the example that does nothing else."""
-    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | variables
+    environment = {
+        name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"
+    } | variables
     cargo = ["cargo", "run", "--quiet", "--package", "jnumpy-pack", "--example", "pack_directory", "--"]
     return Path(run(*cargo, directory, out, 6, threads, cwd=REPOSITORY, env=environment).strip())
 
@@ -41,8 +43,10 @@ def tree(tmp_path_factory):
     files = {
         "sample/__init__.py": b"def main():\n    print('sample runs')\n",
         "sample/empty": b"",
-        "sample/größe, \"quoted\" name.txt": "größe\n".encode() * 1000,
-        "sample/image.so": b"".join(noise.choice([b"mov ", b"call", b"\0" * 9, noise.randbytes(4)]) for _ in range(900_000)),
+        'sample/größe, "quoted" name.txt': "größe\n".encode() * 1000,
+        "sample/image.so": b"".join(
+            noise.choice([b"mov ", b"call", b"\0" * 9, noise.randbytes(4)]) for _ in range(900_000)
+        ),
         "sample/noise": noise.randbytes(3_000_000),
         "sample/mixed": b"\0" * 1_500_000 + noise.randbytes(2_500_000) + b"text" * 500_000,
         "sample/exactly_one_block": b"\1" * (1 << 20),
@@ -104,7 +108,11 @@ def test_record_is_true(wheel):
 def test_packaging_parses_the_metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
         metadata = Metadata.from_email(archive.read(f"{DIST_INFO}/METADATA"), validate=True)
-        tags = {line[5:] for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines() if line[:5] == "Tag: "}
+        tags = {
+            line[5:]
+            for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines()
+            if line[:5] == "Tag: "
+        }
     assert metadata.metadata_version == "2.4"
     assert metadata.author == "Ω Group"
     assert metadata.author_email == '"J. Doe" <doe@example.org>'

