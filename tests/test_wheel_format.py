@@ -85,8 +85,10 @@ def test_headers_are_what_an_index_wants(wheel):
         executable = entry.filename == "sample/tool"
         assert entry.external_attr >> 16 == stat.S_IFREG | (0o755 if executable else 0o644)
         assert entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        assert entry.flag_bits == 0x800 and entry.create_system == 3
-        assert entry.extra == b"" and entry.comment == b""
+        assert entry.flag_bits == 0x800
+        assert entry.create_system == 3
+        assert entry.extra == b""
+        assert entry.comment == b""
         assert entry.date_time == (1980, 1, 1, 0, 0, 0)
         assert entry.compress_size <= entry.file_size * 1.001
     stored = {entry.filename for entry in entries if entry.compress_type == zipfile.ZIP_STORED}

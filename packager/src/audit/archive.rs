@@ -14,7 +14,7 @@ use super::finding::{Check, Finding};
 use crate::wheel::{WheelPath, deflate_length};
 
 /// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
-const LARGEST_FILE: u64 = 4 << 30;
+const LARGEST_FILE: u64 = 2 << 30;
 /// Deflate cannot express more output than this for a byte of input.
 const BEST_RATIO: u64 = 1032;
 
