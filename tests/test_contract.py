@@ -166,11 +166,11 @@ DTYPES = "?bBhHiIlLqQefdFD"
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (0, 3), (1, 4), (4, 1), (2, 3, 4), (1, 2, 1, 2, 1), (2,) * 8])
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (5,), (2, 3), (0, 3), (1, 4), (4, 1), (2, 3, 4), (1, 2, 1, 2, 1), (2,) * 8]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_arrays_go_there_and_back_in_the_same_memory(
-    c: Any, dtype: str, shape: tuple[int, ...], order: Any
-) -> None:
+def test_arrays_go_there_and_back_in_the_same_memory(c: Any, dtype: str, shape: tuple[int, ...], order: Any) -> None:
     array = np.arange(math.prod(shape)).astype(dtype).reshape(shape, order=order)
     result = c.identity_of(array)
     assert result.dtype == array.dtype
@@ -248,7 +248,7 @@ def test_copy_policy(c: Any, policy: str) -> None:
     finally:
         jnumpy.set_copy_policy("allow")
     assert c.total(strided) == 20
-    with pytest.raises(ValueError, match="copy policy is \"never\", but must be"):
+    with pytest.raises(ValueError, match='copy policy is "never", but must be'):
         jnumpy.set_copy_policy("never")
 
 

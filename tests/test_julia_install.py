@@ -31,9 +31,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     """This process's environment with no Julia in it but those of `home`."""
     path = [part for part in os.environ["PATH"].split(":") if not Path(part, "julia").exists()]
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JULIA_", "LD_", "TYPY_", "JNUMPY_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("JULIA_", "LD_", "TYPY_", "JNUMPY_"))
     }
     return kept | {"PATH": ":".join(path), "JNUMPY_HOME": str(home)} | extra
 

@@ -27,6 +27,7 @@ def init_jl() -> None:
         JuliaNotFoundError: there is no Julia; the message lists every place searched.
         ImportError: the bundle is damaged or not made for this machine.
         RuntimeError: Julia does not start.
+
     """
     global _ready
     if _ready:
@@ -66,12 +67,15 @@ def init_project(package_file: str) -> None:
         FileNotFoundError: there is no ``Project.toml``.
         ValueError: it has no ``name``.
         JuliaError: the project does not load.
+
     """
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
     path = os.path.join(directory, "Project.toml")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file")
+        raise FileNotFoundError(
+            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+        )
     name = _project_name(path)
     _runtime.load_project(directory, name, _package_of(package_file))
 
@@ -110,6 +114,7 @@ def exec_julia(code: str, use_gil: bool = True) -> None:
     Raises:
         RuntimeError: Julia is not running.
         JuliaError: the code does not parse, or throws.
+
     """
     _require()
     _runtime.evaluate(code, False)
@@ -127,6 +132,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     Args:
         src_file: its path, relative to the directory of ``current_file_path``.
         current_file_path: ``__file__`` of the caller; the working directory's by default.
+
     """
     _require()
     directory = os.path.dirname(os.path.abspath(current_file_path))
@@ -141,6 +147,7 @@ def set_julia_path(path: str) -> None:
 
     Raises:
         RuntimeError: Julia runs already.
+
     """
     if _ready:
         raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
@@ -152,6 +159,7 @@ def set_julia_mirror(server: str = "") -> None:
 
     Args:
         server: its URL; without one, the known server that answers first within a second, if any does.
+
     """
     if os.environ.get("JULIA_PKG_SERVER"):
         return
