@@ -137,9 +137,7 @@ def test_every_library_is_found_in_the_tree_or_is_the_machines(prefix: Path) -> 
     links = [path for path in (prefix / "lib").rglob("*.so*") if path.is_symlink()]
     # A link is another name to be opened by, with another directory to look from.
     for opened in [prefix / name for name in record["files"]] + links:
-        result = subprocess.run(
-            ["ldd", opened], env=environment(prefix), capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(["ldd", opened], env=environment(prefix), capture_output=True, text=True, check=False)
         if result.returncode != 0:
             assert "not a dynamic executable" in result.stderr, f"{opened}: {result.stderr}"
         for line in result.stdout.splitlines():
@@ -211,9 +209,7 @@ def apt_configuration(directory: Path, sources: str) -> str:
 
 
 def test_no_debian_mirror(tmp_path: Path) -> None:
-    sources = (
-        "deb http://vendor.invalid/debian bookworm stable\n# deb http://debian.invalid/debian bookworm main\n"
-    )
+    sources = "deb http://vendor.invalid/debian bookworm stable\n# deb http://debian.invalid/debian bookworm main\n"
     result = run(tmp_path, "install", APT_CONFIG=apt_configuration(tmp_path, sources))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (

@@ -64,7 +64,7 @@ def init_project(package_file: str) -> None:
         package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
 
     Raises:
-        FileNotFoundError: there is no ``Project.toml``.
+        FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
         ValueError: it has no ``name``.
         JuliaError: the project does not load.
 
@@ -77,6 +77,9 @@ def init_project(package_file: str) -> None:
             f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
         )
     name = _project_name(path)
+    source = os.path.join(directory, "src", f"{name}.jl")
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"{source} does not exist: {path} names its module `{name}`")
     _runtime.load_project(directory, name, _package_of(package_file))
 
 

@@ -18,7 +18,7 @@ become submodules of the Python package `package`.
 @export_py function load_project(directory::String, name::String, package::String)::Nothing
     Base.ACTIVE_PROJECT[] = joinpath(directory, "Project.toml")
     identity = Base.identify_package(name)
-    identity === nothing && error("the project in `", directory, "` has no module `", name, "`: `src/", name, ".jl` is missing")
+    identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
     loaded = Base.require(identity)
     isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
     before = PACKAGE[]
