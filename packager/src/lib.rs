@@ -9,6 +9,7 @@ pub mod elf;
 mod error;
 mod interrupt;
 mod report;
+pub mod wheel;
 
 pub use error::{Error, Hint};
 pub use report::Report;
