@@ -6,8 +6,10 @@
 
 pub mod commands;
 pub mod elf;
+mod env_vars;
 mod error;
 mod interrupt;
+pub mod julia;
 mod report;
 pub mod wheel;
 

@@ -117,7 +117,7 @@ fn talk(text: std::fmt::Arguments<'_>) {
 
 /// A name from a foreign file made fit for a message: control characters are escaped.
 #[must_use]
-pub fn printable(name: &str) -> String {
+pub(crate) fn printable(name: &str) -> String {
     name.chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()

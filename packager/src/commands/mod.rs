@@ -1,5 +1,7 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
+mod julia;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,7 +23,9 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Julia(julia::Arguments),
+}
 
 /// Parses the arguments, runs the command and returns the exit status:
 /// 0 done, 1 something is wrong with the input or the machine (said on stderr), 2 bad usage, 130 interrupted.
@@ -39,6 +43,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, _report: &Report) -> Result<(), Error> {
-    match command {}
+fn run(command: Command, report: &Report) -> Result<(), Error> {
+    match command {
+        Command::Julia(arguments) => julia::run(arguments, report),
+    }
 }
