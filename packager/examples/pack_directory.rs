@@ -52,7 +52,7 @@ fn sample(directory: &Path) -> Result<Wheel, Box<dyn Error>> {
     ];
     metadata.keywords = vec!["julia".into(), "k-means".into()];
     metadata.classifiers = vec!["Programming Language :: Python :: 3".into()];
-    metadata.urls = vec![("Source".into(), "https://example.org/sample".into())];
+    metadata.urls = [("Source".into(), "https://example.org/sample".into())].into();
     metadata.dependencies = vec!["numpy>=1.21".parse()?];
     metadata.optional_dependencies =
         [("plot".parse()?, vec!["matplotlib; python_version<'3.13'".parse()?])].into();

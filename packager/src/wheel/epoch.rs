@@ -58,24 +58,28 @@ pub(super) struct DosTime {
 }
 
 impl DosTime {
-    const FIRST: Self = Self { date: 1 << 5 | 1, time: 0 };
-    const LAST: Self = Self { date: 127 << 9 | 12 << 5 | 31, time: 23 << 11 | 59 << 5 | 29 };
+    const FIRST: Self = Self::new((0, 1, 1), (0, 0, 0));
+    const LAST: Self = Self::new((127, 12, 31), (23, 59, 29));
+
+    /// Years since 1980, month, day; hour, minute, pairs of seconds.
+    const fn new((years, month, day): (u16, u16, u16), (hour, minute, pairs): (u16, u16, u16)) -> Self {
+        Self { date: (years << 9) | (month << 5) | day, time: (hour << 11) | (minute << 5) | pairs }
+    }
 }
 
 impl From<Option<Epoch>> for DosTime {
     /// Clipped to what the format can say; without an epoch its first moment.
     fn from(epoch: Option<Epoch>) -> Self {
         let Some(epoch) = epoch else { return Self::FIRST };
-        let ((year, month, day), (hour, minute, second)) = (epoch.date(), epoch.clock());
-        if year < 1980 {
-            return Self::FIRST;
+        let (year, month, day) = epoch.date();
+        let Some(years) = year.checked_sub(1980) else { return Self::FIRST };
+        if years > 127 {
+            return Self::LAST;
         }
-        let date = u16::try_from((year - 1980) << 9 | month << 5 | day);
-        let time = u16::try_from(hour << 11 | minute << 5 | (second / 2));
-        match (date, time) {
-            (Ok(date), Ok(time)) => Self { date, time },
-            _ => Self::LAST,
-        }
+        let (hour, minute, second) = epoch.clock();
+        // All six are small by now.
+        let small = |number: u64| u16::try_from(number).unwrap_or_default();
+        Self::new((small(years), small(month), small(day)), (small(hour), small(minute), small(second / 2)))
     }
 }
 

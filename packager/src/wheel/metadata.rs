@@ -34,8 +34,8 @@ pub struct Metadata {
     pub keywords: Vec<String>,
     /// Trove classifiers.
     pub classifiers: Vec<String>,
-    /// Labels and addresses, in the authors' order.
-    pub urls: Vec<(String, String)>,
+    /// Addresses by label.
+    pub urls: BTreeMap<String, String>,
     /// What it needs.
     pub dependencies: Vec<Requirement>,
     /// What it needs for each of its extras.
@@ -96,7 +96,7 @@ impl Metadata {
             maintainers: Vec::new(),
             keywords: Vec::new(),
             classifiers: Vec::new(),
-            urls: Vec::new(),
+            urls: BTreeMap::new(),
             dependencies: Vec::new(),
             optional_dependencies: BTreeMap::new(),
             license: None,
@@ -137,7 +137,7 @@ impl Metadata {
             }
             // Continuation lines are indented.
             Some(License::Text(text)) => {
-                headers.line("License", &text.lines().collect::<Vec<_>>().join("\n        "))
+                headers.line("License", &text.lines().collect::<Vec<_>>().join("\n        "));
             }
             None => {}
         }
@@ -333,7 +333,7 @@ mod tests {
             ],
             keywords: vec!["k-means".into(), "julia".into()],
             classifiers: vec!["Programming Language :: Julia".into()],
-            urls: vec![("Source code".into(), "https://example.org".into())],
+            urls: [("Source code".into(), "https://example.org".into())].into(),
             dependencies: vec![requirement("numpy>=1.21")],
             optional_dependencies: [(
                 "plot".parse().unwrap(),
@@ -386,7 +386,7 @@ mod tests {
             Metadata { name: forged.clone(), ..metadata() },
             Metadata { keywords: vec![forged.clone()], ..metadata() },
             Metadata { classifiers: vec![forged.clone()], ..metadata() },
-            Metadata { urls: vec![("Home".into(), forged.clone())], ..metadata() },
+            Metadata { urls: [("Home".into(), forged.clone())].into(), ..metadata() },
             Metadata { authors: vec![Person { name: Some(forged), email: None }], ..metadata() },
             Metadata { authors: vec![Person::default()], ..metadata() },
             Metadata { authors: vec![Person { name: None, email: Some("a@b, c@d".into()) }], ..metadata() },

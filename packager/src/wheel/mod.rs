@@ -16,6 +16,7 @@ mod tag;
 mod tests;
 mod zip;
 
+use std::fmt::Write as _;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -139,7 +140,8 @@ impl Wheel {
             env!("CARGO_PKG_VERSION")
         );
         for tag in self.tag.expand() {
-            text.push_str(&format!("Tag: {tag}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "Tag: {tag}");
         }
         text
     }
@@ -230,7 +232,10 @@ impl From<&Member> for WrittenEntry {
 
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]

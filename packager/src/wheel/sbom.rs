@@ -107,6 +107,7 @@ pub enum ComponentLicense {
     },
 }
 
+#[expect(clippy::ref_option, reason = "the form serde asks for")]
 fn as_list<S: serde::Serializer>(
     license: &Option<ComponentLicense>,
     serializer: S,

@@ -136,10 +136,16 @@ impl Bits<'_> {
 
     /// The next `count` ≤ 16 bits, unless the stream ends before.
     fn take(&mut self, count: usize) -> Option<usize> {
-        let value = usize::from((self.peek() & 0xffff) as u16) & ((1 << count) - 1);
+        let value = low_bits(self.peek(), count);
         self.position += count;
         (self.position <= 8 * self.stream.len()).then_some(value)
     }
+}
+
+/// The lowest `count` ≤ 16 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the mask leaves 16 bits")]
+fn low_bits(word: u64, count: usize) -> usize {
+    (word & ((1 << count) - 1)) as usize
 }
 
 const LONGEST_CODE: usize = 15;
@@ -189,7 +195,7 @@ impl Codes {
         let length_codes = table(&length_lengths, LONGEST_LENGTH_CODE, |symbol, width| symbol << 8 | width)?;
         let mut lengths = Vec::with_capacity(symbols + distances);
         while lengths.len() < symbols + distances {
-            let code = length_codes[bits.peek() as usize % (1 << LONGEST_LENGTH_CODE)];
+            let code = length_codes[low_bits(bits.peek(), LONGEST_LENGTH_CODE)];
             if code == 0 {
                 return None;
             }
@@ -211,11 +217,11 @@ impl Codes {
         while bits.position < end {
             // A symbol of 15 + 5 bits and a distance of 15 + 13 fit into one peek.
             let word = bits.peek();
-            let code = self.symbols[word as usize % (1 << LONGEST_CODE)];
+            let code = self.symbols[low_bits(word, LONGEST_CODE)];
             let width = code & WIDTH;
             bits.position += usize::from(width);
             if code & MATCH != 0 {
-                let distance = self.distances[(word >> width) as usize % (1 << LONGEST_CODE)];
+                let distance = self.distances[low_bits(word >> width, LONGEST_CODE)];
                 bits.position += usize::from(distance);
                 if distance == 0 {
                     return None;
