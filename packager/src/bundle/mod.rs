@@ -1,3 +1,14 @@
-//! stub
+//! What goes into a wheel beside the user's own files.
+//!
+//! - [`Closure`] finds every library that a set of files needs, and says who needs it.
+//! - [`policy`] knows what a manylinux wheel takes from the system, and which platform follows from that.
+//! - [`Prune`] knows what of Julia a wheel does without.
+//! - [`bootstrap`] makes the change to the user's `__init__.py`.
+
 pub mod bootstrap;
-pub mod prune;
+mod closure;
+pub mod policy;
+mod prune;
+
+pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
+pub use prune::Prune;
