@@ -1,0 +1,59 @@
+"""Julia in Python: call exported Julia functions on NumPy memory without copies.
+
+A package whose core is Julia starts it and loads its own project::
+
+    from jnumpy import init_jl, init_project
+
+    init_jl()
+    init_project(__file__)
+    from _kmeans1d import _jl_cluster
+"""
+
+from __future__ import annotations
+
+from jnumpy._errors import JuliaError, JuliaNotFoundError
+from jnumpy._runtime import JuliaFunction, set_copy_policy
+from jnumpy._session import (
+    bundle_info,
+    eval_julia,
+    exec_julia,
+    include_src,
+    init_jl,
+    init_project,
+    set_julia_mirror,
+    set_julia_path,
+)
+
+__all__ = [
+    "JuliaError",
+    "JuliaFunction",
+    "JuliaNotFoundError",
+    "bundle_info",
+    "eval_julia",
+    "exec_julia",
+    "include_src",
+    "init_jl",
+    "init_project",
+    "julia_version",
+    "set_copy_policy",
+    "set_julia_mirror",
+    "set_julia_path",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "julia_version":
+        from jnumpy import _runtime
+
+        return _runtime.julia_version()
+    if name == "__version__":
+        from jnumpy import _runtime
+
+        return _runtime.__version__
+    # Projects written for JNumPy say `import jnumpy as np`.
+    if not name.startswith("_"):
+        import numpy
+
+        if hasattr(numpy, name):
+            return getattr(numpy, name)
+    raise AttributeError(f"module 'jnumpy' has no attribute {name!r}")

@@ -1,0 +1,113 @@
+"""The bundle of a packed wheel: Julia, its image and its depot inside the user's package.
+
+Everything is checked before libjulia is opened, because its loader ends the process when a file is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from jnumpy import _runtime
+
+#: The layout of ``bundle.json`` that this runtime reads.
+FORMAT = 1
+
+_current: Bundle | None = None
+
+
+class Bundle:
+    """A bundle's directory and what its ``bundle.json`` says."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        path = self.path("bundle.json")
+        try:
+            with open(path, encoding="utf-8") as file:
+                self.description: dict[str, Any] = json.load(file)
+            found = self.description["format"], self.description["protocol"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ImportError(f"{path} is missing or damaged ({error}); {_REINSTALL}") from error
+        if found != (FORMAT, _runtime.PROTOCOL):
+            raise ImportError(
+                f"the bundle in {directory} has format {found[0]} and protocol {found[1]}, but the jnumpy that is loaded "
+                f"reads format {FORMAT} and protocol {_runtime.PROTOCOL}; update both, or import this package first"
+            )
+
+    def path(self, relative: str) -> str:
+        """The absolute path of a file in the bundle."""
+        return os.path.join(self.directory, *relative.split("/"))
+
+    @property
+    def depot(self) -> str:
+        """The directory for ``JULIA_DEPOT_PATH``."""
+        return self.path(self.description["depot"])
+
+    def check(self) -> None:
+        """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
+        platform = self.description["platform"]
+        machine = os.uname().machine
+        if machine != platform["machine"]:
+            raise ImportError(f"{self.directory} was packed for {platform['machine']}, this machine is {machine}")
+        needed = tuple(platform["glibc"])
+        try:
+            libc, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+            found = tuple(int(part) for part in version.split(".")[:2])
+        except ValueError:
+            libc, found = "", ()
+        if libc != "glibc" or found < needed:
+            raise ImportError(
+                f"{self.directory} needs glibc {_dotted(needed)} or later, this system has "
+                f"{f'glibc {_dotted(found)}' if found else 'another C library'}"
+            )
+        for relative, size in self.description["files"].items():
+            path = self.path(relative)
+            try:
+                actual = os.stat(path).st_size
+            except OSError as error:
+                raise ImportError(f"{path} cannot be used ({error.strerror}); {_REINSTALL}") from error
+            if actual != size:
+                raise ImportError(f"{path} is damaged: it has {actual} bytes instead of {size}; {_REINSTALL}")
+
+
+_REINSTALL = "reinstall the package"
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def register(directory: str) -> None:
+    """Use the bundle in ``directory`` when Julia is started; called by the bundle itself."""
+    global _current
+    if _current is not None and _current.directory != directory:
+        raise ImportError(
+            f"this process already uses the Julia of {_current.directory}; the bundle in {directory} cannot be loaded "
+            "beside it: use one process for each"
+        )
+    if _current is None:
+        if _runtime.julia_version() is not None:
+            raise ImportError(
+                f"Julia {_runtime.julia_version()} runs already in this process; the bundle in {directory} brings its own: "
+                "import the packed package before `init_jl()` is called"
+            )
+        _current = Bundle(directory)
+
+
+def current() -> Bundle | None:
+    """The bundle of this process, if a packed package has been imported."""
+    return _current
+
+
+def start(bundle: Bundle) -> tuple[str, str, str, str | None]:
+    """Paths of libjulia, its ``bin``, the image, and the sources of TyPython if the image does not hold it."""
+    bundle.check()
+    julia = bundle.description["julia"]
+    typython = bundle.description["typython"]
+    return (
+        bundle.path(julia["libjulia"]),
+        bundle.path(julia["bindir"]),
+        bundle.path(bundle.description["image"]["path"]),
+        None if typython is None else os.path.dirname(bundle.path(typython)),
+    )

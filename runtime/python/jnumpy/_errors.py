@@ -1,0 +1,110 @@
+"""Julia exceptions as Python exceptions.
+
+Julia renders message and backtrace when somebody reads them: most exceptions are caught and dropped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jnumpy._runtime import Root
+
+
+class JuliaNotFoundError(ImportError):
+    """No Julia was found; the message lists every place that was searched."""
+
+
+class JuliaError(Exception):
+    """Base of every exception that Julia raised.
+
+    Each one is an instance of the matching built-in exception too, so both ``except ValueError`` and
+    ``except JuliaError`` work.
+    """
+
+    def __init__(self, exception: Root | str) -> None:
+        super().__init__(exception)
+        self._exception = exception
+        self._parts: dict[str, str] = {}
+
+    def _part(self, part: str) -> str:
+        if part not in self._parts:
+            if isinstance(self._exception, str):
+                return self._exception if part == "message" else ""
+            try:
+                self._parts[part] = self._exception.describe(part)
+            except RuntimeError as refused:
+                return f"a Julia exception whose text is out of reach: {refused}"
+        return self._parts[part]
+
+    def __str__(self) -> str:
+        """Julia's message."""
+        return self._part("message")
+
+    def __repr__(self) -> str:
+        """Class and message."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles as text."""
+        for part in ("message", "backtrace", "type"):
+            self._part(part)
+        return (_restore, (type(self), str(self), self._parts))
+
+    @property
+    def julia_type(self) -> str:
+        """The Julia type of the exception, such as ``ArgumentError``."""
+        return self._part("type")
+
+    @property
+    def backtrace(self) -> str:
+        """Julia's backtrace."""
+        return self._part("backtrace")
+
+    @property
+    def __notes__(self) -> list[str]:
+        """The Julia backtrace, for Python's traceback (3.11 and later)."""
+        notes = self.__dict__.get("_notes")
+        if notes is None:
+            notes = self.__dict__["_notes"] = [f"Julia backtrace:{self.backtrace}"]
+        return notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self.__dict__["_notes"] = notes
+
+
+def _restore(cls: type[JuliaError], message: str, parts: dict[str, str]) -> JuliaError:
+    error = cls(message)
+    error._parts = parts
+    return error
+
+
+def _combine(base: type[Exception]) -> type[JuliaError]:
+    name = f"Julia{base.__name__}"
+    doc = f"A Julia exception that stands for ``{base.__name__}``."
+    combined = type(name, (JuliaError, base), {"__doc__": doc, "__module__": __name__})
+    globals()[name] = combined
+    return combined
+
+
+# By the name that TyPython's `python_class` gives. Ctrl-C must not be caught by `except Exception`, so it is
+# Python's own KeyboardInterrupt.
+CLASSES: dict[str, type[BaseException]] = {
+    base.__name__: _combine(base)
+    for base in (
+        AssertionError,
+        EOFError,
+        IndexError,
+        KeyError,
+        MemoryError,
+        NameError,
+        OverflowError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+    )
+}
+CLASSES["KeyboardInterrupt"] = KeyboardInterrupt

@@ -1,0 +1,171 @@
+"""The public functions: thin, over the extension module."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from typing import Any
+
+from jnumpy import _runtime
+
+_ready = False
+
+
+def init_jl() -> None:
+    """Start Julia in this process; does nothing when it runs already.
+
+    Inside a bundled wheel it is the bundle's Julia. Otherwise the one of ``TYPY_JL_EXE``, ``julia`` on ``PATH``, or
+    one that ``jnumpy-pack julia install`` has installed.
+
+    Raises:
+        JuliaNotFoundError: there is no Julia; the message lists every place searched.
+        ImportError: the bundle is damaged or not made for this machine.
+        RuntimeError: Julia does not start.
+    """
+    global _ready
+    if _ready:
+        return
+    if sys.implementation.name != "cpython":
+        raise ImportError(f"jnumpy needs CPython, this is {sys.implementation.name}")
+    from jnumpy import _bundle, _find
+
+    bundle = _bundle.current()
+    start = _bundle.start(bundle) if bundle is not None else _find.start()
+    _runtime.start(*start, os.environ.get("TYPY_JL_OPTS", ""), _environment(bundle))
+    atexit.register(_runtime.end)
+    _ready = True
+
+
+def _environment(bundle: Any) -> list[tuple[str, str]]:
+    """Variables for Julia's start only."""
+    # libjulia would otherwise fork a child to look for a newer libstdc++; Python has loaded one already.
+    variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
+    if bundle is not None:
+        variables += [("JULIA_DEPOT_PATH", bundle.depot), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
+    return variables
+
+
+def _require() -> None:
+    if not _ready:
+        raise RuntimeError("Julia is not running: call `jnumpy.init_jl()` first")
+
+
+def init_project(package_file: str) -> None:
+    """Load the Julia project that lies beside a Python file, and run the ``init()`` of its module.
+
+    Args:
+        package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
+
+    Raises:
+        FileNotFoundError: there is no ``Project.toml``.
+        ValueError: it has no ``name``.
+        JuliaError: the project does not load.
+    """
+    _require()
+    directory = os.path.dirname(os.path.abspath(package_file))
+    path = os.path.join(directory, "Project.toml")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file")
+    name = _project_name(path)
+    _runtime.load_project(directory, name, _package_of(package_file))
+
+
+def _project_name(path: str) -> str:
+    """The top-level ``name`` of a ``Project.toml`` (``tomllib`` came with Python 3.11)."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            line = line.strip()
+            if line.startswith("["):
+                break
+            key, _, value = line.partition("=")
+            value = value.strip()
+            if key.strip().strip("\"'") == "name" and value[:1] in ("'", '"'):
+                name = value[1:].partition(value[0])[0]
+                if name:
+                    return name
+    raise ValueError(f"{path} has no top-level `name`: it names the Julia module in `src`")
+
+
+def _package_of(package_file: str) -> str:
+    """The dotted name of the package that this file is the ``__init__.py`` of, or nothing."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and getattr(module, "__file__", None) == package_file and hasattr(module, "__path__"):
+            return name
+    return ""
+
+
+def exec_julia(code: str, use_gil: bool = True) -> None:
+    """Run Julia code in ``Main``.
+
+    Args:
+        code: Julia source, any number of lines.
+        use_gil: kept for JNumPy projects; the lock is always held, since the code may touch Python objects.
+
+    Raises:
+        RuntimeError: Julia is not running.
+        JuliaError: the code does not parse, or throws.
+    """
+    _require()
+    _runtime.evaluate(code, False)
+
+
+def eval_julia(code: str) -> Any:
+    """Run Julia code in ``Main`` and return the value of its last expression, converted as a result is."""
+    _require()
+    return _runtime.evaluate(code, True)
+
+
+def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None:
+    """Include a Julia file in ``Main``.
+
+    Args:
+        src_file: its path, relative to the directory of ``current_file_path``.
+        current_file_path: ``__file__`` of the caller; the working directory's by default.
+    """
+    _require()
+    directory = os.path.dirname(os.path.abspath(current_file_path))
+    path = os.path.join(directory, src_file)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path} does not exist")
+    _runtime.include(path)
+
+
+def set_julia_path(path: str) -> None:
+    """Use the Julia at ``path`` in this process, instead of any other that could be found.
+
+    Raises:
+        RuntimeError: Julia runs already.
+    """
+    if _ready:
+        raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
+    os.environ["TYPY_JL_EXE"] = path
+
+
+def set_julia_mirror(server: str = "") -> None:
+    """Set the package server of this process, unless ``JULIA_PKG_SERVER`` is set already.
+
+    Args:
+        server: its URL; without one, the known server that answers first within a second, if any does.
+    """
+    if os.environ.get("JULIA_PKG_SERVER"):
+        return
+    if not server:
+        from jnumpy import _mirror
+
+        server = _mirror.fastest() or ""
+    if server:
+        os.environ["JULIA_PKG_SERVER"] = server
+
+
+def bundle_info() -> dict[str, Any] | None:
+    """What runs and from where; ``None`` before the start."""
+    from jnumpy import _bundle
+
+    if not _ready:
+        return None
+    bundle = _bundle.current()
+    info: dict[str, Any] = {"julia_version": _runtime.julia_version(), "bundle": None}
+    if bundle is not None:
+        info.update(bundle=bundle.directory, **bundle.description)
+    return info

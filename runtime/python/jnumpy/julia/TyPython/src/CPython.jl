@@ -1,0 +1,23 @@
+"""
+Python in Julia. The files are included lowest layer first: each uses only what stands above it.
+"""
+module CPython
+
+import LinearAlgebra
+using LinearAlgebra: Transpose
+
+export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, WITH_GIL, GILNoRaise
+export py_cast, py_coerce
+export Pyfunc, @export_py, @export_pymodule
+
+include("slots.jl")     # what crosses the border, and how the runtime's tables look
+include("table.jl")     # Python's C functions
+include("py.jl")        # Python objects
+include("errors.jl")    # exceptions, both ways
+include("roots.jl")     # values that Julia keeps for Python
+include("arrays.jl")    # shared memory
+include("convert.jl")   # py_coerce, py_cast, arguments and results
+include("export.jl")    # @export_py, Pyfunc, @export_pymodule
+include("guest.jl")     # what the runtime calls
+
+end

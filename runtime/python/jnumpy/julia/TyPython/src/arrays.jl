@@ -1,0 +1,178 @@
+# Arrays: the same memory on both sides wherever it can be.
+
+"Element types that NumPy has too."
+const Element = Union{
+    Bool,Int8,Int16,Int32,Int64,UInt8,UInt16,UInt32,UInt64,Float16,Float32,Float64,ComplexF32,ComplexF64,
+}
+
+const ELEMENTS = (
+    Bool,Int8,Int16,Int32,Int64,UInt8,UInt16,UInt32,UInt64,Float16,Float32,Float64,ComplexF32,ComplexF64,
+)
+
+for (number, T) in enumerate(ELEMENTS)
+    @eval element_number(::Type{$T}) = $(UInt8(number - 1))
+end
+
+# --- NumPy → Julia
+
+"""
+    array(slot)
+
+The Julia array of an array slot: an `Array` over the same memory, or for C order its `Transpose` or
+`PermutedDimsArray`. It keeps the owner of the memory alive.
+"""
+@noinline function array(slot::Slot)
+    dtype = slot.dtype
+    # A chain of comparisons and not a table: each arm is a static call.
+    Base.@nexprs 14 index -> begin
+        T_index = ELEMENTS[index]
+        dtype == UInt8(index - 1) && return wrap(T_index, slot)
+    end
+    error("element type ", dtype, " does not exist")
+end
+
+function wrap(::Type{T}, slot::Slot) where {T<:Element}
+    lengths = Ptr{Int}(UInt(slot.c))
+    c_order = slot.flags & C_ORDER != 0
+    if slot.ndim == 1
+        return share(T, slot, (unsafe_load(lengths),))
+    elseif slot.ndim == 2
+        m, n = unsafe_load(lengths, 1), unsafe_load(lengths, 2)
+        return c_order ? LinearAlgebra.transpose(share(T, slot, (n, m))) : share(T, slot, (m, n))
+    else
+        return wrap(T, slot, Val(Int(slot.ndim)))
+    end
+end
+
+@noinline function wrap(::Type{T}, slot::Slot, ::Val{N}) where {T<:Element,N}
+    lengths = ntuple(index -> unsafe_load(Ptr{Int}(UInt(slot.c)), index), Val(N))
+    slot.flags & C_ORDER == 0 && return share(T, slot, lengths)
+    return PermutedDimsArray(share(T, slot, reverse(lengths)), ntuple(index -> N + 1 - index, Val(N)))
+end
+
+@inline function share(::Type{T}, slot::Slot, lengths::NTuple{N,Int}) where {T<:Element,N}
+    shared = unsafe_wrap(Array, Ptr{T}(UInt(slot.a)), lengths)
+    holder = Ref(slot)
+    GC.@preserve shared holder begin
+        ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), holder)
+    end
+    finalizer(HOST[].release_array, shared)
+    return shared
+end
+
+"`array` as the type that a parameter declares."
+@noinline function fit(::Type{T}, found, label::String) where {T}
+    try
+        return convert(T, found)
+    catch failure
+        failure isa Union{MethodError,InexactError,DimensionMismatch,ArgumentError,ErrorException} || rethrow()
+        py_throw(
+            :TypeError,
+            string(
+                label, "expected an array for ", T, ", got one that Julia sees as ", summary(found), "; ",
+                advice(T, found),
+            ),
+        )
+    end
+end
+
+function advice(T, found)
+    found isa Transpose && T <: Array && return "declare `AbstractMatrix`, or pass `np.asfortranarray(x)`"
+    return "declare `AbstractArray`, or pass an array with that element type and number of dimensions"
+end
+
+# --- Julia → NumPy
+
+"""
+    shield(array)
+
+What has to be kept so that the memory stays where it is. A `Vector` could be resized by whoever still holds it in
+Julia, and its memory moved; once it is reshaped, Julia refuses to resize it.
+"""
+shield(array) = array
+shield(array::Vector) = (array, reshape(array, length(array), 1))
+shield(array::Union{SubArray,Base.ReinterpretArray,Base.ReshapedArray,PermutedDimsArray,Transpose}) =
+    (array, shield(parent(array)))
+
+"A new ndarray over the memory of `array`, as an owned reference. `strides` are in bytes."
+function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) where {T<:Element,N}
+    lengths = Ref(size(array))
+    strides = Ref(strides)
+    number = root(shield(array))
+    GC.@preserve lengths strides begin
+        slot = Ref(
+            Slot(
+                ARRAY;
+                dtype=element_number(T),
+                ndim=UInt8(N),
+                a=address(memory),
+                c=address(Base.unsafe_convert(Ptr{NTuple{N,Int}}, lengths)),
+            ),
+        )
+        made = ccall(
+            HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{NTuple{N,Int}}, UInt64), slot, strides, number,
+        )
+    end
+    return checked(Owned, made)
+end
+
+"The ndarray that Python lent, if `array` is the Julia array made from it and still has its memory; else NULL."
+owner_of(array::Array, c_order::Bool) = ccall(
+    HOST[].owner_of, PyPtr, (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Cint),
+    pointer_from_objref(array), pointer(array), length(array), c_order,
+)
+
+byte_strides(array::AbstractArray{T}) where {T} = map(stride -> stride * sizeof(T), strides(array))
+
+"""
+    to_python(value) -> PyPtr
+
+The Python object of a value, as an owned reference.
+"""
+function to_python(array::Array{T,N}) where {T<:Element,N}
+    owner = owner_of(array, false)
+    owner == NULL || return owner
+    return new_array(array, pointer(array), byte_strides(array))
+end
+
+function to_python(array::Transpose{T,Matrix{T}}) where {T<:Element}
+    owner = owner_of(parent(array), true)
+    owner == NULL || return owner
+    return new_array(array, pointer(parent(array)), reverse(byte_strides(parent(array))))
+end
+
+function to_python(array::PermutedDimsArray{T,N,P,Q,Array{T,N}}) where {T<:Element,N,P,Q}
+    if P == ntuple(index -> N + 1 - index, Val(N))
+        owner = owner_of(parent(array), true)
+        owner == NULL || return owner
+    end
+    return new_array(array, pointer(parent(array)), byte_strides(array))
+end
+
+const StridedView{T} = Union{
+    SubArray{T,N,<:Array{T}} where {N},
+    Base.ReinterpretArray{T,N,S,<:Array{S}} where {N,S},
+    Base.ReshapedArray{T,N,<:Array{T}} where {N},
+}
+
+function to_python(array::StridedView{T}) where {T<:Element}
+    array isa StridedArray || return to_python(Array(array))
+    return new_array(array, pointer(array), byte_strides(array))
+end
+
+"Arrays with memory that NumPy cannot see: a copy in column-major order, or a list."
+function other_array(array::AbstractArray{T}) where {T}
+    T <: Element && return to_python(Array{T,ndims(array)}(array))
+    ndims(array) == 1 || py_throw(
+        :TypeError,
+        string("an array of ", T, " in ", ndims(array), " dimensions has no counterpart in Python; ", method_hint(typeof(array))),
+    )
+    items = PyList_New(length(array))
+    list = Py(items)
+    for (index, item) in enumerate(array)
+        PyList_SetItem(list, index - 1, to_python(item))
+    end
+    return new_reference(list)
+end
+
+method_hint(T) = string("add a method `TyPython.CPython.py_cast(::Type{Py}, value::", T, ")`")

@@ -1,0 +1,277 @@
+# Conversion of values, both ways. `load` reads an argument, `store` writes a result; `py_coerce` and `py_cast` are
+# the same conversions as functions.
+
+const NarrowInt = Union{Int8,Int16,Int32,UInt8,UInt16,UInt32}
+const WideInt = Union{Int128,UInt128,BigInt}
+
+"""
+    parameter_kind(T) -> kind
+
+How the runtime reads a Python object for the Julia type `T`. `OBJECT` leaves it to `py_coerce`.
+"""
+parameter_kind(::Type) = OBJECT
+parameter_kind(::Type{Nothing}) = NOTHING
+parameter_kind(::Type{Bool}) = BOOL
+parameter_kind(::Type{<:Integer}) = INT
+parameter_kind(::Type{UInt64}) = UINT
+parameter_kind(::Type{<:WideInt}) = BIGINT
+parameter_kind(::Type{<:AbstractFloat}) = FLOAT
+parameter_kind(::Type{<:Complex}) = COMPLEX
+parameter_kind(::Type{<:AbstractString}) = TEXT
+parameter_kind(::Type{<:AbstractArray}) = ARRAY
+parameter_kind(::Type{Union{}}) = OBJECT
+
+"The type behind a `Union{Nothing,T}`, and whether it was one."
+function nullable(T::Type)
+    T isa Union && Nothing <: T && T !== Nothing || return (T, false)
+    return (Base.nonnothingtype(T), true)
+end
+
+"Whether somebody else's method converts to `T`."
+function converted_elsewhere(T::Type)
+    return which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
+end
+
+# --- arguments
+
+"""
+    load(T, slot, label)
+
+The argument in a slot as a `T`. `label` names it in an error.
+"""
+@inline load(::Type{Nothing}, slot::Slot, label) = nothing
+@inline load(::Type{Bool}, slot::Slot, label) = slot.a & 1 == 1
+@inline load(::Type{Int64}, slot::Slot, label) = slot.a % Int64
+@inline load(::Type{UInt64}, slot::Slot, label) = slot.a
+@inline load(::Type{Float64}, slot::Slot, label) = reinterpret(Float64, slot.a)
+@inline load(::Type{ComplexF64}, slot::Slot, label) =
+    ComplexF64(reinterpret(Float64, slot.a), reinterpret(Float64, slot.b))
+@inline load(::Type{String}, slot::Slot, label) = unsafe_string(Ptr{UInt8}(UInt(slot.a)), Int(slot.b))
+@inline load(::Type{Py}, slot::Slot, label) = borrowed(PyPtr(UInt(slot.a)))
+@inline load(::Type{Any}, slot::Slot, label) = load(Py, slot, label)
+
+@inline function load(::Type{T}, slot::Slot, label) where {T<:NarrowInt}
+    value = slot.a % Int64
+    return typemin(T) <= value <= typemax(T) ? value % T : out_of_range(T, value, label)
+end
+
+function load(::Type{T}, slot::Slot, label) where {T<:WideInt}
+    value = parse(BigInt, load(String, slot, label); base=16)
+    T === BigInt && return value
+    return typemin(T) <= value <= typemax(T) ? T(value) : out_of_range(T, value, label)
+end
+
+@noinline out_of_range(T, value, label) = py_throw(:OverflowError, string(label, value, " is out of range for ", T))
+
+@inline load(::Type{T}, slot::Slot, label) where {T<:Integer} = convert(T, load(Int64, slot, label))
+@inline load(::Type{T}, slot::Slot, label) where {T<:AbstractFloat} = convert(T, load(Float64, slot, label))
+@inline load(::Type{T}, slot::Slot, label) where {T<:Complex} = convert(T, load(ComplexF64, slot, label))
+@inline load(::Type{T}, slot::Slot, label) where {T<:AbstractString} = convert(T, load(String, slot, label))
+
+@inline function load(::Type{T}, slot::Slot, label) where {T<:AbstractArray}
+    slot.kind == OBJECT && return coerced(T, slot)
+    found = array(slot)
+    return found isa T ? found : fit(T, found, label)::T
+end
+
+@inline function load(::Type{T}, slot::Slot, label) where {T}
+    inner, takes_none = nullable(T)
+    takes_none || return coerced(T, slot)
+    return slot.kind == NOTHING ? nothing : load(inner, slot, label)
+end
+
+coerced(::Type{T}, slot::Slot) where {T} = py_coerce(T, load(Py, slot, ""))::T
+
+load(::Type{T}, slot::Slot, label) where {T<:Tuple} =
+    tuple_from_python(T, load(Py, slot, label), label, text -> py_throw(:ValueError, string(label, text)))::T
+
+"The slot of argument `index` of an entry."
+@inline argument(arguments::Ptr{Slot}, index::Int) = unsafe_load(arguments, index)
+
+# --- py_coerce and py_cast from Python
+
+"Reads a Python object, with the owner that its slot may hold given back afterwards."
+function read(::Type{T}, kind::UInt8, lenient::Bool, object::Py) where {T}
+    slot = Ref(Slot(NOTHING))
+    status = ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), kind, lenient, object, slot)
+    status < 0 && throw(pending_exception())
+    filled = slot[]
+    try
+        return GC.@preserve object load(T, filled, "")
+    finally
+        filled.kind == ARRAY && Py_DecRef(PyPtr(UInt(filled.b)))
+        filled.kind == BIGINT && Py_DecRef(PyPtr(UInt(filled.c)))
+    end
+end
+
+function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
+    inner, takes_none = nullable(T)
+    if takes_none
+        getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr) && return nothing
+        return lenient ? py_cast(inner, object) : py_coerce(inner, object)
+    end
+    kind = parameter_kind(T)
+    if kind == OBJECT
+        py_throw(
+            :TypeError,
+            string(
+                "no conversion from Python to ", T, "; add a method ",
+                "`TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)`",
+            ),
+        )
+    end
+    return read(T, kind, lenient, object)
+end
+
+"""
+    py_coerce(T, object::Py) -> T
+
+The strict conversion, used for arguments: only the Python type that `T` stands for, an `int` for an `Int`, and no
+`int` for a `Float64`. Throws a [`PyException`](@ref) otherwise. Add methods to convert to types of your own.
+"""
+py_coerce(::Type{T}, object::Py) where {T} = from_python(T, false, object)
+py_coerce(::Type{Any}, object::Py) = object
+py_coerce(::Type{Py}, object::Py) = object
+py_coerce(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, "", error)
+
+"""
+    py_cast(T, object::Py) -> T
+    py_cast(Py, value) -> Py
+
+The lenient conversion from Python (a `float` becomes an `Int`, cut off), and the conversion to Python, used for
+results. Add methods to convert types of your own.
+"""
+py_cast(::Type{T}, object::Py) where {T} =
+    converted_elsewhere(T) ? py_coerce(T, object) : from_python(T, true, object)
+py_cast(::Type{Any}, object::Py) = object
+py_cast(::Type{Py}, object::Py) = object
+py_cast(::Type{T}, object::Py) where {T<:Tuple} = py_coerce(T, object)
+
+@noinline function tuple_from_python(::Type{T}, object::Py, label::String, wrong_length) where {T<:Tuple}
+    PyObject_IsInstance(object, G_PyBuiltin.tuple) == 1 || py_throw(
+        :TypeError, string(label, "expected a tuple, got ", py_coerce(String, object.__class__.__name__)),
+    )
+    types = element_types(T, Int(PyTuple_Size(object)), wrong_length)
+    return ntuple(length(types)) do index
+        py_coerce(types[index], borrowed(PyTuple_GetItem(object, index - 1)))
+    end::T
+end
+
+"The element types of a tuple type for `count` values; calls `wrong_length` with the reason when it cannot have as many."
+function element_types(T::Type, count::Int, wrong_length)
+    T === Tuple && return ntuple(_ -> Py, count)
+    types = fieldtypes_of(T)
+    if !isempty(types) && Base.isvarargtype(last(types))
+        fixed = types[1:end-1]
+        count >= length(fixed) ||
+            wrong_length(string("expected a tuple of at least ", length(fixed), " values, got ", count))
+        return (fixed..., ntuple(_ -> Base.unwrapva(last(types)), count - length(fixed))...)
+    end
+    count == length(types) || wrong_length(string("expected a tuple of ", length(types), " values, got ", count))
+    return types
+end
+
+fieldtypes_of(T::Type) = (Base.unwrap_unionall(T).parameters...,)
+
+# --- to Python
+
+to_python(::Union{Nothing,Missing}) = new_reference(PyAPI.Py_None)
+to_python(value::Bool) = new_reference(value ? PyAPI.Py_True : PyAPI.Py_False)
+to_python(value::Union{Int64,NarrowInt}) = new_object(scalar_slot(Int64(value)))
+to_python(value::UInt64) = new_object(scalar_slot(value))
+to_python(value::Union{Float64,Float32,Float16}) = new_object(scalar_slot(Float64(value)))
+to_python(value::Complex{<:Union{Float64,Float32,Float16}}) = new_object(scalar_slot(ComplexF64(value)))
+to_python(value::Py) = new_reference(value)
+
+scalar_slot(value::Int64) = Slot(INT; a=value % UInt64)
+scalar_slot(value::UInt64) = Slot(UINT; a=value)
+scalar_slot(value::Float64) = Slot(FLOAT; a=reinterpret(UInt64, value))
+scalar_slot(value::ComplexF64) =
+    Slot(COMPLEX; a=reinterpret(UInt64, real(value)), b=reinterpret(UInt64, imag(value)))
+
+function new_object(slot::Slot)
+    holder = Ref(slot)
+    return checked(Owned, ccall(HOST[].object, PyPtr, (Ptr{Slot},), holder))
+end
+
+to_python(value::String) = GC.@preserve value new_object(text_slot(value))
+to_python(value::Union{Char,Symbol}) = to_python(string(value))
+
+function to_python(value::Union{Int128,UInt128,BigInt})
+    digits = string(value; base=16)
+    return GC.@preserve digits begin
+        text = text_slot(digits)
+        new_object(Slot(BIGINT; a=text.a, b=text.b))
+    end
+end
+
+function to_python(values::Tuple)
+    tuple = PyTuple_New(length(values))
+    try
+        fill_tuple(tuple, 0, values...)
+    catch
+        Py_DecRef(tuple)
+        rethrow()
+    end
+    return tuple
+end
+
+fill_tuple(tuple, index) = nothing
+function fill_tuple(tuple, index, first, rest...)
+    PyTuple_SetItem(tuple, index, to_python(first))
+    return fill_tuple(tuple, index + 1, rest...)
+end
+
+# What has no faster way, somebody's own type among them.
+to_python(value) = new_reference(py_cast(Py, value)::Py)
+
+"What `to_python` does by itself."
+const Direct = Union{
+    Nothing,Missing,Bool,Int64,NarrowInt,UInt64,WideInt,Float64,Float32,Float16,
+    Complex{<:Union{Float64,Float32,Float16}},String,Char,Symbol,Tuple,
+    Array{T} where {T<:Element},
+    Transpose{T,Matrix{T}} where {T<:Element},
+    PermutedDimsArray{T,N,P,Q,Array{T,N}} where {T<:Element,N,P,Q},
+    StridedView{T} where {T<:Element},
+}
+
+py_cast(::Type{Py}, value::Direct) = Py(to_python(value))
+py_cast(::Type{Py}, value::Integer) = py_cast(Py, BigInt(value))
+py_cast(::Type{Py}, value::AbstractFloat) = py_cast(Py, Float64(value))
+py_cast(::Type{Py}, value::Complex) = py_cast(Py, ComplexF64(value))
+py_cast(::Type{Py}, value::AbstractString) = py_cast(Py, String(value))
+py_cast(::Type{Py}, value::Rational) = py_import("fractions").Fraction(numerator(value), denominator(value))
+py_cast(::Type{Py}, value::AbstractArray) = Py(other_array(value))
+
+function py_cast(::Type{Py}, value::NamedTuple)
+    names = map(name -> py_cast(Py, String(name)), keys(value))
+    class = py_import("collections").namedtuple("NamedTuple", names)
+    return class(values(value)...)
+end
+
+function py_cast(::Type{Py}, value::AbstractDict)
+    dict = Py(PyDict_New())
+    for (key, item) in value
+        PyDict_SetItem(dict, py_cast(Py, key), py_cast(Py, item))
+    end
+    return dict
+end
+
+py_cast(::Type{Py}, value) =
+    py_throw(:TypeError, string("a ", typeof(value), " has no counterpart in Python; ", method_hint(typeof(value))))
+
+"""
+    store(result, value)
+
+Writes the result of an entry.
+"""
+@inline store(result::Ptr{Slot}, ::Nothing) = unsafe_store!(result, Slot(NOTHING))
+@inline store(result::Ptr{Slot}, value::Bool) = unsafe_store!(result, Slot(BOOL; a=UInt64(value)))
+@inline store(result::Ptr{Slot}, value::Union{Int64,NarrowInt}) = unsafe_store!(result, scalar_slot(Int64(value)))
+@inline store(result::Ptr{Slot}, value::UInt64) = unsafe_store!(result, scalar_slot(value))
+@inline store(result::Ptr{Slot}, value::Union{Float64,Float32,Float16}) =
+    unsafe_store!(result, scalar_slot(Float64(value)))
+@inline store(result::Ptr{Slot}, value::Complex{<:Union{Float64,Float32,Float16}}) =
+    unsafe_store!(result, scalar_slot(ComplexF64(value)))
+# Anything else becomes a Python object here, while Julia still holds the value.
+@inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT; a=address(to_python(value))))

@@ -1,0 +1,95 @@
+# Exceptions, both ways.
+
+"""
+    PyException(type, value, traceback)
+
+A Python exception in Julia. Thrown back to Python, it arrives as the original.
+"""
+struct PyException <: Exception
+    type::Py
+    value::Py
+    traceback::Py
+end
+
+function Base.showerror(io::IO, failure::PyException)
+    print(io, "Python: ", py_coerce(String, failure.type.__name__), ": ", failure.value)
+end
+
+"The Python exception that is set, taken out of Python."
+@noinline function pending_exception()
+    parts = fill(NULL, 3)
+    GC.@preserve parts begin
+        PyErr_Fetch(pointer(parts, 1), pointer(parts, 2), pointer(parts, 3))
+        PyErr_NormalizeException(pointer(parts, 1), pointer(parts, 2), pointer(parts, 3))
+    end
+    parts[1] == NULL && return ErrorException("a call into Python failed without an exception")
+    return PyException(map(part -> part == NULL ? borrowed_none() : Py(part), parts)...)
+end
+
+borrowed_none() = borrowed(getfield(PyAPI.Py_None, :ptr))
+
+"""
+    py_throw()
+    py_throw(type, text)
+
+Throws the Python exception that is set, or a new one: `py_throw(:ValueError, "n is negative")`.
+"""
+py_throw() = throw(pending_exception())
+
+@noinline function py_throw(type::Symbol, text::AbstractString)
+    class = getproperty(G_PyBuiltin, type)
+    throw(PyException(class, class(String(text)), borrowed_none()))
+end
+
+"The Python exception that a Julia exception stands for: a name in `jnumpy._errors`."
+python_class(::Any) = "RuntimeError"
+python_class(::Union{MethodError,TypeError}) = "TypeError"
+python_class(::BoundsError) = "IndexError"
+python_class(::KeyError) = "KeyError"
+python_class(::Union{ArgumentError,DimensionMismatch,DomainError}) = "ValueError"
+python_class(::UndefVarError) = "NameError"
+python_class(::EOFError) = "EOFError"
+python_class(::OutOfMemoryError) = "MemoryError"
+python_class(::Union{OverflowError,InexactError}) = "OverflowError"
+python_class(::DivideError) = "ZeroDivisionError"
+python_class(::AssertionError) = "AssertionError"
+python_class(::InterruptException) = "KeyboardInterrupt"
+python_class(::StackOverflowError) = "RecursionError"
+
+"A wrapper that says where a file failed says less than what failed."
+cause(failure) = failure
+cause(failure::LoadError) = cause(failure.error)
+
+"Writes a caught exception as the result of an entry."
+@noinline function fail(result::Ptr{Slot}, failure)
+    failure = cause(failure)
+    if failure isa PyException
+        none = getfield(PyAPI.Py_None, :ptr)
+        traceback = getfield(failure.traceback, :ptr)
+        PyErr_Restore(
+            new_reference(failure.type),
+            new_reference(failure.value),
+            traceback == none ? NULL : new_reference(failure.traceback),
+        )
+        unsafe_store!(result, Slot(PYTHON_EXCEPTION))
+    else
+        class = python_class(failure)
+        number = root((failure, catch_backtrace()))
+        # The names are constants, so their memory stays.
+        unsafe_store!(
+            result,
+            Slot(EXCEPTION; a=number, b=address(pointer(class)), c=UInt64(sizeof(class))),
+        )
+    end
+    return Cint(1)
+end
+
+"The message of an exception, as Julia prints it."
+function message(failure)
+    failure isa AbstractString && return String(failure)
+    try
+        return sprint(showerror, failure)
+    catch
+        return string("an exception of type ", typeof(failure), ", whose `showerror` fails")
+    end
+end

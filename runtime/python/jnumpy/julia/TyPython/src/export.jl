@@ -1,0 +1,258 @@
+# Functions and modules for Python.
+
+"A parameter of an exported function."
+struct Parameter
+    name::String
+    type::Type
+    default::Union{Nothing,String}
+    keyword::Bool
+end
+
+"What Python has to know of an exported function."
+struct Export
+    name::String
+    owner::Module
+    parameters::Vector{Parameter}
+end
+
+"`exported(f) -> Export`, with a method for each exported function."
+function exported end
+
+"`entry_pointer(f) -> Ptr{Cvoid}`: the C entry of an exported function."
+function entry_pointer end
+
+"`entry_function(f)`: what `entry_pointer` points to."
+function entry_function end
+
+"""
+    @export_py function f(a::A, b::B = default; c::C = default)::R … end
+    @export_py f(a::A)::R = …
+    @export_py nogil=true function f(…)::R … end
+
+Defines `f`, and makes it callable from Python (see [`Pyfunc`](@ref)). Every parameter and the result need a type:
+arguments are converted with `py_coerce`, the result with `py_cast(Py, …)`. With `nogil=true` Python's lock is
+released while `f` runs, so `f` must not touch Python objects.
+"""
+macro export_py(arguments...)
+    nogil = false
+    for option in arguments[1:end-1]
+        if !Meta.isexpr(option, :(=), 2) || option.args[1] !== :nogil || !(option.args[2] isa Bool)
+            error("@export_py: unknown option `", option, "`; the only one is `nogil=true`")
+        end
+        nogil = option.args[2]
+    end
+    return export_expression(arguments[end], nogil, __module__, __source__)
+end
+
+function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
+    name, positional, keywords = signature(definition)
+    entry = Symbol("#entry#", name)
+    # Names that no parameter can have.
+    arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
+    parameters = vcat(positional, keywords)
+    loads = map(enumerate(parameters)) do (index, parameter)
+        label = string(name, "() argument `", parameter.name, "`: ")
+        value = :($load($(parameter.type), $slot, $label))
+        if parameter.default !== nothing
+            value = :($slot.kind == $MISSING ? $(parameter.default) : $value)
+        end
+        :($(parameter.name) = let $slot = $argument($arguments, $index); $value end)
+    end
+    named = [Expr(:kw, parameter.name, parameter.name) for parameter in keywords]
+    values = [parameter.name for parameter in positional]
+    call = isempty(named) ? Expr(:call, name, values...) : Expr(:call, name, Expr(:parameters, named...), values...)
+    nogil && (call = :($without_gil(() -> $call)))
+    described = map(parameters) do parameter
+        default = parameter.default === nothing ? nothing : string(parameter.default)
+        :($Parameter($(String(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
+    end
+    return esc(quote
+        Base.@__doc__ $definition
+        function $entry($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
+            $source
+            try
+                $(loads...)
+                $store($result, $call)
+                return Cint(0)
+            catch $failure
+                return $fail($result, $failure)
+            end
+        end
+        $CPython.entry_function(::typeof($name)) = $entry
+        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)])
+        $name
+    end)
+end
+
+"The parts of a definition: its name, positional and keyword parameters; an error that names the function if one is not typed."
+function signature(definition)
+    if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
+        error("@export_py wants a function definition, got `", definition, "`")
+    end
+    head = definition.args[1]
+    Meta.isexpr(head, :where) && error("@export_py: `", head.args[1], "` has type parameters (`where`); write the types out")
+    if Meta.isexpr(head, :call)
+        error("@export_py: `", head.args[1], "` has no result type; write `", head, "::T`")
+    end
+    call = Meta.isexpr(head, :(::), 2) ? head.args[1] : nothing
+    Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
+    Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
+    name = call.args[1]
+    name isa Symbol || error("@export_py: `", name, "` is not a plain name; a function is exported by the module that defines it")
+    positional, keywords = Any[], Any[]
+    for item in call.args[2:end]
+        if Meta.isexpr(item, :parameters)
+            append!(keywords, (parameter(name, keyword, true) for keyword in item.args))
+        else
+            push!(positional, parameter(name, item, false))
+        end
+    end
+    return name, positional, keywords
+end
+
+function parameter(name::Symbol, item, keyword::Bool)
+    default = nothing
+    if Meta.isexpr(item, :kw, 2)
+        item, default = item.args
+        default === nothing && (default = :nothing)
+    end
+    if !Meta.isexpr(item, :(::), 2) || !(item.args[1] isa Symbol)
+        error("@export_py: argument `", item, "` of `", name, "` needs a name and a type: `x::T`")
+    end
+    return (name=item.args[1], type=item.args[2], default=default, keyword=keyword)
+end
+
+"Python functions made so far."
+const FUNCTIONS = IdDict{Any,Py}()
+
+"""
+    Pyfunc(f) -> Py
+
+The Python function of a function that was defined with [`@export_py`](@ref): always the same object.
+"""
+function Pyfunc(f)
+    return get!(FUNCTIONS, f) do
+        applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+        make_function(exported(f), entry_pointer(f), docstring(f))
+    end
+end
+
+# Flags of a parameter slot.
+const OPTIONAL = 0x01
+const KEYWORD_ONLY = 0x02
+const NULLABLE = 0x04
+
+function make_function(described::Export, entry::Ptr{Cvoid}, doc::String)
+    texts = String[described.name, string(described.owner), doc, string(described.owner, ".", described.name)]
+    slots = map(text_slot, texts)
+    for parameter in described.parameters
+        type, takes_none = nullable(parameter.type)
+        kind = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
+        flags = 0x00
+        parameter.default === nothing || (flags |= OPTIONAL)
+        parameter.keyword && (flags |= KEYWORD_ONLY)
+        takes_none && kind != OBJECT && (flags |= NULLABLE)
+        more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
+        append!(texts, more)
+        push!(slots, text_slot(more[1]; dtype=kind, flags=flags), text_slot(more[2]), text_slot(more[3]))
+    end
+    made = GC.@preserve texts ccall(
+        HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
+    )
+    return Py(checked(Owned, made))
+end
+
+"The docstring of a function as it was written."
+function docstring(f)
+    binding = Base.Docs.Binding(parentmodule(f), nameof(f))
+    documented = get(Base.Docs.meta(parentmodule(f)), binding, nothing)
+    documented === nothing && return ""
+    texts = (join(documented.docs[key].text) for key in documented.order)
+    return String(strip(join(texts, "\n\n")))
+end
+
+"The Python package whose project is being loaded; empty outside of that."
+const PACKAGE = Ref("")
+
+"""
+    @export_pymodule name begin
+        attribute = value
+        …
+    end
+
+Makes the Python module `name`, importable from then on. Values are anything that `py_cast(Py, ·)` takes.
+"""
+macro export_pymodule(name, block)
+    name isa Symbol || error("@export_pymodule wants a name, got `", name, "`")
+    Meta.isexpr(block, :block) || error("@export_pymodule ", name, ": wants a `begin … end` block")
+    pairs = map(filter(line -> !(line isa LineNumberNode), block.args)) do line
+        if !Meta.isexpr(line, :(=), 2) || !(line.args[1] isa Symbol)
+            error("@export_pymodule ", name, ": wants lines `attribute = value`, got `", line, "`")
+        end
+        :($(QuoteNode(line.args[1])) => $(esc(line.args[2])))
+    end
+    return :($export_module($(String(name)), Pair{Symbol,Any}[$(pairs...)]))
+end
+
+function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
+    modules = borrowed(PyImport_GetModuleDict())
+    qualified = isempty(PACKAGE[]) ? name : string(PACKAGE[], ".", name)
+    made = Py(PyModule_NewObject(py_cast(Py, qualified)))
+    for (attribute, value) in attributes
+        object = py_cast(Py, value)
+        if haskey(FUNCTIONS_BY_POINTER(), getfield(object, :ptr))
+            # So that pickle finds it again: by module and attribute.
+            object.__module__ = qualified
+            object.__qualname__ = String(attribute)
+        end
+        setproperty!(made, attribute, object)
+    end
+    modules[name] = made
+    if qualified != name
+        modules[qualified] = made
+        setproperty!(modules[PACKAGE[]], Symbol(name), made)
+    end
+    return made
+end
+
+FUNCTIONS_BY_POINTER() = Dict(getfield(f, :ptr) => nothing for f in values(FUNCTIONS))
+
+# --- what an image should hold compiled
+
+"Array types worth compiling a function for, when it declares less."
+const LIKELY_ARRAYS = (
+    Vector{Float64}, Vector{Int64}, Matrix{Float64}, Transpose{Float64,Matrix{Float64}},
+)
+
+"""
+    precompile_exports()
+
+Compiles the entries of all exported functions, and the functions for their declared types; where those are
+abstract arrays, for `Float64` and `Int64` ones. For images: a recorded run knows more.
+"""
+function precompile_exports()
+    precompile(start, (Ptr{Cvoid},))
+    for method in methods(exported)
+        type = Base.unwrap_unionall(method.sig).parameters[2]
+        isdefined(type, :instance) || continue
+        f = type.instance
+        precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
+        precompile(entry_pointer, (type,))
+        precompile(exported, (type,))
+        positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
+        choices = map(parameter -> likely_types(parameter.type), positional)
+        prod(length, choices; init=1) <= 16 || continue
+        for types in Iterators.product(choices...)
+            precompile(f, types)
+        end
+    end
+    return nothing
+end
+
+function likely_types(T::Type)
+    isconcretetype(T) && return Any[T]
+    T <: AbstractArray || return Any[T]
+    likely = filter(array -> array <: T, Any[LIKELY_ARRAYS...])
+    return isempty(likely) ? Any[T] : likely
+end

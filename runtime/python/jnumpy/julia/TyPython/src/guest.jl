@@ -1,0 +1,76 @@
+# What the runtime calls.
+
+"Code from Python, evaluated in `Main`."
+@export_py function evaluate(code::String, wanted::Bool)::Any
+    value = include_string(Main, code, "julia")
+    return wanted ? value : nothing
+end
+
+@export_py function include_file(path::String)::Nothing
+    Base.include(Main, path)
+    return nothing
+end
+
+"""
+Activates the project in `directory`, loads its module and runs the `init()` of it. Modules exported meanwhile
+become submodules of the Python package `package`.
+"""
+@export_py function load_project(directory::String, name::String, package::String)::Nothing
+    Base.ACTIVE_PROJECT[] = joinpath(directory, "Project.toml")
+    identity = Base.identify_package(name)
+    identity === nothing && error("the project in `", directory, "` has no module `", name, "`: `src/", name, ".jl` is missing")
+    loaded = Base.require(identity)
+    isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
+    before = PACKAGE[]
+    PACKAGE[] = package
+    try
+        Base.invokelatest(loaded.init)
+    finally
+        PACKAGE[] = before
+    end
+    return nothing
+end
+
+"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
+@export_py function describe(number::UInt64, part::Int)::String
+    failure, backtrace = rooted(number)
+    part == 0 && return message(failure)
+    part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
+    return string(typeof(failure))
+end
+
+# Python's own frames are noise here, and Julia's old LLVM complains on stderr about debug information that newer
+# compilers write.
+is_julia_frame(frame) = true
+is_julia_frame(frame::Ptr{Cvoid}) = !isempty(ccall(:jl_lookup_code_address, Any, (Ptr{Cvoid}, Cint), frame, true))
+
+"For projects written for JNumPy: nothing is left to do."
+init() = nothing
+
+"""
+    start(host) -> Ptr{Cvoid}
+
+Called once by the runtime, with its table; returns ours.
+"""
+function start(host::Ptr{Cvoid})
+    # The runtime compares the numbers; with another one nothing of its table may be read.
+    if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
+        HOST[] = unsafe_load(Ptr{HostTable}(host))
+        find_c_functions()
+        # An image may have been made in a session that had some of these.
+        empty!(NAMES)
+        empty!(FUNCTIONS)
+        empty!(ROOT_BLOCKS)
+        for constant in (:Py_None, :Py_True, :Py_False)
+            setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
+        end
+        GUEST[] = GuestTable(
+            PROTOCOL,
+            entry_pointer(evaluate),
+            entry_pointer(include_file),
+            entry_pointer(load_project),
+            entry_pointer(describe),
+        )
+    end
+    return Ptr{Cvoid}(Base.unsafe_convert(Ptr{GuestTable}, GUEST))
+end

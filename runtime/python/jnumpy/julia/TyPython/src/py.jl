@@ -1,0 +1,191 @@
+# Python objects in Julia.
+
+"""
+    Py
+
+A Python object. Attributes, indexing, calling, comparison and `length` are Python's:
+
+    np = py_import("numpy")
+    np.zeros((2, 3)).shape[0]
+
+Python's lock must be held, as it is in every function that Python calls.
+"""
+mutable struct Py
+    ptr::PyPtr
+
+    # Takes over the reference. Finalisers run on any thread, so they only put the object on the runtime's list.
+    function Py(owned::PyPtr)
+        object = new(owned)
+        finalizer(release, object)
+        return object
+    end
+end
+
+release(object::Py) = ccall(HOST[].release_object, Cvoid, (PyPtr,), getfield(object, :ptr))
+
+"A `Py` with a reference of its own, from a borrowed one."
+function borrowed(object::PyPtr)
+    Py_IncRef(object)
+    return Py(object)
+end
+
+Base.cconvert(::Type{PyPtr}, object::Py) = object
+Base.unsafe_convert(::Type{PyPtr}, object::Py) = getfield(object, :ptr)
+
+"A new reference for somebody who takes it over."
+function new_reference(object::Py)
+    Py_IncRef(object)
+    return getfield(object, :ptr)
+end
+
+"Python's constants `Py_None`, `Py_True`, `Py_False`, as [`Py`](@ref)."
+mutable struct PythonConstants
+    Py_None::Py
+    Py_True::Py
+    Py_False::Py
+
+    PythonConstants() = new()
+end
+
+const PyAPI = PythonConstants()
+
+"Interned names of attributes."
+const NAMES = Dict{Symbol,Py}()
+
+function py_name(name::Symbol)
+    return get!(NAMES, name) do
+        py_cast(Py, String(name))
+    end
+end
+
+"""
+    py_import(name) -> Py
+
+Imports a Python module: `py_import("numpy.linalg")`.
+"""
+py_import(name::AbstractString) = Py(PyImport_Import(py_cast(Py, String(name))))
+
+"The `numpy` module."
+get_numpy() = py_import("numpy")
+
+"The `builtins` module."
+get_py_builtin() = py_import("builtins")
+
+"The `builtins` module, by attribute: `G_PyBuiltin.len`."
+struct Builtins end
+const G_PyBuiltin = Builtins()
+Base.getproperty(::Builtins, name::Symbol) = getproperty(get_py_builtin(), name)
+
+Base.getproperty(object::Py, name::Symbol) = Py(PyObject_GetAttr(object, py_name(name)))
+
+function Base.setproperty!(object::Py, name::Symbol, value)
+    PyObject_SetAttr(object, py_name(name), py_cast(Py, value))
+    return value
+end
+
+function Base.hasproperty(object::Py, name::Symbol)
+    try
+        getproperty(object, name)
+        return true
+    catch failure
+        failure isa PyException && is_instance(failure.value, :AttributeError) && return false
+        rethrow()
+    end
+end
+
+Base.propertynames(object::Py, private::Bool=false) = [Symbol(py_coerce(String, name)) for name in py_dir(object)]
+
+"`dir(object)`: a Python list of names."
+py_dir(object::Py) = Py(PyObject_Dir(object))
+
+is_instance(object::Py, class::Symbol) = PyObject_IsInstance(object, getproperty(G_PyBuiltin, class)) == 1
+
+index_key(key) = py_cast(Py, key)
+index_key(keys...) = py_cast(Py, keys)
+
+Base.getindex(object::Py, keys...) = Py(PyObject_GetItem(object, index_key(keys...)))
+
+function Base.setindex!(object::Py, value, keys...)
+    PyObject_SetItem(object, index_key(keys...), py_cast(Py, value))
+    return object
+end
+
+Base.length(object::Py) = Int(PyObject_Size(object))
+
+function Base.iterate(object::Py, iterator::Py=Py(PyObject_GetIter(object)))
+    item = PyIter_Next(iterator)
+    item == NULL || return (Py(item), iterator)
+    PyErr_Occurred() == NULL || throw(pending_exception())
+    return nothing
+end
+
+Base.IteratorSize(::Type{Py}) = Base.SizeUnknown()
+Base.eltype(::Type{Py}) = Py
+Base.in(item, object::Py) = PySequence_Contains(object, py_cast(Py, item)) == 1
+
+# Python's comparison operators, as `object.h` numbers them.
+for (name, operator, number) in
+    ((:py_lt, :<, 0), (:py_le, :<=, 1), (:py_eq, :(==), 2), (:py_ne, :(!=), 3), (:py_gt, :>, 4), (:py_ge, :>=, 5))
+    @eval begin
+        $name(a::Py, b::Py) = PyObject_RichCompareBool(a, b, $number) == 1
+        Base.$operator(a::Py, b::Py) = $name(a, b)
+    end
+end
+
+function Base.hash(object::Py, seed::UInt)
+    value = PyObject_Hash(object)
+    value == -1 && throw(pending_exception())
+    return hash(value, seed)
+end
+
+"`py_tuple_create(items...)`: a Python tuple."
+py_tuple_create(items...) = py_cast(Py, items)
+
+function (f::Py)(arguments...; keywords...)
+    positional = py_cast(Py, arguments)
+    isempty(keywords) && return Py(PyObject_Call(f, positional, NULL))
+    named = Py(PyDict_New())
+    for (name, value) in keywords
+        PyDict_SetItem(named, py_name(name), py_cast(Py, value))
+    end
+    return Py(PyObject_Call(f, positional, named))
+end
+
+Base.show(io::IO, object::Py) = print(io, "Py(", py_coerce(String, Py(PyObject_Repr(object))), ")")
+Base.print(io::IO, object::Py) = print(io, py_coerce(String, Py(PyObject_Str(object))))
+
+"Takes Python's lock; give the result to [`GIL_END`](@ref)."
+GIL_BEGIN() = PyGILState_Ensure()
+
+"Gives Python's lock back."
+GIL_END(state) = PyGILState_Release(state)
+
+"Says that a block under [`WITH_GIL`](@ref) does not throw."
+struct GILNoRaise end
+
+"""
+    WITH_GIL(f)
+
+Runs `f()` with Python's lock held.
+"""
+function WITH_GIL(f)
+    state = GIL_BEGIN()
+    try
+        return f()
+    finally
+        GIL_END(state)
+    end
+end
+
+WITH_GIL(::GILNoRaise, f) = WITH_GIL(f)
+WITH_GIL(f, ::GILNoRaise) = WITH_GIL(f)
+
+"Runs `f()` without Python's lock."
+function without_gil(f)
+    thread = PyEval_SaveThread()
+    try
+        return f()
+    finally
+        PyEval_RestoreThread(thread)
+    end
+end

@@ -1,0 +1,20 @@
+# Values that Julia keeps for Python, by number: the memory of arrays, and exceptions. The runtime hands out the
+# numbers and empties a place when Python lets go (its `julia/roots.rs`).
+
+const ROOT_BLOCK = 1024
+const ROOT_BLOCKS = Vector{Any}[]
+
+"Keeps `value` alive until the runtime gives the number back."
+function root(value)
+    number = ccall(HOST[].take_root, Int64, ())
+    if number < 0
+        block = Vector{Any}(nothing, ROOT_BLOCK)
+        push!(ROOT_BLOCKS, block)
+        ccall(HOST[].add_roots, Cvoid, (Ptr{Cvoid},), pointer(block))
+        number = ccall(HOST[].take_root, Int64, ())
+    end
+    ROOT_BLOCKS[number ÷ ROOT_BLOCK + 1][number % ROOT_BLOCK + 1] = value
+    return UInt64(number)
+end
+
+rooted(number::UInt64) = ROOT_BLOCKS[number ÷ ROOT_BLOCK + 1][number % ROOT_BLOCK + 1]

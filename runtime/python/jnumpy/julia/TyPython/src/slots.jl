@@ -1,0 +1,78 @@
+# The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
+# the same layouts; the protocol number is raised with every change.
+
+const PROTOCOL = UInt64(1)
+
+"A Python object as C sees it."
+abstract type PyObject end
+const PyPtr = Ptr{PyObject}
+const NULL = PyPtr(C_NULL)
+
+# What a slot holds.
+const MISSING = 0x00
+const NOTHING = 0x01
+const BOOL = 0x02
+const INT = 0x03
+const UINT = 0x04
+const BIGINT = 0x05
+const FLOAT = 0x06
+const COMPLEX = 0x07
+const TEXT = 0x08
+const ARRAY = 0x09
+const OBJECT = 0x0a
+const EXCEPTION = 0x0b
+const PYTHON_EXCEPTION = 0x0c
+
+"Flag of an array slot: the last index is the fastest."
+const C_ORDER = 0x01
+
+"One value on its way across."
+struct Slot
+    kind::UInt8
+    dtype::UInt8
+    ndim::UInt8
+    flags::UInt8
+    reserved::UInt32
+    a::UInt64
+    b::UInt64
+    c::UInt64
+end
+
+Slot(kind::UInt8; dtype=0x00, ndim=0x00, flags=0x00, a=UInt64(0), b=UInt64(0), c=UInt64(0)) =
+    Slot(kind, dtype, ndim, flags, UInt32(0), a, b, c)
+
+"A slot that names text; the text must be preserved while it is used."
+text_slot(text::String; dtype=0x00, flags=0x00) =
+    Slot(TEXT; dtype=dtype, flags=flags, a=address(pointer(text)), b=UInt64(sizeof(text)))
+
+address(pointer::Ptr) = UInt64(UInt(pointer))
+
+"What the runtime offers: its `sys/table.rs` documents each function."
+struct HostTable
+    protocol::UInt64
+    symbol::Ptr{Cvoid}
+    read::Ptr{Cvoid}
+    object::Ptr{Cvoid}
+    new_array::Ptr{Cvoid}
+    owner_of::Ptr{Cvoid}
+    adopt::Ptr{Cvoid}
+    release_array::Ptr{Cvoid}
+    release_object::Ptr{Cvoid}
+    take_root::Ptr{Cvoid}
+    add_roots::Ptr{Cvoid}
+    make_function::Ptr{Cvoid}
+end
+
+"Filled by [`start`](@ref)."
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 11)...))
+
+"What the runtime calls."
+struct GuestTable
+    protocol::UInt64
+    evaluate::Ptr{Cvoid}
+    include_file::Ptr{Cvoid}
+    load_project::Ptr{Cvoid}
+    describe::Ptr{Cvoid}
+end
+
+const GUEST = Ref(GuestTable(PROTOCOL, C_NULL, C_NULL, C_NULL, C_NULL))

@@ -1,0 +1,241 @@
+//! `TYPY_JL_OPTS`: Julia's own options, checked before Julia sees them, because its parser ends the process on
+//! what it does not know.
+
+/// An option that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OptionError {
+    /// Unbalanced quotes.
+    #[error("{origin} is {text:?}: a quote is not closed")]
+    Quote {
+        /// The variable.
+        origin: &'static str,
+        /// Its value.
+        text: String,
+    },
+    /// Not an option that makes sense inside Python.
+    #[error(
+        "{origin} has {option:?}, which is not an option of an embedded Julia; allowed are {}",
+        allowed()
+    )]
+    Unknown {
+        /// The variable.
+        origin: &'static str,
+        /// The offending word.
+        option: String,
+    },
+    /// An option without its value, or with one it does not take.
+    #[error("{origin} has {option:?}: {reason}")]
+    Value {
+        /// The variable.
+        origin: &'static str,
+        /// The offending word.
+        option: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+enum Takes {
+    OneOf(&'static [&'static str]),
+    Number,
+    NumberOrAuto,
+    Text,
+    Optional,
+}
+
+struct Known {
+    long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    /// The first Julia 1.x that has it.
+    since: u32,
+}
+
+const YES_NO: Takes = Takes::OneOf(&["yes", "no"]);
+
+/// Julia's options that have a meaning when it is embedded.
+const KNOWN: &[Known] = &[
+    Known { long: "project", short: None, takes: Takes::Optional, since: 0 },
+    Known { long: "sysimage", short: Some('J'), takes: Takes::Text, since: 0 },
+    Known { long: "threads", short: Some('t'), takes: Takes::NumberOrAuto, since: 5 },
+    Known { long: "optimize", short: Some('O'), takes: Takes::OneOf(&["0", "1", "2", "3"]), since: 0 },
+    Known { long: "check-bounds", short: None, takes: Takes::OneOf(&["yes", "no", "auto"]), since: 0 },
+    Known { long: "compiled-modules", short: None, takes: YES_NO, since: 0 },
+    Known { long: "pkgimages", short: None, takes: YES_NO, since: 9 },
+    Known { long: "depwarn", short: None, takes: Takes::OneOf(&["yes", "no", "error"]), since: 0 },
+    Known { long: "inline", short: None, takes: YES_NO, since: 0 },
+    Known { long: "math-mode", short: None, takes: Takes::OneOf(&["ieee", "user"]), since: 0 },
+    Known { long: "warn-overwrite", short: None, takes: YES_NO, since: 0 },
+    Known { long: "cpu-target", short: Some('C'), takes: Takes::Text, since: 0 },
+    Known { long: "trace-compile", short: None, takes: Takes::Text, since: 3 },
+    Known { long: "heap-size-hint", short: None, takes: Takes::Text, since: 9 },
+    Known { long: "gcthreads", short: None, takes: Takes::Text, since: 10 },
+    Known { long: "startup-file", short: None, takes: YES_NO, since: 0 },
+    Known { long: "debug-info", short: Some('g'), takes: Takes::Number, since: 0 },
+];
+
+fn allowed() -> String {
+    KNOWN.iter().map(|known| format!("--{}", known.long)).collect::<Vec<_>>().join(", ")
+}
+
+/// Options for Julia's own parser, and those that the runtime acts on itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// In the form `--name=value`.
+    pub(crate) arguments: Vec<String>,
+    /// `--sysimage`.
+    pub(crate) sysimage: Option<String>,
+    /// `--threads`.
+    pub(crate) threads: Option<String>,
+}
+
+impl Options {
+    /// Reads a command line as Julia 1.`minor` would. `origin` is the variable that holds it.
+    pub(crate) fn parse(text: &str, origin: &'static str, minor: u32) -> Result<Self, OptionError> {
+        let words = split(text).ok_or_else(|| OptionError::Quote { origin, text: text.to_owned() })?;
+        let mut options = Self::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let unknown = || OptionError::Unknown { origin, option: word.clone() };
+            let wrong = |reason: String| OptionError::Value { origin, option: word.clone(), reason };
+            let (known, inline) = find(&word).ok_or_else(unknown)?;
+            if minor < known.since {
+                return Err(wrong(format!(
+                    "this Julia is 1.{minor}, the option came with 1.{}",
+                    known.since
+                )));
+            }
+            let value = match (inline, &known.takes) {
+                (Some(value), _) => value,
+                (None, Takes::Optional) => "@.".to_owned(),
+                (None, _) => words.next().ok_or_else(|| wrong("its value is missing".into()))?,
+            };
+            let fits = match known.takes {
+                Takes::OneOf(values) => values.contains(&value.as_str()),
+                Takes::Number => value.parse::<u32>().is_ok(),
+                Takes::NumberOrAuto => value == "auto" || value.parse::<u32>().is_ok_and(|n| n > 0),
+                Takes::Text => !value.is_empty(),
+                Takes::Optional => true,
+            };
+            if !fits {
+                return Err(wrong(format!("{value:?} is not allowed, {}", expectation(&known.takes))));
+            }
+            match known.long {
+                "sysimage" => options.sysimage = Some(value),
+                "threads" => {
+                    options.arguments.push(format!("--threads={value}"));
+                    options.threads = Some(value);
+                }
+                "optimize" => options.arguments.push(format!("-O{value}")),
+                "debug-info" => options.arguments.push(format!("-g{value}")),
+                long => options.arguments.push(format!("--{long}={value}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn expectation(takes: &Takes) -> String {
+    match takes {
+        Takes::OneOf(values) => format!("but {}", values.join(", ")),
+        Takes::Number => "but a number".into(),
+        Takes::NumberOrAuto => "but a number above 0 or `auto`".into(),
+        Takes::Text | Takes::Optional => "but a text".into(),
+    }
+}
+
+/// The option that a word names, and the value that stands in the same word.
+fn find(word: &str) -> Option<(&'static Known, Option<String>)> {
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) =
+            long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
+        return KNOWN.iter().find(|known| known.long == name).map(|known| (known, value));
+    }
+    let mut letters = word.strip_prefix('-')?.chars();
+    let letter = letters.next()?;
+    let rest = letters.as_str();
+    let value = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest).to_owned());
+    KNOWN.iter().find(|known| known.short == Some(letter)).map(|known| (known, value))
+}
+
+/// Splits like a POSIX shell: blanks separate, `'…'` and `"…"` group, a backslash takes the next character as it is.
+fn split(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next()? {
+                        '\'' => break,
+                        other => word.push(other),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next()? {
+                        '"' => break,
+                        '\\' => word.push(characters.next()?),
+                        other => word.push(other),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(characters.next()?),
+            blank if blank.is_whitespace() => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Options, OptionError> {
+        Options::parse(text, "TYPY_JL_OPTS", 6)
+    }
+
+    #[test]
+    fn ok_forms() {
+        let options = parse(r#"-O3 -t 2 --sysimage "/a b/sys.so" --project=/p --check-bounds no"#).unwrap();
+        assert_eq!(options.arguments, ["-O3", "--threads=2", "--project=/p", "--check-bounds=no"]);
+        assert_eq!(options.sysimage.as_deref(), Some("/a b/sys.so"));
+        assert_eq!(parse("").unwrap(), Options::default());
+        assert_eq!(parse("--project").unwrap().arguments, ["--project=@."]);
+        assert_eq!(parse("-J/x").unwrap().sysimage.as_deref(), Some("/x"));
+    }
+
+    #[test]
+    fn err_names_the_variable_and_the_word() {
+        assert_eq!(
+            parse("--foo").unwrap_err().to_string().split(';').next().unwrap(),
+            r#"TYPY_JL_OPTS has "--foo", which is not an option of an embedded Julia"#
+        );
+        assert_eq!(
+            parse("-t zero").unwrap_err().to_string(),
+            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, but a number above 0 or `auto`"#
+        );
+        assert_eq!(
+            parse("--pkgimages=no").unwrap_err().to_string(),
+            r#"TYPY_JL_OPTS has "--pkgimages=no": this Julia is 1.6, the option came with 1.9"#
+        );
+        assert_eq!(
+            parse("-J 'x").unwrap_err().to_string(),
+            r#"TYPY_JL_OPTS is "-J 'x": a quote is not closed"#
+        );
+        assert_eq!(parse("-J").unwrap_err().to_string(), r#"TYPY_JL_OPTS has "-J": its value is missing"#);
+    }
+
+    #[test]
+    fn split_like_a_shell() {
+        assert_eq!(split(r"a 'b c'd \e").unwrap(), ["a", "b cd", "e"]);
+        assert_eq!(split("''").unwrap(), [""]);
+        assert_eq!(split("\"a"), None);
+    }
+}

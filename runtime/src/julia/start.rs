@@ -1,0 +1,405 @@
+//! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
+//! start is final, because half of Julia is initialised then.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::julia::options::{OptionError, Options};
+use crate::sys::dl::DlError;
+use crate::sys::libjulia::LibJulia;
+use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
+use crate::sys::table::{Guest, Host};
+
+/// The package UUID of TyPython, the same as in the original JNumPy.
+const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
+/// Since this minor version of Julia 1, any thread may call into it.
+const FOREIGN_THREADS_SINCE: u32 = 9;
+/// The oldest minor version of Julia 1 that works.
+const OLDEST: u32 = 5;
+
+/// Why Julia did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Library(#[from] DlError),
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error("Julia {version} at `{path}` is not supported: 1.{OLDEST} or later is needed")]
+    Version { version: String, path: PathBuf },
+    #[error("the system image `{path}` does not exist")]
+    NoImage { path: PathBuf },
+    #[error("`{path}` holds a NUL byte")]
+    Path { path: PathBuf },
+    #[error("JULIA_NUM_THREADS is {value:?}, but must be a number above 0 or `auto`")]
+    Threads { value: String },
+    #[error("{0}")]
+    TyPython(String),
+    #[error(
+        "TyPython speaks protocol {found}, this runtime protocol {PROTOCOL}; the image was built for another \
+         version of jnumpy: build it again with the jnumpy-pack of this one"
+    )]
+    Protocol { found: u64 },
+    #[error("an earlier start of Julia in this process failed: {0}")]
+    FailedBefore(String),
+}
+
+/// Why a call into Julia cannot be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("Julia is not running: call `jnumpy.init_jl()` first")]
+    NotStarted,
+    #[error(
+        "this Julia serves only the thread that started it (Julia 1.{FOREIGN_THREADS_SINCE} and later serve any \
+         thread): call it from there, or use processes instead of threads"
+    )]
+    WrongThread,
+    #[error(
+        "Julia does not survive fork(): start worker processes with the `spawn` or `forkserver` method of \
+         multiprocessing"
+    )]
+    Forked,
+    #[error("Julia has ended: the Python interpreter is shutting down")]
+    Ended,
+}
+
+/// What is needed to start Julia.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Absolute path of libjulia.
+    pub(crate) libjulia: PathBuf,
+    /// Julia's `Sys.BINDIR`.
+    pub(crate) bindir: PathBuf,
+    /// Absolute path of the system image, unless `TYPY_JL_OPTS` names one.
+    pub(crate) image: PathBuf,
+    /// A directory with TyPython's sources, for images that do not hold it.
+    pub(crate) typython: Option<PathBuf>,
+    /// The value of `TYPY_JL_OPTS`.
+    pub(crate) options: String,
+    /// Environment variables for the time of the start only.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// A Julia that runs in this process.
+pub(crate) struct Running {
+    libjulia: LibJulia,
+    /// TyPython's functions.
+    pub(crate) guest: Guest,
+    /// Such as `1.5.3`.
+    pub(crate) version: String,
+    minor: u32,
+}
+
+static RUNNING: OnceLock<Running> = OnceLock::new();
+/// `pthread_self` of the thread that Julia serves for sure; 0 when there is none.
+static SERVED_THREAD: AtomicUsize = AtomicUsize::new(0);
+static PHASE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
+static FAILURE: Mutex<Option<String>> = Mutex::new(None);
+
+const NEVER_STARTED: u8 = 0;
+const SERVING: u8 = 1;
+const FORKED: u8 = 2;
+const ENDED: u8 = 3;
+
+/// The Julia of this process, if this thread may call it.
+#[inline]
+pub(crate) fn running() -> Result<&'static Running, Refusal> {
+    match RUNNING.get() {
+        Some(running) if SERVED_THREAD.load(Ordering::Relaxed) == this_thread() => Ok(running),
+        running => refuse(running),
+    }
+}
+
+#[cold]
+fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
+    match (PHASE.load(Ordering::Acquire), running) {
+        (SERVING, Some(running)) if running.minor >= FOREIGN_THREADS_SINCE => Ok(running),
+        (SERVING, Some(_)) => Err(Refusal::WrongThread),
+        (FORKED, _) => Err(Refusal::Forked),
+        (ENDED, _) => Err(Refusal::Ended),
+        _ => Err(Refusal::NotStarted),
+    }
+}
+
+#[inline]
+fn this_thread() -> usize {
+    // SAFETY: `pthread_self` has no preconditions.
+    let thread = unsafe { libc::pthread_self() };
+    #[expect(clippy::cast_possible_truncation, reason = "the address of a thread's descriptor")]
+    {
+        thread as usize
+    }
+}
+
+impl Running {
+    /// Calls one of TyPython's functions. The result is a value, [`Kind::Exception`] or [`Kind::PythonException`].
+    #[expect(clippy::unused_self, reason = "a `Running` is the proof that this thread may call")]
+    pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {
+        let mut result = Slot::new(Kind::Nothing);
+        // SAFETY: a `Running` is only lent to a thread that Julia serves; entries come from TyPython, which reads
+        // as many slots as it declared, catches everything and writes the result.
+        unsafe { entry(arguments.as_ptr(), &raw mut result) };
+        result
+    }
+}
+
+/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already.
+pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError> {
+    let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
+    if RUNNING.get().is_some() {
+        return Ok(());
+    }
+    if let Some(reason) = failure.as_ref() {
+        return Err(StartError::FailedBefore(reason.clone()));
+    }
+    let libjulia = LibJulia::open(&start.libjulia)?;
+    let (version, minor) = version(&libjulia, &start.libjulia)?;
+    let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
+    let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
+    if !image.is_file() {
+        return Err(StartError::NoImage { path: image });
+    }
+    let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
+    let arguments = arguments(&options)?;
+
+    // From here on a failure is final.
+    initialise(&libjulia, arguments, bindir, image, &start.environment);
+    let guest = match introduce(&libjulia, host, start.typython.as_deref()) {
+        Ok(guest) => guest,
+        Err(error) => {
+            *failure = Some(error.to_string());
+            return Err(error);
+        }
+    };
+    SERVED_THREAD.store(this_thread(), Ordering::Release);
+    PHASE.store(SERVING, Ordering::Release);
+    let _ = RUNNING.set(Running { libjulia, guest, version, minor });
+    // SAFETY: the handler only stores to atomics, which is allowed in a forked child.
+    unsafe { libc::pthread_atfork(None, None, Some(forget_in_child)) };
+    Ok(())
+}
+
+extern "C" fn forget_in_child() {
+    SERVED_THREAD.store(0, Ordering::Release);
+    if PHASE.load(Ordering::Acquire) == SERVING {
+        PHASE.store(FORKED, Ordering::Release);
+    }
+}
+
+/// Ends Julia: its `atexit` hooks and finalisers run. Only in the thread it serves, and only once.
+pub(crate) fn end() {
+    let Ok(running) = running() else { return };
+    if SERVED_THREAD.load(Ordering::Acquire) != this_thread() {
+        return;
+    }
+    // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
+    unsafe { (running.libjulia.atexit_hook)(0) };
+    SERVED_THREAD.store(0, Ordering::Release);
+    PHASE.store(ENDED, Ordering::Release);
+}
+
+fn version(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
+    // SAFETY: `jl_ver_string` returns a static NUL-terminated text and works before Julia is initialised.
+    let version = unsafe { CStr::from_ptr((libjulia.version)()) }.to_string_lossy().into_owned();
+    let minor = version
+        .strip_prefix("1.")
+        .and_then(|rest| rest.split('.').next()?.parse().ok())
+        .filter(|&minor: &u32| minor >= OLDEST);
+    match minor {
+        Some(minor) => Ok((version, minor)),
+        None => Err(StartError::Version { version, path: path.to_owned() }),
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString, StartError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| StartError::Path { path: path.to_owned() })
+}
+
+/// Julia's command line.
+fn arguments(options: &Options) -> Result<Vec<CString>, StartError> {
+    let threads = match (&options.threads, std::env::var("JULIA_NUM_THREADS")) {
+        (Some(threads), _) => threads.clone(),
+        (None, Ok(value)) if value == "auto" || value.parse::<u32>().is_ok_and(|n| n > 0) => value,
+        (None, Ok(value)) if !value.is_empty() => return Err(StartError::Threads { value }),
+        (None, _) => "1".into(),
+    };
+    let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned()];
+    // Julia's collector stops other threads with SIGSEGV; with one thread its handlers would only take Python's
+    // place, faulthandler's among them.
+    if threads == "1" {
+        words.push("--handle-signals=no".into());
+    }
+    words.extend(options.arguments.iter().cloned());
+    Ok(words.into_iter().filter_map(|word| CString::new(word).ok()).collect())
+}
+
+/// Sets environment variables and puts the old values back when dropped.
+struct EnvironmentGuard(Vec<(CString, Option<CString>)>);
+
+impl EnvironmentGuard {
+    fn set(variables: &[(String, String)]) -> Self {
+        let mut before = Vec::new();
+        for (name, value) in variables {
+            let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str())) else {
+                continue;
+            };
+            // SAFETY: Python's lock is held and no other thread of Python changes the environment meanwhile; the
+            // old value is copied before it is replaced.
+            unsafe {
+                let old = libc::getenv(name.as_ptr());
+                let old = (!old.is_null()).then(|| CStr::from_ptr(old).to_owned());
+                libc::setenv(name.as_ptr(), value.as_ptr(), 1);
+                before.push((name, old));
+            }
+        }
+        Self(before)
+    }
+}
+
+impl Drop for EnvironmentGuard {
+    fn drop(&mut self) {
+        for (name, old) in self.0.drain(..).rev() {
+            // SAFETY: as in `set`.
+            unsafe {
+                match old {
+                    Some(value) => libc::setenv(name.as_ptr(), value.as_ptr(), 1),
+                    None => libc::unsetenv(name.as_ptr()),
+                };
+            }
+        }
+    }
+}
+
+/// Keeps Python's SIGINT and SIGPIPE handlers and its signal mask over Julia's start.
+struct SignalGuard {
+    mask: libc::sigset_t,
+    actions: [(c_int, libc::sigaction); 2],
+}
+
+impl SignalGuard {
+    fn save() -> Self {
+        // SAFETY: plain C structs for which all zero bytes are valid, filled by the calls below.
+        unsafe {
+            let mut guard = Self {
+                mask: std::mem::zeroed(),
+                actions: [(libc::SIGINT, std::mem::zeroed()), (libc::SIGPIPE, std::mem::zeroed())],
+            };
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut guard.mask);
+            for (signal, action) in &mut guard.actions {
+                libc::sigaction(*signal, std::ptr::null(), action);
+            }
+            guard
+        }
+    }
+}
+
+impl Drop for SignalGuard {
+    fn drop(&mut self) {
+        // SAFETY: the values came from the same calls in `save`.
+        unsafe {
+            for (signal, action) in &self.actions {
+                libc::sigaction(*signal, action, std::ptr::null_mut());
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
+        }
+    }
+}
+
+fn initialise(
+    libjulia: &LibJulia,
+    arguments: Vec<CString>,
+    bindir: CString,
+    image: CString,
+    environment: &[(String, String)],
+) {
+    let _environment = EnvironmentGuard::set(environment);
+    let _signals = SignalGuard::save();
+    let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
+    let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
+    words.push(std::ptr::null_mut());
+    // Julia keeps pointers into its command line, its paths and its options: they are leaked on purpose.
+    let mut words = words.leak().as_mut_ptr();
+    let (bindir, image) = (bindir.into_raw(), image.into_raw());
+    // SAFETY: every option was checked, so the parser does not end the process; the image and the libraries
+    // exist; this is the first and only initialisation, under the lock of `start`.
+    unsafe {
+        (libjulia.parse_opts)(&raw mut count, &raw mut words);
+        (libjulia.init_with_image)(bindir, image);
+    }
+}
+
+/// Loads TyPython and exchanges the tables with it.
+fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) -> Result<Guest, StartError> {
+    let load_path = typython.map_or_else(String::new, |directory| {
+        format!("pushfirst!(LOAD_PATH, {});", julia_text(&directory.to_string_lossy()))
+    });
+    let code = format!(
+        "try; {load_path} \
+             let typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+                 Base.invokelatest(typython.CPython.start, Ptr{{Cvoid}}(UInt({}))); end \
+         catch failure; \
+             global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
+         end",
+        std::ptr::from_ref(host).expose_provenance(),
+    );
+    let guest = evaluate_pointer(libjulia, &code).cast::<Guest>();
+    if guest.is_null() {
+        let text = evaluate_pointer(libjulia, "pointer(jnumpy_start_failure)").cast::<c_char>();
+        let reason = if text.is_null() {
+            "Julia could not evaluate the runtime's first line".into()
+        } else {
+            // SAFETY: the data of a Julia String is NUL-terminated, and a global holds it.
+            unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+        };
+        return Err(StartError::TyPython(format!("TyPython could not be loaded: {reason}")));
+    }
+    // SAFETY: TyPython returned its table, which it keeps for ever. The protocol number comes first in every
+    // version of it, so it may be read before the rest is known to fit.
+    let found = unsafe { guest.cast::<u64>().read() };
+    if found != PROTOCOL {
+        return Err(StartError::Protocol { found });
+    }
+    // SAFETY: the protocol is ours, so the layout is.
+    Ok(unsafe { guest.read() })
+}
+
+/// Evaluates code that yields a `Ptr`; NULL after an exception.
+fn evaluate_pointer(libjulia: &LibJulia, code: &str) -> *mut std::ffi::c_void {
+    let Ok(code) = CString::new(code) else { return std::ptr::null_mut() };
+    // SAFETY: Julia is initialised in this thread; `jl_eval_string` catches exceptions and returns NULL then; the
+    // code yields a `Ptr`, which is unboxed before anything else can be collected.
+    unsafe {
+        let value = (libjulia.eval_string)(code.as_ptr());
+        if value.is_null() { std::ptr::null_mut() } else { (libjulia.unbox_voidpointer)(value) }
+    }
+}
+
+/// A Julia string literal.
+fn julia_text(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for character in text.chars() {
+        if matches!(character, '"' | '\\' | '$') {
+            literal.push('\\');
+        }
+        literal.push(character);
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_escaped() {
+        assert_eq!(julia_text(r#"a"$b\"#), r#""a\"\$b\\""#);
+    }
+
+    #[test]
+    fn calls_before_the_start_are_refused() {
+        assert_eq!(running().err(), Some(Refusal::NotStarted));
+    }
+}

@@ -1,0 +1,244 @@
+//! NumPy arrays, without a copy wherever the memory allows it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use numpy::npyffi::{self, NpyTypes, PY_ARRAY_API, PyArrayObject};
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::python::exception::Root;
+use crate::sys::slot::{C_ORDER, Element, Kind, Slot};
+
+/// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
+static COPY_POLICY: AtomicU8 = AtomicU8::new(ALLOW);
+const ALLOW: u8 = 0;
+const WARN: u8 = 1;
+const ERROR: u8 = 2;
+
+/// Sets the copy policy: `allow`, `warn` or `error`.
+#[pyfunction]
+pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
+    let number = match policy {
+        "allow" => ALLOW,
+        "warn" => WARN,
+        "error" => ERROR,
+        _ => {
+            let text = format!("copy policy is {policy:?}, but must be `allow`, `warn` or `error`");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    COPY_POLICY.store(number, Ordering::Relaxed);
+    Ok(())
+}
+
+const SHAREABLE: i32 = npyffi::NPY_ARRAY_ALIGNED | npyffi::NPY_ARRAY_WRITEABLE;
+#[cfg(target_endian = "little")]
+const FOREIGN_BYTE_ORDER: u8 = b'>';
+#[cfg(target_endian = "big")]
+const FOREIGN_BYTE_ORDER: u8 = b'<';
+
+/// Makes NumPy's C API usable; NumPy is imported when the first array is met, not before.
+fn numpy_ready(py: Python<'_>) -> PyResult<()> {
+    static READY: PyOnceLock<()> = PyOnceLock::new();
+    READY.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
+}
+
+/// Describes the memory of an ndarray, or of a copy of it: data, owner (a new reference), shape.
+///
+/// # Safety
+/// `object` is a live Python object.
+pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut Slot) -> PyResult<()> {
+    numpy_ready(py)?;
+    // SAFETY: `object` is alive; it is used as an ndarray only after the check; fields are read while Python's
+    // lock is held.
+    unsafe {
+        let ndarray = npyffi::get_type_object(py, NpyTypes::PyArray_Type);
+        if ffi::Py_TYPE(object) != ndarray {
+            check_subclass(&Bound::from_borrowed_ptr(py, object), ndarray)?;
+        }
+        let array = object.cast::<PyArrayObject>();
+        let fields = &(*array).fields;
+        let descr = &(*fields.descr).fields;
+        let Some(element) = element(descr.type_num) else {
+            return Err(unsupported(&Bound::from_borrowed_ptr(py, object)));
+        };
+        let shareable =
+            fields.flags & SHAREABLE == SHAREABLE && descr.byteorder.cast_unsigned() != FOREIGN_BYTE_ORDER;
+        let order = if !shareable {
+            None
+        } else if fields.flags & npyffi::NPY_ARRAY_F_CONTIGUOUS != 0 {
+            Some(0)
+        } else if fields.flags & npyffi::NPY_ARRAY_C_CONTIGUOUS != 0 {
+            Some(C_ORDER)
+        } else {
+            None
+        };
+        let (owner, flags) = match order {
+            Some(flags) => {
+                ffi::Py_IncRef(object);
+                (array, flags)
+            }
+            None => (copy(py, array)?, 0),
+        };
+        let fields = &(*owner).fields;
+        *slot = Slot {
+            dtype: element as u8,
+            // NumPy's limit is 64.
+            ndim: u8::try_from(fields.nd).unwrap_or(u8::MAX),
+            flags,
+            a: fields.data.expose_provenance() as u64,
+            b: owner.expose_provenance() as u64,
+            c: fields.dimensions.expose_provenance() as u64,
+            ..Slot::new(Kind::Array)
+        };
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `ndarray` is NumPy's type object.
+#[cold]
+unsafe fn check_subclass(object: &Bound<'_, PyAny>, ndarray: *mut ffi::PyTypeObject) -> PyResult<()> {
+    let name = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+    // SAFETY: the object is alive and `ndarray` is a type (the caller's promise).
+    if unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), ndarray) } == 0 {
+        return Err(PyTypeError::new_err(format!("expected numpy.ndarray, got {name}")));
+    }
+    let modules = object.py().import("sys")?.getattr("modules")?;
+    let masked = modules.call_method1("get", ("numpy.ma",))?;
+    if !masked.is_none() && object.is_instance(&masked.getattr("MaskedArray")?)? {
+        return Err(PyTypeError::new_err(
+            "a masked array has no counterpart in Julia; pass `x.filled(value)`, or `x.data` and `x.mask`",
+        ));
+    }
+    Ok(())
+}
+
+#[cold]
+fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
+    let dtype = object.getattr("dtype").map_or_else(|_| "?".into(), |dtype| dtype.to_string());
+    PyTypeError::new_err(format!(
+        "dtype {dtype} has no counterpart in Julia; supported are bool, (u)int8 to 64, float16 to 64, complex64 and \
+         complex128"
+    ))
+}
+
+/// A copy in column-major order and native byte order.
+///
+/// # Safety
+/// `array` is a live ndarray of a supported dtype.
+#[cold]
+unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject) -> PyResult<*mut PyArrayObject> {
+    let reason = "an array is copied on its way into Julia: it is not contiguous, not writeable, not aligned, or \
+                  not in native byte order; pass `np.asfortranarray(x)` or a writeable contiguous array";
+    match COPY_POLICY.load(Ordering::Relaxed) {
+        WARN => PyErr::warn(
+            py,
+            &py.get_type::<PyRuntimeWarning>(),
+            &std::ffi::CString::new(reason).unwrap_or_default(),
+            1,
+        )?,
+        ERROR => return Err(PyValueError::new_err(reason)),
+        _ => {}
+    }
+    let flags = SHAREABLE
+        | npyffi::NPY_ARRAY_F_CONTIGUOUS
+        | npyffi::NPY_ARRAY_ENSURECOPY
+        | npyffi::NPY_ARRAY_ENSUREARRAY;
+    // SAFETY: the caller's promise; `PyArray_FromArray` takes over the descriptor.
+    unsafe {
+        let native = PY_ARRAY_API.PyArray_DescrFromType(py, (*(*array).fields.descr).fields.type_num);
+        let copy = PY_ARRAY_API.PyArray_FromArray(py, array, native, flags);
+        if copy.is_null() { Err(PyErr::fetch(py)) } else { Ok(copy.cast()) }
+    }
+}
+
+/// An ndarray over Julia's memory.
+///
+/// # Safety
+/// The slot describes memory that the root keeps alive, `strides` has one entry in bytes for each dimension, and
+/// the root is the caller's to give.
+pub(super) unsafe fn new(
+    py: Python<'_>,
+    slot: &Slot,
+    strides: *const isize,
+    root: Root,
+) -> PyResult<*mut ffi::PyObject> {
+    numpy_ready(py)?;
+    let base = Py::new(py, root)?;
+    let type_number = type_number(slot.dtype)
+        .ok_or_else(|| PyTypeError::new_err(format!("Julia named element type {}", slot.dtype)))?;
+    // SAFETY: the caller's promise; `PyArray_SetBaseObject` takes over the base, in failure too.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_New(
+            py,
+            npyffi::get_type_object(py, NpyTypes::PyArray_Type),
+            i32::from(slot.ndim),
+            std::ptr::with_exposed_provenance_mut(super::write::address(slot.c)),
+            type_number,
+            strides.cast_mut(),
+            std::ptr::with_exposed_provenance_mut(super::write::address(slot.a)),
+            0,
+            SHAREABLE,
+            std::ptr::null_mut(),
+        );
+        if array.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.cast(), base.into_ptr()) < 0 {
+            ffi::Py_DecRef(array);
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}
+
+/// NumPy's type numbers (`enum NPY_TYPES`), by [`Element`]; C's `long` has 64 bits wherever this runs.
+const TYPE_NUMBERS: [(i32, Element); 14] = [
+    (0, Element::Bool),
+    (1, Element::Int8),
+    (3, Element::Int16),
+    (5, Element::Int32),
+    (7, Element::Int64),
+    (2, Element::UInt8),
+    (4, Element::UInt16),
+    (6, Element::UInt32),
+    (8, Element::UInt64),
+    (23, Element::Float16),
+    (11, Element::Float32),
+    (12, Element::Float64),
+    (14, Element::Complex64),
+    (15, Element::Complex128),
+];
+const LONG_LONG: i32 = 9;
+const UNSIGNED_LONG_LONG: i32 = 10;
+
+fn type_number(element: u8) -> Option<i32> {
+    TYPE_NUMBERS.get(usize::from(element)).map(|(number, _)| *number)
+}
+
+#[inline]
+fn element(type_number: i32) -> Option<Element> {
+    match type_number {
+        LONG_LONG => Some(Element::Int64),
+        UNSIGNED_LONG_LONG => Some(Element::UInt64),
+        12 => Some(Element::Float64),
+        _ => TYPE_NUMBERS.iter().find(|(number, _)| *number == type_number).map(|(_, element)| *element),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_numbers_are_listed_in_the_order_of_elements() {
+        for (index, (number, element)) in TYPE_NUMBERS.into_iter().enumerate() {
+            assert_eq!(element as usize, index);
+            assert_eq!(super::element(number), Some(element));
+        }
+        assert_eq!(super::element(13), None);
+    }
+}

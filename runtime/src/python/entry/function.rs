@@ -1,0 +1,505 @@
+//! The Python function of an exported Julia function: a callable with its own `vectorcall`, so that a call costs
+//! one jump from CPython, the reading of the arguments, and one jump into Julia.
+
+use std::ffi::{c_int, c_uint, c_void};
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple, PyType};
+
+use super::read::{self, Mode};
+use super::write;
+use crate::julia::start::running;
+use crate::python::exception::refused;
+use crate::sys::slot::{Entry, Kind, Slot};
+
+/// Flags of a parameter in the slots that TyPython sends (`Slot::flags`).
+const OPTIONAL: u8 = 1;
+const KEYWORD_ONLY: u8 = 2;
+const NULLABLE: u8 = 4;
+/// Slots before the first parameter: name, module, docstring, Julia name.
+const HEADER: usize = 4;
+/// Slots of a parameter: name (kind in `dtype`, flags), type, default.
+const PER_PARAMETER: usize = 3;
+
+/// Calls with up to this many parameters need no allocation.
+const ON_STACK: usize = 8;
+
+struct Parameter {
+    /// An interned `str`, kept for ever.
+    name: *mut ffi::PyObject,
+    text: String,
+    kind: Kind,
+    optional: bool,
+    keyword_only: bool,
+    nullable: bool,
+}
+
+/// An exported function. It lives as long as the process, like the Julia code it stands for.
+struct Function {
+    entry: Entry,
+    name: String,
+    parameters: Box<[Parameter]>,
+    /// How many parameters come before the first keyword-only one.
+    positional: usize,
+}
+
+#[repr(C)]
+struct FunctionObject {
+    base: ffi::PyObject,
+    vectorcall: ffi::vectorcallfunc,
+    dict: *mut ffi::PyObject,
+    function: &'static Function,
+}
+
+/// Makes the Python function. `slots`: name, module, docstring, Julia name, then name, type and default of each
+/// parameter.
+///
+/// # Safety
+/// `slots` are texts as described, and `entry` takes the parameters they describe.
+pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: the slots are texts (the caller's promise).
+    let texts = unsafe { slots.iter().map(|slot| Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))) }
+        .map(|text| text?.cast_into::<PyString>().map_err(PyErr::from))
+        .collect::<PyResult<Vec<_>>>()?;
+    let [name, module, doc, qualified] = texts.get(..HEADER).unwrap_or_default() else {
+        return Err(PySystemError::new_err("the description of a function is too short"));
+    };
+    let mut parameters = Vec::new();
+    let mut described = Vec::new();
+    let described_by =
+        slots[HEADER..].chunks_exact(PER_PARAMETER).zip(texts[HEADER..].chunks_exact(PER_PARAMETER));
+    for (slots, texts) in described_by {
+        let (slot, text) = (&slots[0], texts[0].to_str()?);
+        let kind = Kind::from_number(slot.dtype)
+            .ok_or_else(|| PySystemError::new_err(format!("parameter `{text}` has kind {}", slot.dtype)))?;
+        let (optional, keyword_only) = (slot.flags & OPTIONAL != 0, slot.flags & KEYWORD_ONLY != 0);
+        described
+            .push((&texts[0], &texts[1], optional.then_some(&texts[2]), keyword_only).into_pyobject(py)?);
+        parameters.push(Parameter {
+            name: PyString::intern(py, text).into_ptr(),
+            text: text.to_owned(),
+            kind,
+            optional,
+            keyword_only,
+            nullable: slot.flags & NULLABLE != 0,
+        });
+    }
+    let function = Box::leak(Box::new(Function {
+        entry,
+        name: name.to_str()?.to_owned(),
+        positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
+        parameters: parameters.into_boxed_slice(),
+    }));
+    let object = allocate(py, function)?;
+    object.setattr("__name__", name)?;
+    object.setattr("__qualname__", name)?;
+    object.setattr("__module__", module)?;
+    object.setattr(
+        "__doc__",
+        if doc.is_empty()? { py.None().into_bound(py) } else { doc.clone().into_any() },
+    )?;
+    object.setattr("__julia_name__", qualified)?;
+    object.setattr("__julia_parameters__", PyTuple::new(py, described)?)?;
+    Ok(object.into_ptr())
+}
+
+fn allocate<'py>(py: Python<'py>, function: &'static Function) -> PyResult<Bound<'py, PyAny>> {
+    let class = function_type(py)?;
+    // SAFETY: the type was made by `make_type` with the size and the layout of `FunctionObject`; the instance
+    // dictionary starts empty and is created by the first attribute.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0);
+        let object = Bound::from_owned_ptr_or_err(py, object)?;
+        let fields = object.as_ptr().cast::<FunctionObject>();
+        (&raw mut (*fields).vectorcall).write(vectorcall);
+        (&raw mut (*fields).function).write(function);
+        Ok(object)
+    }
+}
+
+/// The type of exported functions.
+pub(crate) fn function_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    Ok(TYPE.get_or_try_init(py, || make_type(py))?.bind(py))
+}
+
+fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
+    // In the stable ABI by name since 3.12, in the binary interface of heap types since 3.9.
+    const HAVE_VECTORCALL: c_uint = 1 << 11;
+    const MEMBER_SSIZE: c_int = 19;
+    const MEMBER_READ_ONLY: c_int = 1;
+    let member = |name: &'static std::ffi::CStr, offset: usize| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: MEMBER_SSIZE,
+        offset: offset.cast_signed(),
+        flags: MEMBER_READ_ONLY,
+        doc: std::ptr::null(),
+    };
+    // CPython keeps pointers to these tables for the life of the type.
+    let members = Box::leak(Box::new([
+        member(c"__vectorcalloffset__", std::mem::offset_of!(FunctionObject, vectorcall)),
+        member(c"__dictoffset__", std::mem::offset_of!(FunctionObject, dict)),
+        ffi::PyMemberDef::default(),
+    ]));
+    let methods = Box::leak(Box::new([
+        ffi::PyMethodDef {
+            ml_name: c"__reduce__".as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ml_flags: ffi::METH_NOARGS,
+            ml_doc: c"Pickles by reference: the reading process imports the package.".as_ptr(),
+        },
+        ffi::PyMethodDef::zeroed(),
+    ]));
+    let getset = Box::leak(Box::new([
+        ffi::PyGetSetDef {
+            name: c"__signature__".as_ptr(),
+            get: Some(signature),
+            set: None,
+            doc: c"The `inspect.Signature` of the function.".as_ptr(),
+            closure: std::ptr::null_mut(),
+        },
+        ffi::PyGetSetDef::default(),
+    ]));
+    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+    let mut slots = [
+        slot(ffi::Py_tp_call, call as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_getset, getset.as_mut_ptr().cast()),
+        slot(ffi::Py_tp_getattro, ffi::PyObject_GenericGetAttr as *mut c_void),
+        slot(ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
+        slot(0, std::ptr::null_mut()),
+    ];
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the flags of 3.10 fit, and so does the size"
+    )]
+    let mut spec = ffi::PyType_Spec {
+        name: c"jnumpy.JuliaFunction".as_ptr(),
+        basicsize: size_of::<FunctionObject>() as c_int,
+        itemsize: 0,
+        flags: ffi::Py_TPFLAGS_DEFAULT as c_uint | HAVE_VECTORCALL,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: name, members, methods and getset live for ever, the slots as long as the call; instances are made
+    // by `allocate` alone. Without `Py_tp_new`, `object.__new__` could make one: it is taken away below.
+    unsafe {
+        let class = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?;
+        let class = class.cast_into::<PyType>()?;
+        class.setattr("__new__", refuse_new(py)?)?;
+        Ok(class.unbind())
+    }
+}
+
+fn refuse_new(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    #[pyfunction]
+    #[pyo3(signature = (*_arguments, **_keywords))]
+    fn new_julia_function(
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> PyResult<()> {
+        Err(PyTypeError::new_err("a JuliaFunction is made by `Pyfunc` in Julia, not by calling its type"))
+    }
+    let function = wrap_pyfunction!(new_julia_function, py)?;
+    py.import("builtins")?.getattr("staticmethod")?.call1((function,))
+}
+
+/// Runs `work`; a panic, which would be our bug, becomes an exception.
+unsafe fn guarded(work: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with its lock held.
+    let py = unsafe { Python::assume_attached() };
+    match catch_unwind(AssertUnwindSafe(|| work(py))) {
+        Ok(Ok(object)) => object,
+        Ok(Err(error)) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
+        Err(_) => {
+            PySystemError::new_err("a bug in jnumpy: please report it with the code that led here")
+                .restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn vectorcall(
+    callable: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type and as many arguments as it says, positional ones first, then
+    // one for each name.
+    unsafe {
+        let function = (*callable.cast::<FunctionObject>()).function;
+        let positional = count & !(1 << (usize::BITS - 1));
+        guarded(|py| {
+            let keywords = if names.is_null() { 0 } else { ffi::PyTuple_Size(names).unsigned_abs() };
+            let arguments: &[*mut ffi::PyObject] = if arguments.is_null() {
+                &[]
+            } else {
+                std::slice::from_raw_parts(arguments, positional + keywords)
+            };
+            if function.parameters.len() <= ON_STACK {
+                let mut slots = [const { MaybeUninit::uninit() }; ON_STACK];
+                invoke(py, function, arguments, positional, names, &mut slots)
+            } else {
+                let mut slots = vec![MaybeUninit::uninit(); function.parameters.len()];
+                invoke(py, function, arguments, positional, names, &mut slots)
+            }
+        })
+    }
+}
+
+/// # Safety
+/// `arguments` are live objects, `names` NULL or a tuple of names for those after `positional`, and there is a
+/// slot for each parameter.
+#[inline]
+unsafe fn invoke(
+    py: Python<'_>,
+    function: &Function,
+    arguments: &[*mut ffi::PyObject],
+    positional: usize,
+    names: *mut ffi::PyObject,
+    slots: &mut [MaybeUninit<Slot>],
+) -> PyResult<*mut ffi::PyObject> {
+    // Refused before anything is read.
+    if let Err(refusal) = running() {
+        return Err(refused(refusal));
+    }
+    let mut owners = Owners::default();
+    // SAFETY: the caller's promises; `read` and `bind` fill every slot that the entry reads.
+    unsafe {
+        if names.is_null() && positional == function.positional && positional == function.parameters.len() {
+            for ((parameter, &argument), slot) in
+                function.parameters.iter().zip(arguments).zip(slots.iter_mut())
+            {
+                read_argument(py, function, parameter, argument, slot, &mut owners)?;
+            }
+        } else {
+            bind(py, function, arguments, positional, names, slots, &mut owners)?;
+        }
+        let mut result = Slot::new(Kind::Nothing);
+        (function.entry)(slots.as_ptr().cast(), &raw mut result);
+        Ok(write::finish(py, &result))
+    }
+}
+
+/// References that arguments own until the call has ended.
+#[derive(Default)]
+struct Owners(Vec<*mut ffi::PyObject>, Option<*mut ffi::PyObject>);
+
+impl Owners {
+    #[inline]
+    fn keep(&mut self, owner: *mut ffi::PyObject) {
+        // The first one, mostly the only one, needs no allocation.
+        if self.1.is_none() { self.1 = Some(owner) } else { self.0.push(owner) }
+    }
+}
+
+impl Drop for Owners {
+    #[inline]
+    fn drop(&mut self) {
+        for owner in self.1.into_iter().chain(self.0.drain(..)) {
+            // SAFETY: a reference that `read` handed over, dropped once; the call runs with Python's lock held.
+            unsafe { ffi::Py_DecRef(owner) };
+        }
+    }
+}
+
+/// # Safety
+/// As for [`read::read`].
+#[inline]
+unsafe fn read_argument(
+    py: Python<'_>,
+    function: &Function,
+    parameter: &Parameter,
+    argument: *mut ffi::PyObject,
+    slot: &mut MaybeUninit<Slot>,
+    owners: &mut Owners,
+) -> PyResult<()> {
+    let slot = slot.write(Slot::new(Kind::Nothing));
+    // SAFETY: the caller's promise.
+    unsafe {
+        if parameter.nullable && argument == ffi::Py_None() {
+            return Ok(());
+        }
+        match read::read(py, parameter.kind, Mode::Strict, argument, slot) {
+            Ok(()) => {}
+            Err(error) => return Err(in_argument(py, function, parameter, error)),
+        }
+    }
+    if let Some(owner) = read::owner(slot) {
+        owners.keep(owner);
+    }
+    Ok(())
+}
+
+/// The same exception, with the function and the argument named.
+#[cold]
+fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
+    let class = error.get_type(py);
+    if !class.is(py.get_type::<PyTypeError>())
+        && !class.is(py.get_type::<pyo3::exceptions::PyOverflowError>())
+    {
+        return error;
+    }
+    let text = format!("{}() argument `{}`: {}", function.name, parameter.text, error.value(py));
+    PyErr::from_type(class, text)
+}
+
+/// Binds positional and keyword arguments to parameters, with Python's words for what does not fit.
+///
+/// # Safety
+/// As for [`invoke`].
+#[cold]
+unsafe fn bind(
+    py: Python<'_>,
+    function: &Function,
+    arguments: &[*mut ffi::PyObject],
+    positional: usize,
+    names: *mut ffi::PyObject,
+    slots: &mut [MaybeUninit<Slot>],
+    owners: &mut Owners,
+) -> PyResult<()> {
+    let name = &function.name;
+    let wrong = |text: String| PyErr::new::<PyTypeError, _>(text);
+    if positional > function.positional {
+        let takes = function.positional;
+        let plural = if takes == 1 { "" } else { "s" };
+        let was = if positional == 1 { "was" } else { "were" };
+        let text = format!("{name}() takes {takes} positional argument{plural} but {positional} {was} given");
+        return Err(wrong(text));
+    }
+    let mut bound = vec![std::ptr::null_mut(); function.parameters.len()];
+    bound[..positional].copy_from_slice(&arguments[..positional]);
+    for (index, &argument) in arguments[positional..].iter().enumerate() {
+        // SAFETY: `names` is a tuple of strings with an entry for each of these arguments.
+        let key = unsafe { Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index.cast_signed())) };
+        let known = function.parameters.iter().position(|parameter| {
+            parameter.name == key.as_ptr() || key.extract::<&str>().is_ok_and(|key| key == parameter.text)
+        });
+        let Some(known) = known else {
+            return Err(wrong(format!("{name}() got an unexpected keyword argument '{key}'")));
+        };
+        if !bound[known].is_null() {
+            return Err(wrong(format!("{name}() got multiple values for argument '{key}'")));
+        }
+        bound[known] = argument;
+    }
+    let missing: Vec<&str> = function
+        .parameters
+        .iter()
+        .zip(&bound)
+        .filter(|(parameter, argument)| argument.is_null() && !parameter.optional)
+        .map(|(parameter, _)| parameter.text.as_str())
+        .collect();
+    if !missing.is_empty() {
+        let count = missing.len();
+        let plural = if count == 1 { "" } else { "s" };
+        return Err(wrong(format!(
+            "{name}() missing {count} required argument{plural}: {}",
+            listed(&missing)
+        )));
+    }
+    for ((parameter, &argument), slot) in function.parameters.iter().zip(&bound).zip(slots) {
+        if argument.is_null() {
+            slot.write(Slot::new(Kind::Missing));
+        } else {
+            // SAFETY: the argument is alive as long as the call.
+            unsafe { read_argument(py, function, parameter, argument, slot, owners) }?;
+        }
+    }
+    Ok(())
+}
+
+/// `'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`: as Python lists missing arguments.
+fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [one, two] => format!("{one} and {two}"),
+        [first @ .., last] => format!("{}, and {last}", first.join(", ")),
+    }
+}
+
+/// `tp_call`: a call by tuple and dictionary, turned into a vectorcall.
+unsafe extern "C" fn call(
+    callable: *mut ffi::PyObject,
+    arguments: *mut ffi::PyObject,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type, a tuple, and NULL or a dictionary with `str` keys; borrowed
+    // references stay alive in them during the call.
+    unsafe {
+        guarded(|py| {
+            let positional = ffi::PyTuple_Size(arguments).unsigned_abs();
+            let mut values: Vec<_> =
+                (0..positional).map(|index| ffi::PyTuple_GetItem(arguments, index.cast_signed())).collect();
+            let mut names = None;
+            if !keywords.is_null() && ffi::PyDict_Size(keywords) > 0 {
+                let keys = Bound::from_owned_ptr_or_err(py, ffi::PyDict_Keys(keywords))?;
+                for key in keys.try_iter()? {
+                    values.push(ffi::PyDict_GetItemWithError(keywords, key?.as_ptr()));
+                }
+                names = Some(Bound::from_owned_ptr_or_err(py, ffi::PyList_AsTuple(keys.as_ptr()))?);
+            }
+            let names = names.as_ref().map_or(std::ptr::null_mut(), Bound::as_ptr);
+            Ok(vectorcall(callable, values.as_ptr(), positional, names))
+        })
+    }
+}
+
+unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type.
+    unsafe {
+        guarded(|py| {
+            let name = Bound::from_borrowed_ptr(py, object).getattr("__julia_name__")?;
+            Ok(PyString::new(py, &format!("<Julia function {name}>")).into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn reduce(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type.
+    unsafe { guarded(|py| introspect(py, object, "reduce")) }
+}
+
+unsafe extern "C" fn signature(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type.
+    unsafe { guarded(|py| introspect(py, object, "signature")) }
+}
+
+/// Calls a helper of `jnumpy._function`, which is imported only when somebody asks.
+///
+/// # Safety
+/// `object` is a live object.
+unsafe fn introspect(
+    py: Python<'_>,
+    object: *mut ffi::PyObject,
+    helper: &str,
+) -> PyResult<*mut ffi::PyObject> {
+    // SAFETY: the caller's promise.
+    let object = unsafe { Bound::from_borrowed_ptr(py, object) };
+    Ok(py.import("jnumpy._function")?.getattr(helper)?.call1((object,))?.into_ptr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn missing_arguments_are_listed_as_python_does() {
+        assert_eq!(listed(&["a"]), "'a'");
+        assert_eq!(listed(&["a", "b"]), "'a' and 'b'");
+        assert_eq!(listed(&["a", "b", "c"]), "'a', 'b', and 'c'");
+    }
+}

@@ -1,0 +1,170 @@
+//! The table of functions that TyPython calls: see [`Host`] for what each one does.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::read::Mode;
+use super::{array, function, read, write};
+use crate::julia::lease::{self, Memory};
+use crate::julia::roots;
+use crate::python::exception::Root;
+use crate::sys::libjulia::Value;
+use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
+use crate::sys::table::Host;
+
+/// The table for TyPython.
+pub(crate) static HOST: Host = Host {
+    protocol: PROTOCOL,
+    symbol,
+    read: read_object,
+    object,
+    new_array,
+    owner_of,
+    adopt,
+    release_array,
+    release_object,
+    take_root,
+    add_roots,
+    function: make_function,
+};
+
+macro_rules! symbols {
+    ($name:expr; functions: $($function:ident)*; objects: $($object:ident)*) => {
+        match $name {
+            $(stringify!($function) => ffi::$function as *mut c_void,)*
+            $(stringify!($object) => ffi::$object.cast(),)*
+            "Py_None" => ffi::Py_None().cast(),
+            "Py_True" => ffi::Py_True().cast(),
+            "Py_False" => ffi::Py_False().cast(),
+            _ => std::ptr::null_mut(),
+        }
+    };
+}
+
+#[expect(clippy::fn_to_numeric_cast_any, reason = "addresses are what the table is for")]
+unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
+    // SAFETY: Julia passes a NUL-terminated name; exception types are initialised with the interpreter.
+    unsafe {
+        let Ok(name) = CStr::from_ptr(name).to_str() else { return std::ptr::null_mut() };
+        symbols! { name;
+            functions:
+                PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_DelItem PyObject_Call
+                PyObject_CallObject PyObject_RichCompareBool PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir
+                PyObject_IsTrue PyObject_IsInstance PyObject_Hash PyObject_GetIter PyIter_Next PyCallable_Check
+                PyImport_Import PyImport_GetModuleDict PyModule_NewObject
+                PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
+                PyDict_New PyDict_SetItem PyUnicode_AsUTF8AndSize PySequence_Contains
+                PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore PyErr_SetString PyErr_SetObject
+                PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
+                Py_IncRef Py_DecRef;
+            objects:
+                PyExc_BaseException PyExc_TypeError PyExc_ValueError PyExc_RuntimeError PyExc_OverflowError
+                PyExc_IndexError PyExc_KeyError PyExc_AttributeError PyExc_NotImplementedError
+        }
+    }
+}
+
+unsafe extern "C" fn read_object(
+    kind: u8,
+    lenient: c_int,
+    object: *mut ffi::PyObject,
+    slot: *mut Slot,
+) -> c_int {
+    let mode = if lenient == 0 { Mode::Strict } else { Mode::Lenient };
+    // SAFETY: Julia holds Python's lock and passes a live object and a slot of its own.
+    unsafe {
+        let py = Python::assume_attached();
+        let result = Kind::from_number(kind)
+            .ok_or_else(|| PyTypeError::new_err(format!("nothing is read as kind {kind}")))
+            .and_then(|kind| read::read(py, kind, mode, object, &mut *slot));
+        match result {
+            Ok(()) => 0,
+            Err(error) => {
+                error.restore(py);
+                -1
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn object(slot: *const Slot) -> *mut ffi::PyObject {
+    // SAFETY: Julia holds Python's lock and preserves what the slot points to.
+    unsafe { write::scalar(Python::assume_attached(), &*slot) }
+}
+
+unsafe extern "C" fn new_array(slot: *const Slot, strides: *const isize, root: u64) -> *mut ffi::PyObject {
+    // SAFETY: Julia holds Python's lock, describes memory that the root keeps, and gives the root away.
+    unsafe {
+        let py = Python::assume_attached();
+        array::new(py, &*slot, strides, Root::new(root)).unwrap_or_else(|error| {
+            error.restore(py);
+            std::ptr::null_mut()
+        })
+    }
+}
+
+unsafe extern "C" fn owner_of(
+    array: *const Value,
+    data: *const c_void,
+    length: usize,
+    c_order: c_int,
+) -> *mut ffi::PyObject {
+    match lease::owner_of(array, Memory { data: data.addr(), length, c_order: c_order != 0 }) {
+        Some(owner) => {
+            // SAFETY: the Julia array is alive (it is Julia's argument) and so is its owner; Julia holds Python's
+            // lock.
+            unsafe { ffi::Py_IncRef(owner) };
+            owner
+        }
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn adopt(array: *const Value, slot: *const Slot) {
+    // SAFETY: Julia holds Python's lock and passes the array slot it made the array from.
+    unsafe {
+        if let Some(owner) = read::owner(&*slot) {
+            ffi::Py_IncRef(owner);
+            let slot = &*slot;
+            let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
+            let lengths = std::slice::from_raw_parts(lengths, usize::from(slot.ndim));
+            let memory = Memory {
+                data: write::address(slot.a),
+                length: lengths.iter().product(),
+                c_order: slot.flags & C_ORDER != 0,
+            };
+            lease::adopt(array, owner, memory);
+        }
+    }
+}
+
+unsafe extern "C" fn release_array(array: *mut Value) {
+    lease::release_array(array);
+}
+
+unsafe extern "C" fn release_object(object: *mut ffi::PyObject) {
+    lease::release_object(object);
+}
+
+unsafe extern "C" fn take_root() -> i64 {
+    roots::take().map_or(-1, u64::cast_signed)
+}
+
+unsafe extern "C" fn add_roots(block: *mut *mut Value) {
+    // SAFETY: Julia passes the data of a vector it keeps for ever (`roots.jl`).
+    unsafe { roots::add_block(block) };
+}
+
+unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usize) -> *mut ffi::PyObject {
+    // SAFETY: Julia holds Python's lock and passes `count` slots of text.
+    unsafe {
+        let py = Python::assume_attached();
+        function::new(py, entry, std::slice::from_raw_parts(slots, count)).unwrap_or_else(|error| {
+            error.restore(py);
+            std::ptr::null_mut()
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! Where CPython enters a call and where Julia comes back for Python objects: the one part of the Python surface
+//! with `unsafe`, since both sides hand over raw pointers.
+
+pub(crate) mod array;
+pub(crate) mod function;
+pub(crate) mod host;
+mod read;
+mod write;
+
+use pyo3::prelude::*;
+
+pub(crate) use array::set_copy_policy;
+
+use crate::sys::slot::Slot;
+
+/// The Python value of a result slot, or the exception in it. Takes the slot over.
+pub(crate) fn value(py: Python<'_>, result: Slot) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the slot was written by a Julia entry and is used once; `finish` returns an owned reference, or
+    // NULL with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, write::finish(py, &result)) }
+}

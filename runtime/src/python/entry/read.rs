@@ -1,0 +1,227 @@
+//! Python objects to slots: how each [`Kind`] is read, strictly (arguments, `py_coerce`) or leniently (`py_cast`).
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::array;
+use crate::sys::slot::{Kind, Slot};
+
+/// How much a conversion forgives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Only the Python type that the Julia type stands for.
+    Strict,
+    /// Whatever Python's own protocol for that type takes.
+    Lenient,
+}
+
+/// Reads `object` as `kind`. An owner in the slot ([`owner`]) is a new reference.
+///
+/// # Safety
+/// `object` is a live Python object; the slot must not be used after it or its owner is gone.
+#[inline]
+pub(super) unsafe fn read(
+    py: Python<'_>,
+    kind: Kind,
+    mode: Mode,
+    object: *mut ffi::PyObject,
+    slot: &mut Slot,
+) -> PyResult<()> {
+    // SAFETY: `object` is alive and Python's lock is held (`py`); the exact types of the fast paths have the
+    // layout that the functions called want.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        match kind {
+            Kind::Int if class == &raw mut ffi::PyLong_Type => {
+                let mut overflow = 0;
+                let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
+                if overflow == 0 {
+                    *slot = Slot { a: value.cast_unsigned(), ..Slot::new(Kind::Int) };
+                    return Ok(());
+                }
+            }
+            Kind::Float if class == &raw mut ffi::PyFloat_Type => {
+                let value = ffi::PyFloat_AsDouble(object);
+                *slot = Slot { a: value.to_bits(), ..Slot::new(Kind::Float) };
+                return Ok(());
+            }
+            Kind::Complex if class == &raw mut ffi::PyComplex_Type => {
+                *slot = complex_slot(object);
+                return Ok(());
+            }
+            Kind::Text if class == &raw mut ffi::PyUnicode_Type => return text(py, object, slot),
+            Kind::Array => return array::read(py, object, slot),
+            Kind::Object => {
+                *slot = Slot { a: object.expose_provenance() as u64, ..Slot::new(Kind::Object) };
+                return Ok(());
+            }
+            _ => {}
+        }
+        slow(&Bound::from_borrowed_ptr(py, object), kind, mode, slot)
+    }
+}
+
+/// The reference that a slot owns, if it owns one.
+pub(super) fn owner(slot: &Slot) -> Option<*mut ffi::PyObject> {
+    let owner = match Kind::from_number(slot.kind) {
+        Some(Kind::Array) => slot.b,
+        Some(Kind::BigInt) => slot.c,
+        _ => return None,
+    };
+    Some(std::ptr::with_exposed_provenance_mut(super::write::address(owner)))
+}
+
+/// # Safety
+/// `object` is a live instance of `complex`.
+unsafe fn complex_slot(object: *mut ffi::PyObject) -> Slot {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Slot {
+            a: ffi::PyComplex_RealAsDouble(object).to_bits(),
+            b: ffi::PyComplex_ImagAsDouble(object).to_bits(),
+            ..Slot::new(Kind::Complex)
+        }
+    }
+}
+
+/// # Safety
+/// `object` is a live instance of `str`.
+unsafe fn text(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut Slot) -> PyResult<()> {
+    let mut length = 0;
+    // SAFETY: the caller's promise; the text is cached in the object and lives as long.
+    let bytes = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length) };
+    if bytes.is_null() {
+        return Err(PyErr::fetch(py));
+    }
+    *slot = Slot {
+        a: bytes.expose_provenance() as u64,
+        b: length.cast_unsigned() as u64,
+        ..Slot::new(Kind::Text)
+    };
+    Ok(())
+}
+
+/// Everything but the exact built-in types.
+#[cold]
+fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> PyResult<()> {
+    match kind {
+        Kind::Nothing if object.is_none() => *slot = Slot::new(Kind::Nothing),
+        Kind::Nothing => return Err(expected("None", object)),
+        Kind::Bool => *slot = Slot { a: u64::from(boolean(object, mode)?), ..Slot::new(Kind::Bool) },
+        Kind::Int | Kind::UInt | Kind::BigInt => integer(object, kind, mode, slot)?,
+        Kind::Float => {
+            if mode == Mode::Strict && !is_a(object, Builtin::Float, "floating")? {
+                return Err(expected("float type", object));
+            }
+            let value: f64 = object.extract()?;
+            *slot = Slot { a: value.to_bits(), ..Slot::new(Kind::Float) };
+        }
+        Kind::Complex => {
+            if mode == Mode::Strict && !is_a(object, Builtin::Complex, "complexfloating")? {
+                return Err(expected("complex type", object));
+            }
+            let number = object.py().get_type::<pyo3::types::PyComplex>();
+            // `complex("1")` would read a text.
+            if !is_number(object) && !object.hasattr("__complex__")? {
+                return Err(expected("complex type", object));
+            }
+            let value = number.call1((object,))?;
+            // SAFETY: `complex(…)` returned an instance of `complex`.
+            *slot = unsafe { complex_slot(value.as_ptr()) };
+        }
+        Kind::Text => {
+            if !object.is_instance_of::<pyo3::types::PyString>() {
+                return Err(expected("str type", object));
+            }
+            // SAFETY: just checked.
+            unsafe { text(object.py(), object.as_ptr(), slot) }?;
+        }
+        Kind::Array | Kind::Object | Kind::Missing | Kind::Exception | Kind::PythonException => {
+            return Err(PyTypeError::new_err(format!("no argument is read as {kind:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn boolean(object: &Bound<'_, PyAny>, mode: Mode) -> PyResult<bool> {
+    if mode == Mode::Strict && !is_a(object, Builtin::Bool, "bool_")? {
+        return Err(expected("bool type", object));
+    }
+    object.is_truthy()
+}
+
+fn integer(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> PyResult<()> {
+    let py = object.py();
+    // SAFETY: `object` is alive; both functions return an owned reference, or NULL with an exception set.
+    let number = unsafe {
+        if mode == Mode::Lenient && is_number(object) {
+            Bound::from_owned_ptr_or_err(py, ffi::PyNumber_Long(object.as_ptr()))?
+        } else if ffi::PyIndex_Check(object.as_ptr()) != 0 {
+            Bound::from_owned_ptr_or_err(py, ffi::PyNumber_Index(object.as_ptr()))?
+        } else {
+            return Err(expected("int type", object));
+        }
+    };
+    match kind {
+        Kind::Int => {
+            let value: i64 = number.extract().map_err(|_| out_of_range(&number, "Int64"))?;
+            *slot = Slot { a: value.cast_unsigned(), ..Slot::new(Kind::Int) };
+        }
+        Kind::UInt => {
+            let value: u64 = number.extract().map_err(|_| out_of_range(&number, "UInt64"))?;
+            *slot = Slot { a: value, ..Slot::new(Kind::UInt) };
+        }
+        _ => {
+            // `format(number, "x")`: sign and digits, without a prefix.
+            let digits = number.call_method1("__format__", ("x",))?;
+            // SAFETY: `int.__format__` returned a str.
+            unsafe { text(py, digits.as_ptr(), slot) }?;
+            slot.kind = Kind::BigInt as u8;
+            slot.c = digits.into_ptr().expose_provenance() as u64;
+        }
+    }
+    Ok(())
+}
+
+fn out_of_range(number: &Bound<'_, PyAny>, name: &str) -> PyErr {
+    PyOverflowError::new_err(format!("{number} is out of range for {name}"))
+}
+
+fn expected(what: &str, object: &Bound<'_, PyAny>) -> PyErr {
+    let class = object.get_type();
+    let name = class.name().map_or_else(|_| "?".into(), |name| name.to_string());
+    PyTypeError::new_err(format!("expected {what}, got {name}"))
+}
+
+fn is_number(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: `object` is alive.
+    unsafe { ffi::PyNumber_Check(object.as_ptr()) != 0 }
+}
+
+#[derive(Clone, Copy)]
+enum Builtin {
+    Bool,
+    Float,
+    Complex,
+}
+
+/// Whether `object` is an instance of the built-in type, or of NumPy's scalar type if NumPy is loaded.
+fn is_a(object: &Bound<'_, PyAny>, builtin: Builtin, numpy_name: &str) -> PyResult<bool> {
+    let py = object.py();
+    let builtin = match builtin {
+        Builtin::Bool => py.get_type::<pyo3::types::PyBool>(),
+        Builtin::Float => py.get_type::<pyo3::types::PyFloat>(),
+        Builtin::Complex => py.get_type::<pyo3::types::PyComplex>(),
+    };
+    if object.is_instance(&builtin)? {
+        return Ok(true);
+    }
+    let modules = py.import("sys")?.getattr("modules")?;
+    let numpy = modules.call_method1("get", ("numpy",))?;
+    if numpy.is_none() {
+        return Ok(false);
+    }
+    object.is_instance(numpy.getattr(numpy_name)?.cast::<PyType>()?)
+}

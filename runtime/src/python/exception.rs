@@ -1,0 +1,82 @@
+//! Julia exceptions as Python exceptions. The classes are Python's (`jnumpy/_errors.py`); text is rendered by
+//! Julia when somebody reads it, since most exceptions are caught and dropped.
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyType};
+
+use crate::julia::roots;
+use crate::julia::start::{Refusal, running};
+use crate::sys::slot::{Kind, Slot};
+
+/// A value that Julia keeps for Python: freed when the last reference goes, on any thread.
+#[pyclass(frozen, module = "jnumpy._runtime")]
+#[derive(Debug)]
+pub(crate) struct Root {
+    number: u64,
+}
+
+impl Root {
+    /// Takes over a root that Julia has filled.
+    pub(crate) const fn new(number: u64) -> Self {
+        Self { number }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        roots::give_back(self.number);
+    }
+}
+
+/// A part of an exception's text.
+#[derive(Clone, Copy)]
+enum Part {
+    Message = 0,
+    Backtrace = 1,
+    Type = 2,
+}
+
+#[pymethods]
+impl Root {
+    /// `message`, `backtrace` or `type` of the exception in this root, rendered by Julia.
+    fn describe<'py>(&self, py: Python<'py>, part: &str) -> PyResult<Bound<'py, PyAny>> {
+        let part = match part {
+            "message" => Part::Message,
+            "backtrace" => Part::Backtrace,
+            "type" => Part::Type,
+            _ => return Err(PyValueError::new_err("part is `message`, `backtrace` or `type`")),
+        };
+        let running = running().map_err(refused)?;
+        let arguments = [
+            Slot { a: self.number, ..Slot::new(Kind::Int) },
+            Slot { a: part as u64, ..Slot::new(Kind::Int) },
+        ];
+        super::entry::value(py, running.call(running.guest.describe, &arguments))
+    }
+}
+
+/// The Python exception of a refused call.
+pub(crate) fn refused(refusal: Refusal) -> PyErr {
+    PyRuntimeError::new_err(refusal.to_string())
+}
+
+/// The exception for the Julia exception in `root`; `class` is the name of the Python class it stands for.
+pub(crate) fn from_julia(py: Python<'_>, root: Root, class: &str) -> PyErr {
+    instantiate(py, root, class).unwrap_or_else(|error| error)
+}
+
+fn instantiate(py: Python<'_>, root: Root, class: &str) -> PyResult<PyErr> {
+    static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let classes = CLASSES.get_or_try_init(py, || {
+        PyResult::Ok(py.import("jnumpy._errors")?.getattr("CLASSES")?.cast_into::<PyDict>()?.unbind())
+    })?;
+    let key = PyString::intern(py, class);
+    let class = classes
+        .bind(py)
+        .get_item(&key)?
+        .ok_or_else(|| PyRuntimeError::new_err(format!("no exception class stands for `{class}`")))?
+        .cast_into::<PyType>()?;
+    Ok(PyErr::from_value(class.call1((root,))?))
+}

@@ -1,0 +1,106 @@
+//! The extension module `jnumpy._runtime`: what the Python package calls.
+
+use std::path::PathBuf;
+
+use pyo3::exceptions::{PyImportError, PyRuntimeError};
+use pyo3::prelude::*;
+
+use super::entry::{self, host::HOST};
+use super::exception::{Root, refused};
+use crate::julia::start::{self, Running, Start, StartError, running};
+use crate::sys::slot::{Kind, PROTOCOL, Slot};
+
+/// Starts Julia in this process; does nothing when it runs already.
+///
+/// Raises `ImportError` when Julia's library cannot be used, `RuntimeError` for anything else.
+#[pyfunction]
+#[pyo3(name = "start")]
+fn start_julia(
+    py: Python<'_>,
+    libjulia: PathBuf,
+    bindir: PathBuf,
+    image: PathBuf,
+    typython: Option<PathBuf>,
+    options: String,
+    environment: Vec<(String, String)>,
+) -> PyResult<()> {
+    // The classes must be there before the first exception: nothing can be imported while one is raised.
+    py.import("jnumpy._errors")?;
+    let start = Start { libjulia, bindir, image, typython, options, environment };
+    start::start(&start, &HOST).map_err(|error| match error {
+        StartError::Library(_) | StartError::NoImage { .. } | StartError::Protocol { .. } => {
+            PyImportError::new_err(error.to_string())
+        }
+        _ => PyRuntimeError::new_err(error.to_string()),
+    })
+}
+
+/// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
+#[pyfunction]
+fn end() {
+    start::end();
+}
+
+/// The version of the running Julia, such as `1.5.3`; `None` before the start.
+#[pyfunction]
+fn julia_version() -> Option<&'static str> {
+    running().ok().map(|running| running.version.as_str())
+}
+
+/// Evaluates Julia code in `Main`; the value of its last expression if `wanted`, else `None`.
+#[pyfunction]
+fn evaluate<'py>(py: Python<'py>, code: &str, wanted: bool) -> PyResult<Bound<'py, PyAny>> {
+    let wanted = Slot { a: u64::from(wanted), ..Slot::new(Kind::Bool) };
+    call(py, |running| running.guest.evaluate, &[Slot::text(code), wanted])
+}
+
+/// Includes a Julia file in `Main`.
+#[pyfunction]
+fn include<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyAny>> {
+    call(py, |running| running.guest.include, &[Slot::text(path)])
+}
+
+/// Activates the project in `directory`, loads its module `name` and runs its `init()`; modules that it exports
+/// become submodules of the Python package `package` too, unless that is empty.
+#[pyfunction]
+fn load_project<'py>(
+    py: Python<'py>,
+    directory: &str,
+    name: &str,
+    package: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = [Slot::text(directory), Slot::text(name), Slot::text(package)];
+    call(py, |running| running.guest.load_project, &arguments)
+}
+
+fn call<'py>(
+    py: Python<'py>,
+    entry: impl FnOnce(&Running) -> crate::sys::slot::Entry,
+    arguments: &[Slot],
+) -> PyResult<Bound<'py, PyAny>> {
+    let running = running().map_err(refused)?;
+    entry::value(py, running.call(entry(running), arguments))
+}
+
+/// Fills the module.
+#[pymodule]
+#[pyo3(name = "_runtime")]
+fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("PROTOCOL", PROTOCOL)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("JuliaFunction", entry::function::function_type(py)?)?;
+    module.add_class::<Root>()?;
+    for function in [
+        wrap_pyfunction!(start_julia, module)?,
+        wrap_pyfunction!(end, module)?,
+        wrap_pyfunction!(julia_version, module)?,
+        wrap_pyfunction!(evaluate, module)?,
+        wrap_pyfunction!(include, module)?,
+        wrap_pyfunction!(load_project, module)?,
+        wrap_pyfunction!(entry::set_copy_policy, module)?,
+    ] {
+        module.add_function(function)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Opening shared libraries and finding symbols at run time.
+
+use std::ffi::{CStr, CString, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+/// A library that cannot be used, in the loader's own words.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DlError {
+    #[error("`{path}` cannot be loaded: {reason}")]
+    Open { path: PathBuf, reason: String },
+    #[error("`{path}` has no symbol `{symbol}`")]
+    Symbol { path: PathBuf, symbol: &'static str },
+}
+
+/// An open shared library; it stays open for the rest of the process.
+#[derive(Debug)]
+pub(crate) struct Library {
+    handle: NonNull<c_void>,
+    path: PathBuf,
+}
+
+impl Library {
+    /// Opens `path` with global visibility: Julia's compiled code finds `jl_*` in the global scope.
+    pub(crate) fn open_global(path: &Path) -> Result<Self, DlError> {
+        let failure = |reason: String| DlError::Open { path: path.to_owned(), reason };
+        let name = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| failure("the path holds a NUL byte".into()))?;
+        // SAFETY: `name` is a NUL-terminated path. Constructors of the opened library run here: it is Julia's
+        // own, found in a bundle that passed the audit or in the Julia the user named.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        match NonNull::new(handle) {
+            Some(handle) => Ok(Self { handle, path: path.to_owned() }),
+            None => Err(failure(last_error())),
+        }
+    }
+
+    /// The address of `symbol`, or the error that names it.
+    pub(crate) fn require(&self, symbol: &'static CStr) -> Result<NonNull<c_void>, DlError> {
+        self.find(symbol).ok_or_else(|| DlError::Symbol {
+            path: self.path.clone(),
+            symbol: symbol.to_str().unwrap_or("?"),
+        })
+    }
+
+    /// The address of `symbol`, if the library or one of its dependencies has it.
+    pub(crate) fn find(&self, symbol: &CStr) -> Option<NonNull<c_void>> {
+        // SAFETY: the handle came from `dlopen` and is never closed.
+        NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), symbol.as_ptr()) })
+    }
+}
+
+fn last_error() -> String {
+    // SAFETY: `dlerror` returns NULL or a NUL-terminated text that is valid until the next dl call of this
+    // thread; it is copied at once.
+    unsafe {
+        let text = libc::dlerror();
+        if text.is_null() {
+            "no reason given".into()
+        } else {
+            CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The two tables of functions that Rust and TyPython exchange once, when Julia starts. TyPython's `table.jl`
+//! states the same layouts in the same order.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use pyo3::ffi::PyObject;
+
+use super::libjulia::Value;
+use super::slot::{Entry, Slot};
+
+/// How many values one block of roots holds: see [`Host::add_roots`].
+pub(crate) const ROOT_BLOCK: usize = 1024;
+
+/// What Rust offers to TyPython. Every function wants Python's lock held, but for those marked "any thread".
+#[repr(C)]
+pub(crate) struct Host {
+    /// [`super::slot::PROTOCOL`].
+    pub(crate) protocol: u64,
+    /// The address of a function or object of Python's C API by name, or NULL.
+    pub(crate) symbol: unsafe extern "C" fn(*const c_char) -> *mut c_void,
+    /// `read(kind, lenient, object, slot)`: 0, or -1 with a Python exception set. Text and arrays in the slot
+    /// live as long as `object`, or as the owner named in the slot, which is then owned by the caller.
+    pub(crate) read: unsafe extern "C" fn(u8, c_int, *mut PyObject, *mut Slot) -> c_int,
+    /// A new Python object of a scalar or text slot, or NULL with a Python exception set.
+    pub(crate) object: unsafe extern "C" fn(*const Slot) -> *mut PyObject,
+    /// `new_array(slot, strides, root)`: an ndarray over Julia's memory with strides in bytes, which frees
+    /// `root` when it goes. Takes over the root, in failure too.
+    pub(crate) new_array: unsafe extern "C" fn(*const Slot, *const isize, u64) -> *mut PyObject,
+    /// `owner_of(array, data, length, c_order)`: a new reference to the ndarray that this Julia array was made
+    /// from, if its memory is still the same, or NULL.
+    pub(crate) owner_of: unsafe extern "C" fn(*const Value, *const c_void, usize, c_int) -> *mut PyObject,
+    /// `adopt(array, slot)`: from now on the Julia array keeps the owner in the slot alive.
+    pub(crate) adopt: unsafe extern "C" fn(*const Value, *const Slot),
+    /// Finaliser of an adopted array. Any thread.
+    pub(crate) release_array: unsafe extern "C" fn(*mut Value),
+    /// Gives back a reference that Julia owns. Any thread.
+    pub(crate) release_object: unsafe extern "C" fn(*mut PyObject),
+    /// The number of a free root, or -1 when `add_roots` has to be called first.
+    pub(crate) take_root: unsafe extern "C" fn() -> i64,
+    /// Adds a block of [`ROOT_BLOCK`] roots, all `nothing`, that stays in place for ever.
+    pub(crate) add_roots: unsafe extern "C" fn(*mut *mut Value),
+    /// Makes the Python function of an exported Julia function: `function(entry, slots, count)`, see
+    /// [`crate::python::entry::function`] for the slots.
+    pub(crate) function: unsafe extern "C" fn(Entry, *const Slot, usize) -> *mut PyObject,
+}
+
+/// What TyPython offers to Rust.
+#[repr(C)]
+pub(crate) struct Guest {
+    /// TyPython's protocol number.
+    pub(crate) protocol: u64,
+    /// `(code, wants value)` → the value, or `None`.
+    pub(crate) evaluate: Entry,
+    /// `(path)` → `None`.
+    pub(crate) include: Entry,
+    /// `(directory, name, Python package)` → `None`.
+    pub(crate) load_project: Entry,
+    /// `(root, part)` → text: part 0 the message, 1 the backtrace, 2 the type.
+    pub(crate) describe: Entry,
+}
