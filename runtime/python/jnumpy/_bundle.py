@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from jnumpy import _runtime
+
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
+if TYPE_CHECKING:
+    from typing import Any
 
 #: The layout of ``bundle.json`` that this runtime reads.
 FORMAT = 1

@@ -5,9 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import Any
 
 from jnumpy import _runtime
+
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from jnumpy._bundle import Bundle
 
 _ready = False
 
@@ -37,7 +42,7 @@ def init_jl() -> None:
     _ready = True
 
 
-def _environment(bundle: Any) -> list[tuple[str, str]]:
+def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     """Variables for Julia's start only."""
     # libjulia would otherwise fork a child to look for a newer libstdc++; Python has loaded one already.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
