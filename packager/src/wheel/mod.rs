@@ -31,7 +31,7 @@ pub use self::name::WheelName;
 pub use self::path::WheelPath;
 use self::record::{Row, RowContent};
 pub use self::sbom::{Component, ComponentKind, ComponentLicense, Hash, HashAlgorithm, SBOM_PATH, Sbom};
-pub use self::tag::{Glibc, Tag};
+pub use self::tag::Tag;
 use self::zip::{Archive, Member, Options};
 use crate::Report;
 

@@ -14,15 +14,11 @@ pub struct Tag {
     platform: String,
 }
 
-/// A version of glibc, major and minor.
-pub type Glibc = (u32, u32);
-
 impl Tag {
-    /// The tag of a wheel whose extension uses the limited API of CPython `python` (3, 10) and later, on Linux with
-    /// glibc `glibc` or later; `architecture` as in `x86_64`.
-    pub fn abi3(python: (u32, u32), glibc: Glibc, architecture: &str) -> Result<Self, WheelError> {
-        let ((major, minor), (x, y)) = (python, glibc);
-        format!("cp{major}{minor}-abi3-manylinux_{x}_{y}_{architecture}").parse()
+    /// The tag of a wheel whose extension uses the limited API of CPython `python`, as in (3, 10), and later;
+    /// `platform` as in `manylinux_2_28_x86_64`.
+    pub fn abi3(python: (u32, u32), platform: &str) -> Result<Self, WheelError> {
+        format!("cp{}{}-abi3-{platform}", python.0, python.1).parse()
     }
 
     /// The interpreters, as in `cp310`.
@@ -56,24 +52,6 @@ impl Tag {
         }
         tags
     }
-
-    /// The oldest glibc the wheel says it runs with, and the architecture; `None` when it is for no manylinux.
-    #[must_use]
-    pub fn manylinux(&self) -> Option<(Glibc, &str)> {
-        self.platform.split('.').filter_map(manylinux).min()
-    }
-}
-
-/// Takes `manylinux_2_28_x86_64` apart, or one of the older names.
-fn manylinux(platform: &str) -> Option<(Glibc, &str)> {
-    for (old, glibc) in [("manylinux1_", (2, 5)), ("manylinux2010_", (2, 12)), ("manylinux2014_", (2, 17))] {
-        if let Some(architecture) = platform.strip_prefix(old) {
-            return Some((glibc, architecture));
-        }
-    }
-    let (major, rest) = platform.strip_prefix("manylinux_")?.split_once('_')?;
-    let (minor, architecture) = rest.split_once('_')?;
-    Some(((major.parse().ok()?, minor.parse().ok()?), architecture))
 }
 
 impl FromStr for Tag {
@@ -118,19 +96,10 @@ mod tests {
         ] {
             assert_eq!(tag(text).to_string(), text);
         }
-        assert_eq!(Tag::abi3((3, 10), (2, 31), "x86_64").unwrap(), tag("cp310-abi3-manylinux_2_31_x86_64"));
-    }
-
-    #[test]
-    fn ok_floor() {
-        assert_eq!(tag("cp310-abi3-manylinux_2_28_x86_64").manylinux(), Some(((2, 28), "x86_64")));
         assert_eq!(
-            tag("cp310-abi3-manylinux_2_28_x86_64.manylinux2014_x86_64").manylinux(),
-            Some(((2, 17), "x86_64"))
+            Tag::abi3((3, 10), "manylinux_2_31_x86_64").unwrap(),
+            tag("cp310-abi3-manylinux_2_31_x86_64")
         );
-        for other in ["py3-none-any", "cp310-abi3-linux_x86_64", "cp310-abi3-manylinux_2_x86_64"] {
-            assert_eq!(tag(other).manylinux(), None, "{other}");
-        }
     }
 
     #[test]
