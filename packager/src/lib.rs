@@ -13,6 +13,7 @@ mod error;
 pub mod image;
 mod interrupt;
 pub mod julia;
+pub mod pack;
 mod process;
 pub mod project;
 mod report;

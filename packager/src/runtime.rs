@@ -21,6 +21,8 @@ pub struct Runtime {
     pub protocol: u32,
     /// The files of the import package `jnumpy`, by their path inside it.
     pub files: BTreeMap<String, PathBuf>,
+    /// Texts of its licences, by their path below `.dist-info/licenses`.
+    pub licenses: BTreeMap<String, PathBuf>,
     directory: tempfile::TempDir,
 }
 
@@ -32,7 +34,16 @@ impl Runtime {
             None => find()?,
         };
         let directory = tempfile::Builder::new().prefix("jnumpy-runtime-").tempdir()?;
-        let files = unpack(&wheel, directory.path())?;
+        let all = unpack(&wheel, directory.path())?;
+        let mut files = BTreeMap::new();
+        let mut licenses = BTreeMap::new();
+        for (name, path) in all {
+            if let Some(name) = name.strip_prefix("jnumpy/") {
+                files.insert(name.to_owned(), path);
+            } else if let Some((_, name)) = name.split_once(".dist-info/licenses/") {
+                licenses.insert(name.to_owned(), path);
+            }
+        }
         for required in ["__init__.py", "_bootstrap.py", "protocol", "julia/TyPython/Project.toml"] {
             if !files.contains_key(required) {
                 return Err(RuntimeError::Incomplete { wheel, missing: required });
@@ -41,7 +52,7 @@ impl Runtime {
         let text = fs_err::read_to_string(&files["protocol"])?;
         let protocol =
             text.trim().parse().map_err(|_| RuntimeError::Protocol { wheel: wheel.clone(), text })?;
-        Ok(Self { wheel, protocol, files, directory })
+        Ok(Self { wheel, protocol, files, licenses, directory })
     }
 
     /// The directory to put on `PYTHONPATH`: it holds `jnumpy`.
@@ -148,7 +159,7 @@ fn find() -> Result<PathBuf, RuntimeError> {
     Err(RuntimeError::NotFound { searched })
 }
 
-/// Unpacks the import package; returns its files by their name inside `jnumpy/`.
+/// Unpacks the wheel; returns its files by their name in it.
 fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, RuntimeError> {
     let unreadable = |source| RuntimeError::Unreadable { wheel: wheel.to_owned(), source };
     let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(unreadable)?;
@@ -163,7 +174,6 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
         if entry.is_symlink() || name.parse::<WheelPath>().is_err() {
             return Err(RuntimeError::UnsafeName { wheel: wheel.to_owned(), name });
         }
-        let Some(inside) = name.strip_prefix("jnumpy/") else { continue };
         let path = target.join(&name);
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
@@ -171,7 +181,7 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         fs_err::write(&path, bytes)?;
-        files.insert(inside.to_owned(), path);
+        files.insert(name, path);
     }
     Ok(files)
 }
