@@ -1,6 +1,7 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
 mod julia;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Wheel(wheel::Arguments),
     Julia(julia::Arguments),
 }
 
@@ -38,13 +40,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
-            if matches!(error, Error::Interrupted(_)) { ExitCode::from(130) } else { ExitCode::from(1) }
+            ExitCode::from(if interrupt::check().is_err() { 130 } else { 1 })
         }
     }
 }
 
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
+        Command::Wheel(arguments) => wheel::run(arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
     }
 }
