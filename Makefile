@@ -8,13 +8,42 @@ RUNTIME_WHEEL := dist/jnumpy_runtime-$(VERSION)-cp310-abi3-manylinux2014_$(shell
 RUNTIME_SOURCES := Cargo.toml Cargo.lock $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
 PACK_SOURCES := Cargo.toml Cargo.lock $(shell find packager manifests -type f)
 
-.PHONY: help venv runtime pack clean
+TESTS := build/test-cache
+
+.PHONY: help demo test bench lint runtime pack venv clean
 
 help:
-	@echo "make demo    build the tools, pack fixtures/kmeans1d, install the wheel, cluster"
-	@echo "make test    lint nothing, test everything"
-	@echo "make lint    formatting and lints, warnings are errors"
-	@echo "make bench   the call table, beside an empty C extension"
+	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
+	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
+	@echo "make bench   what a call costs, beside an empty C extension"
+	@echo "make lint    formatting and lints; warnings are errors"
+	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
+
+# The main job, as a user would do it; the wheel goes into an environment that has seen none of the tools.
+demo: pack
+	$(PACK) wheel fixtures/kmeans1d --out-dir dist --julia auto --python $(PYTHON)
+	rm -rf build/demo
+	python3 -m venv build/demo
+	build/demo/bin/pip install --quiet --disable-pip-version-check dist/jl_kmeans1d-*.whl kmeans1d
+	@ls -l dist/jl_kmeans1d-*.whl | awk '{printf "\n%s: %.1f MiB\n", $$9, $$5 / 1048576}'
+	@cd build/demo && bin/python ../../fixtures/kmeans1d/demo.py
+
+# Julia, images and machines of the tests stay in $(TESTS), away from the user's own.
+test: pack venv
+	cargo test --quiet --locked --workspace
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) $(PYTHON) -m pytest tests
+
+bench: pack venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(PACK) julia find) $(PYTHON) benches/calls.py
+
+lint: venv
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
 
 venv: $(VENV)/.done
 $(VENV)/.done: requirements-dev.txt

@@ -1,9 +1,15 @@
 //! What can go wrong, by topic. Each module owns its error type; this one gathers them for the commands.
 
+use std::path::PathBuf;
+
 use crate::audit::AuditError;
+use crate::bundle::BundleError;
+use crate::depot::DepotError;
+use crate::image::ImageError;
 use crate::interrupt::Interrupted;
 use crate::julia::JuliaError;
-use crate::julia::install::InstallError;
+use crate::project::ProjectError;
+use crate::runtime::RuntimeError;
 use crate::wheel::WheelError;
 
 /// Advice that belongs to an error but is not part of its message: printed after it as `hint: …`.
@@ -18,61 +24,89 @@ pub enum Error {
     /// A file system operation failed; `fs_err` has put the path into the message.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The output directory cannot be used.
+    #[error("the wheel cannot be put into `{}`", path.display())]
+    OutDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The project is not one that can be packed.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// A Julia could not be found, run or installed.
     #[error(transparent)]
-    Julia(JuliaError),
-    /// A wheel could not be written.
+    Julia(#[from] JuliaError),
+    /// The runtime wheel is missing or damaged.
     #[error(transparent)]
-    Wheel(WheelError),
-    /// A wheel did not pass the audit.
+    Runtime(#[from] RuntimeError),
+    /// A Julia dependency cannot be packed.
     #[error(transparent)]
-    Audit(AuditError),
+    Depot(#[from] DepotError),
+    /// The image cannot be built.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The wheel cannot be planned.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The wheel cannot be written.
+    #[error(transparent)]
+    Wheel(#[from] WheelError),
+    /// The wheel cannot be audited, or fails.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
 
-impl From<JuliaError> for Error {
-    fn from(error: JuliaError) -> Self {
-        match error {
-            JuliaError::Interrupted(stop) | JuliaError::Install(InstallError::Interrupted(stop)) => {
-                Self::Interrupted(stop)
-            }
-            JuliaError::Io(error) | JuliaError::Install(InstallError::Io(error)) => Self::Io(error),
-            error => Self::Julia(error),
-        }
-    }
-}
-
-impl From<WheelError> for Error {
-    fn from(error: WheelError) -> Self {
-        match error {
-            WheelError::Interrupted(stop) => Self::Interrupted(stop),
-            error => Self::Wheel(error),
-        }
-    }
-}
-
-impl From<AuditError> for Error {
-    fn from(error: AuditError) -> Self {
-        match error {
-            AuditError::Interrupted(stop) => Self::Interrupted(stop),
-            AuditError::Io(error) => Self::Io(error),
-            error => Self::Audit(error),
-        }
-    }
-}
-
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Some(
+        if is_disk_full(self) {
+            return Some(
                 "free some space, or point `--out-dir`, `TMPDIR` or `JNUMPY_HOME` at a larger disk".into(),
-            ),
+            );
+        }
+        match self {
+            Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
+            Self::Runtime(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
             Self::Wheel(error) => error.hint(),
             Self::Audit(error) => error.hint(),
+            Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Io(_) | Self::Interrupted(_) => None,
         }
+    }
+}
+
+/// Whether the error, or one that caused it, is a full disk.
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::StorageFull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_a_full_disk_is_seen_through_any_topic() {
+        // `fs_err` puts the system's error behind its own.
+        let full = || fs_err::write("/dev/full", "x").unwrap_err();
+        for error in [
+            Error::Io(full()),
+            Error::Image(ImageError::Io(full())),
+            Error::Wheel(WheelError::Write(full())),
+            Error::Julia(JuliaError::Io(full())),
+        ] {
+            assert!(error.hint().is_some_and(|hint| hint.starts_with("free some space")), "{error}");
+        }
+        assert_eq!(Error::Io(fs_err::read("/no/such").unwrap_err()).hint(), None);
     }
 }

@@ -2,8 +2,24 @@
 //!
 //! - [`Closure`] finds every library that a set of files needs, and says who needs it.
 //! - [`policy`] knows what a manylinux wheel takes from the system, and which platform follows from that.
+//! - [`Prune`] knows what of Julia a wheel does without.
+//! - [`bootstrap`] makes the change to the user's `__init__.py`.
 
+//! - [`Ingredients::plan`] puts it all together; its result says of every path where its bytes come from.
+
+pub mod bootstrap;
 mod closure;
+mod description;
+mod error;
+mod libraries;
+mod names;
+mod plan;
 pub mod policy;
+mod provenance;
+mod prune;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
+pub use error::BundleError;
+pub use plan::{Bundle, Ingredients};
+pub use policy::Demand;
+pub use prune::Prune;

@@ -92,15 +92,21 @@ impl Hint for PolicyError {
     }
 }
 
+/// How many demands an error message lists.
+const SHOWN: usize = 5;
+
 fn sentence(platform: Option<&Platform>, demands: &[Demand]) -> String {
     let platform =
         platform.map_or_else(|| "no manylinux platform".into(), |platform| format!("`{platform}`"));
-    let demands: Vec<String> = (demands.iter())
+    let mut asked: Vec<String> = (demands.iter().take(SHOWN))
         .map(|Demand { file, need, .. }| {
             format!("`{}` asks `{}` for `{}`", file.display(), need.library, need.version)
         })
         .collect();
-    format!("{platform} has not what these files ask for: {}", demands.join(", "))
+    if demands.len() > SHOWN {
+        asked.push(format!("and {} more", demands.len() - SHOWN));
+    }
+    format!("{platform} has not what these files ask for: {}", asked.join(", "))
 }
 
 /// Whether a library of this name is taken from the system and never put into a wheel.

@@ -21,8 +21,8 @@ enum Command {
     /// Print the path of the Julia that is used.
     Find {
         /// Use this Julia; `auto` installs one when none is found.
-        #[arg(long, value_name = "PATH|auto", default_value = "", hide_default_value = true, value_parser = choice)]
-        julia: Choice,
+        #[arg(long, value_name = "PATH|auto")]
+        julia: Option<Choice>,
         #[command(flatten)]
         format: Format,
     },
@@ -54,16 +54,11 @@ enum Source {
     Debian,
 }
 
-/// The value of `--julia`.
-pub(super) fn choice(text: &str) -> Result<Choice, std::convert::Infallible> {
-    if text.is_empty() { Ok(Choice::Search) } else { text.parse() }
-}
-
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     let surroundings = Surroundings::from_environment()?;
     match arguments.command {
         Command::Find { julia: choice, format } => {
-            let julia = install::provide(&choice, &surroundings, report)?;
+            let julia = install::provide(&choice.unwrap_or_default(), &surroundings, report)?;
             report.say(format_args!("Julia {} ({})", julia.version, julia.origin));
             show(&julia, &format, report);
         }

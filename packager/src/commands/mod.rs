@@ -2,6 +2,7 @@
 
 mod audit;
 mod julia;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Wheel(wheel::Arguments),
     Audit(audit::Arguments),
     Julia(julia::Arguments),
 }
@@ -40,13 +42,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
-            if matches!(error, Error::Interrupted(_)) { ExitCode::from(130) } else { ExitCode::from(1) }
+            ExitCode::from(if interrupt::check().is_err() { 130 } else { 1 })
         }
     }
 }
 
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
+        Command::Wheel(arguments) => wheel::run(arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
     }

@@ -4,10 +4,7 @@
 //! those grew. Its addresses lie above all others, on pages of its own. The old places stay in the file unused.
 
 use goblin::elf::dynamic::{DT_STRSZ, DT_STRTAB, Dyn};
-use goblin::elf::header::ET_EXEC;
-use goblin::elf::program_header::{
-    PF_R, PF_W, PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR, ProgramHeader,
-};
+use goblin::elf::program_header::{PF_R, PF_W, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, PT_PHDR, ProgramHeader};
 use goblin::elf::section_header::{SHT_DYNAMIC, SectionHeader};
 use scroll::Pwrite;
 
@@ -21,6 +18,8 @@ const PADDING_LIMIT: u64 = 256 << 20;
 
 /// What has to move into the new segment, besides the program headers.
 pub(super) struct Growth {
+    /// Whether the kernel may start the file itself, and tell it where its program headers are.
+    pub(super) is_program: bool,
     /// Whether a header that asks for a plain stack is to be added.
     pub(super) adds_stack: bool,
     /// The dynamic strings, when they no longer fit.
@@ -44,7 +43,7 @@ struct Place {
 
 /// Appends the segment and lets everything point to it.
 pub(super) fn grow(bytes: &mut Vec<u8>, tables: &Tables, mut growth: Growth) -> Result<(), ElfError> {
-    let place = find_place(bytes.len() as u64, tables)?;
+    let place = find_place(bytes.len() as u64, tables, growth.is_program)?;
     let count = tables.segments.len() + 1 + usize::from(growth.adds_stack);
     let headers = place.piece(0, count * ProgramHeader::size(tables.context));
     let strings = place.piece(headers.size, growth.strings.as_ref().map_or(0, Vec::len));
@@ -162,7 +161,7 @@ fn write_section(
 }
 
 /// Offset and address on fresh pages, behind the end of the file and above every address in use.
-fn find_place(file_size: u64, tables: &Tables) -> Result<Place, ElfError> {
+fn find_place(file_size: u64, tables: &Tables, is_program: bool) -> Result<Place, ElfError> {
     const DAMAGED: ElfError = ElfError::Inconsistent("a segment's addresses make no sense");
     let first = tables.loads().next().ok_or(ElfError::Inconsistent("no segment is loaded"))?;
     let mut end = 0;
@@ -180,9 +179,6 @@ fn find_place(file_size: u64, tables: &Tables) -> Result<Place, ElfError> {
     let (mut offset, mut address) = (file_size.next_multiple_of(page), end.next_multiple_of(page));
 
     // Linux before 5.18 tells a program that its headers lie as far from its start in memory as they do in the file.
-    let is_program = tables.header.e_type == ET_EXEC
-        || tables.segment(PT_PHDR).is_some()
-        || tables.segment(PT_INTERP).is_some();
     if is_program {
         let distance = first
             .p_vaddr

@@ -93,7 +93,8 @@ pub fn rewrite(mut bytes: Vec<u8>, edits: &Edits) -> Result<Vec<u8>, ElfError> {
     supported(&before)?;
     let fingerprint = Fingerprint::of(&bytes, &tables)?;
 
-    let mut growth = Growth { adds_stack: false, strings: None, entries: None };
+    let is_program = before.kind == Kind::Executable || before.interpreter.is_some();
+    let mut growth = Growth { is_program, adds_stack: false, strings: None, entries: None };
     if before.executable_stack && !wanted.executable_stack {
         growth.adds_stack = !clear_stack(&mut bytes, &mut tables)?;
     }

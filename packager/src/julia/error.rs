@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::Hint;
 use crate::interrupt::Interrupted;
-use crate::julia::child::ChildError;
 use crate::julia::install::InstallError;
 use crate::julia::{Origin, Version};
+use crate::process::ChildError;
 
 /// Any failure to find, ask, run or install a Julia.
 #[derive(Debug, thiserror::Error)]

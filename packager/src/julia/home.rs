@@ -22,20 +22,29 @@ pub struct Surroundings {
 impl Surroundings {
     /// Reads the environment of this process.
     pub fn from_environment() -> Result<Self, JuliaError> {
-        let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let home = match value(env_vars::JNUMPY_HOME) {
-            Some(home) => PathBuf::from(home),
-            None => std::env::home_dir()
-                .filter(|home| !home.as_os_str().is_empty())
-                .ok_or(JuliaError::NoHome)?
-                .join(".jnumpy"),
-        };
         Ok(Self {
             chosen: value(env_vars::TYPY_JL_EXE),
             path: value("PATH").unwrap_or_default(),
-            managed: std::path::absolute(home)?.join("julia"),
+            managed: home()?.join("julia"),
         })
     }
+}
+
+/// The directory that holds all we keep between runs: `JNUMPY_HOME`, else `.jnumpy` in the home directory.
+pub fn home() -> Result<PathBuf, JuliaError> {
+    let home = match value(env_vars::JNUMPY_HOME) {
+        Some(home) => PathBuf::from(home),
+        None => std::env::home_dir()
+            .filter(|home| !home.as_os_str().is_empty())
+            .ok_or(JuliaError::NoHome)?
+            .join(".jnumpy"),
+    };
+    Ok(std::path::absolute(home)?)
+}
+
+/// A variable of the environment; an empty one counts as none.
+fn value(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Name and prefix of every complete installation below `managed`, the newest Julia first.

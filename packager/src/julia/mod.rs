@@ -2,7 +2,6 @@
 //!
 //! No libjulia is ever loaded here: a Julia is a child process, started through [`Run`].
 
-mod child;
 mod error;
 mod find;
 mod home;
@@ -17,14 +16,15 @@ mod version;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use child::{ChildError, LastLines, Output};
 pub use error::JuliaError;
 pub use find::{Choice, Found, find, list};
-pub use home::Surroundings;
+pub use home::{Surroundings, home};
 pub use layout::Layout;
 pub use record::{Package, Record};
 pub use run::Run;
 pub use version::Version;
+
+pub use crate::process::{ChildError, LastLines, Output};
 
 /// A Julia that was started and answered.
 #[derive(Debug, Clone)]

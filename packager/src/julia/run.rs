@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::julia::child::{self, ChildError, Output};
 use crate::julia::{Julia, JuliaError};
+use crate::process::{self, ChildError, Output};
 
 /// A Julia to be run: arguments, environment, log. Consumed by [`Run::run`].
 ///
@@ -90,7 +90,7 @@ impl Run {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        child::run(command, self.log.as_deref(), progress)
+        process::run(command, self.log.as_deref(), progress)
     }
 }
 

@@ -1,5 +1,286 @@
 //! The user's project: what is written in it, checked, and never changed.
+//!
+//! A project is a directory with `pyproject.toml` and one Python package that is a Julia package too: its
+//! directory holds `__init__.py`, `Project.toml` and `src/<name>.jl`.
 
+mod files;
+mod manifest;
+mod project_toml;
 mod pyproject;
+mod settings;
+mod uuid;
 
+use std::path::{Path, PathBuf};
+
+pub use files::PackageFile;
+pub(crate) use files::list as list_files;
+pub use manifest::{Manifest, Pinned, TreeHash};
+pub use project_toml::ProjectToml;
 pub use pyproject::{Pyproject, PyprojectError};
+pub use settings::Settings;
+pub use uuid::{InvalidUuid, Uuid};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Hint;
+use crate::julia::Version;
+use crate::report::printable;
+
+/// A project that can be packed, as far as its own files tell.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The directory of `pyproject.toml`.
+    pub root: PathBuf,
+    /// The directory of the Python package that is a Julia package too.
+    pub package_dir: PathBuf,
+    /// The name that package is imported by.
+    pub package_name: String,
+    /// Its `Project.toml`.
+    pub julia: ProjectToml,
+    /// Its `Manifest.toml`, when it has one.
+    pub manifest: Option<Manifest>,
+    /// `[project]` of `pyproject.toml`.
+    pub pyproject: Pyproject,
+    /// `[tool.jnumpy]` of `pyproject.toml`.
+    pub settings: Settings,
+    /// Every file of the package that belongs into a wheel, sorted by path.
+    pub files: Vec<PackageFile>,
+}
+
+impl Project {
+    /// Reads the project at `root`.
+    pub fn load(root: &Path) -> Result<Self, ProjectError> {
+        let root = fs_err::canonicalize(root)?;
+        let file = root.join("pyproject.toml");
+        if !file.is_file() {
+            return Err(ProjectError::NoPyproject { root });
+        }
+        let settings = Settings::read(&file)?;
+        for workload in &settings.precompile {
+            let path = root.join(workload);
+            if !path.is_file() {
+                return Err(ProjectError::NoWorkload { path });
+            }
+        }
+        let package_dir = find_package(&root, settings.package.as_deref())?;
+        let package_name = package_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !is_python_identifier(&package_name) {
+            return Err(ProjectError::PackageName { name: package_name, path: package_dir });
+        }
+        let julia = ProjectToml::read(&package_dir.join("Project.toml"))?;
+        let pyproject = Pyproject::read(&root, julia.version.as_deref())?;
+        let entry = package_dir.join("src").join(format!("{}.jl", julia.name));
+        if !entry.is_file() {
+            return Err(ProjectError::NoEntry { name: julia.name, path: entry });
+        }
+        let manifest = package_dir.join("Manifest.toml");
+        let manifest = if manifest.is_file() { Some(Manifest::read(&manifest)?) } else { None };
+        let files = list_files(&package_dir)?;
+        Ok(Self { root, package_dir, package_name, julia, manifest, pyproject, settings, files })
+    }
+
+    /// The UUID the package has in the image: its own, or one made from its name when it has none.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        self.julia.uuid.unwrap_or_else(|| {
+            let digest = Sha256::digest(format!("jnumpy-pack project {}", self.julia.name));
+            let mut half = [0; 16];
+            half.copy_from_slice(&digest[..16]);
+            Uuid::from_hash(&half)
+        })
+    }
+}
+
+/// What can be wrong with a project.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The directory has no `pyproject.toml`.
+    #[error("no `pyproject.toml` in `{}`", root.display())]
+    NoPyproject {
+        /// The directory looked in.
+        root: PathBuf,
+    },
+    /// A file is not TOML.
+    #[error("`{}` is not valid TOML", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// A file is TOML with wrong contents.
+    #[error("`{}` is invalid: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which key, which value.
+        message: String,
+    },
+    /// No directory is a Python and a Julia package.
+    #[error("no Python package with a Julia `Project.toml`, looked in: {}", list(searched))]
+    NoPackage {
+        /// The directories that were looked at.
+        searched: Vec<PathBuf>,
+    },
+    /// A Python package has no `Project.toml`.
+    #[error("no `Project.toml` in the package directory: `{}`", path.display())]
+    NoProjectToml {
+        /// The package's directory.
+        path: PathBuf,
+    },
+    /// `[tool.jnumpy] package` does not name a Python package.
+    #[error("`package` of `[tool.jnumpy]` names a directory without `__init__.py`: `{}`", path.display())]
+    NotAPackage {
+        /// The directory named.
+        path: PathBuf,
+    },
+    /// More than one directory qualifies.
+    #[error("several packages have both `__init__.py` and `Project.toml`: {}", list(candidates))]
+    SeveralPackages {
+        /// All of them.
+        candidates: Vec<PathBuf>,
+    },
+    /// The directory's name cannot be imported.
+    #[error("the package directory `{}` has a name that Python cannot import: `{name}`", path.display())]
+    PackageName {
+        /// The name.
+        name: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// `Project.toml` is an environment, not a package.
+    #[error("`{}` has no `name`", path.display())]
+    NoName {
+        /// The `Project.toml`.
+        path: PathBuf,
+    },
+    /// The module's file does not exist.
+    #[error("`Project.toml` names the module `{name}`, but there is no file `{}`", path.display())]
+    NoEntry {
+        /// The name in `Project.toml`.
+        name: String,
+        /// The file that should exist.
+        path: PathBuf,
+    },
+    /// A file of `[tool.jnumpy] precompile` does not exist.
+    #[error("`precompile` of `[tool.jnumpy]` names a file that does not exist: `{}`", path.display())]
+    NoWorkload {
+        /// The file named.
+        path: PathBuf,
+    },
+    /// The manifest is another Julia's.
+    #[error("`{}` was resolved by Julia {manifest}, but the Julia in use is {julia}", path.display())]
+    OtherJulia {
+        /// The `Manifest.toml`.
+        path: PathBuf,
+        /// The version it was resolved by.
+        manifest: Version,
+        /// The version in use.
+        julia: Version,
+    },
+    /// A file of the package cannot be in a wheel.
+    #[error("`{}` cannot be packed: {reason}", printable(&path.to_string_lossy()))]
+    Unpackable {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        reason: &'static str,
+    },
+    /// `[project]` is wrong.
+    #[error(transparent)]
+    Pyproject(#[from] PyprojectError),
+    /// A file could not be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Hint for ProjectError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPyproject { .. } => {
+                Some("give the directory that holds the project's `pyproject.toml`".into())
+            }
+            Self::NoPackage { .. } | Self::NoProjectToml { .. } => Some(
+                "a package to pack has `__init__.py`, `Project.toml` and `src/<name>.jl` in one directory, at the \
+                 top of the project or under `src`; elsewhere, name it: `package` in `[tool.jnumpy]`"
+                    .into(),
+            ),
+            Self::SeveralPackages { .. } => Some("choose one: `package` in `[tool.jnumpy]`".into()),
+            Self::NoName { .. } => {
+                Some("put `name = \"MyModule\"` at its top, and the module into `src/MyModule.jl`".into())
+            }
+            Self::OtherJulia { manifest, .. } => Some(format!(
+                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`",
+                manifest.major, manifest.minor
+            )),
+            Self::Pyproject(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the package directory: the one named, else the only candidate at the top or under `src`.
+fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectError> {
+    if let Some(named) = named {
+        let path = root.join(named);
+        if !path.join("__init__.py").is_file() {
+            return Err(ProjectError::NotAPackage { path });
+        }
+        if !path.join("Project.toml").is_file() {
+            return Err(ProjectError::NoProjectToml { path });
+        }
+        return Ok(fs_err::canonicalize(path)?);
+    }
+    let mut searched = Vec::new();
+    let mut python = Vec::new();
+    for directory in [root.to_owned(), root.join("src")] {
+        if !directory.is_dir() {
+            continue;
+        }
+        for entry in fs_err::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.join("__init__.py").is_file() {
+                python.push(path);
+            }
+        }
+        searched.push(directory);
+    }
+    python.sort();
+    let mut both: Vec<PathBuf> =
+        python.iter().filter(|path| path.join("Project.toml").is_file()).cloned().collect();
+    match (both.len(), python.len()) {
+        (1, _) => Ok(both.remove(0)),
+        (0, 1) => Err(ProjectError::NoProjectToml { path: python.remove(0) }),
+        (0, _) => Err(ProjectError::NoPackage { searched }),
+        _ => Err(ProjectError::SeveralPackages { candidates: both }),
+    }
+}
+
+fn is_python_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+        && characters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a TOML file of the user's.
+fn read_toml(path: &Path) -> Result<toml::Table, ProjectError> {
+    fs_err::read_to_string(path)?
+        .parse()
+        .map_err(|source| ProjectError::Toml { path: path.to_owned(), source })
+}
+
+/// A string at the top of a table; an error says what it is instead.
+fn string(table: &toml::Table, key: &str) -> Result<Option<String>, String> {
+    match table.get(key) {
+        None => Ok(None),
+        Some(toml::Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(format!("`{key}` must be a string: `{other}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

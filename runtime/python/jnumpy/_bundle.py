@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from jnumpy import _runtime
+
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
+if TYPE_CHECKING:
+    from typing import Any
 
 #: The layout of ``bundle.json`` that this runtime reads.
 FORMAT = 1
@@ -31,8 +34,8 @@ class Bundle:
             raise ImportError(f"{path} is missing or damaged ({error}); {_REINSTALL}") from error
         if found != (FORMAT, _runtime.PROTOCOL):
             raise ImportError(
-                f"the bundle in {directory} has format {found[0]} and protocol {found[1]}, but the jnumpy that is loaded "
-                f"reads format {FORMAT} and protocol {_runtime.PROTOCOL}; update both, or import this package first"
+                f"the bundle in {directory} is format {found[0]}, protocol {found[1]}, but the jnumpy that is "
+                f"loaded reads format {FORMAT}, protocol {_runtime.PROTOCOL}; update both, or import this package first"
             )
 
     def path(self, relative: str) -> str:
@@ -89,8 +92,8 @@ def register(directory: str) -> None:
     if _current is None:
         if _runtime.julia_version() is not None:
             raise ImportError(
-                f"Julia {_runtime.julia_version()} runs already in this process; the bundle in {directory} brings its own: "
-                "import the packed package before `init_jl()` is called"
+                f"Julia {_runtime.julia_version()} runs already in this process; the bundle in {directory} brings its "
+                "own: import the packed package before `init_jl()` is called"
             )
         _current = Bundle(directory)
 

@@ -5,8 +5,7 @@ Julia renders message and backtrace when somebody reads them: most exceptions ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
     from jnumpy._runtime import Root
 

@@ -36,12 +36,14 @@ def _executable() -> str:
         return found
     home = os.environ.get("JNUMPY_HOME") or os.path.join(os.path.expanduser("~"), ".jnumpy")
     managed = os.path.join(home, "julia")
-    candidates = [path for path in glob(os.path.join(glob_escape(managed), "*", "bin", "julia")) if os.access(path, os.X_OK)]
+    candidates = [
+        path for path in glob(os.path.join(glob_escape(managed), "*", "bin", "julia")) if os.access(path, os.X_OK)
+    ]
     if candidates:
         return max(candidates, key=_version_of)
     raise JuliaNotFoundError(
-        f"no Julia found: TYPY_JL_EXE is not set, `julia` is not on PATH ({os.environ.get('PATH', '')}), and nothing is "
-        f"installed in {managed}; install one with `jnumpy-pack julia install`"
+        f"no Julia found: TYPY_JL_EXE is not set, `julia` is not on PATH ({os.environ.get('PATH', '')}), and nothing "
+        f"is installed in {managed}; install one with `jnumpy-pack julia install`"
     )
 
 
@@ -56,7 +58,7 @@ def _patterns(bindir: str) -> list[str]:
 
 
 def _libraries(bindir: str) -> tuple[str, str] | None:
-    """libjulia and the system image that belong to ``bindir``."""
+    """Libjulia and the system image that belong to ``bindir``."""
     for pattern in _patterns(bindir):
         for directory in glob(pattern):
             libjulia = sorted(glob(os.path.join(glob_escape(directory), "libjulia.so.1*")), key=len)

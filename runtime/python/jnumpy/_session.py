@@ -5,9 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import Any
 
 from jnumpy import _runtime
+
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from jnumpy._bundle import Bundle
 
 _ready = False
 
@@ -22,6 +27,7 @@ def init_jl() -> None:
         JuliaNotFoundError: there is no Julia; the message lists every place searched.
         ImportError: the bundle is damaged or not made for this machine.
         RuntimeError: Julia does not start.
+
     """
     global _ready
     if _ready:
@@ -37,7 +43,7 @@ def init_jl() -> None:
     _ready = True
 
 
-def _environment(bundle: Any) -> list[tuple[str, str]]:
+def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     """Variables for Julia's start only."""
     # libjulia would otherwise fork a child to look for a newer libstdc++; Python has loaded one already.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
@@ -58,16 +64,22 @@ def init_project(package_file: str) -> None:
         package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
 
     Raises:
-        FileNotFoundError: there is no ``Project.toml``.
+        FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
         ValueError: it has no ``name``.
         JuliaError: the project does not load.
+
     """
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
     path = os.path.join(directory, "Project.toml")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file")
+        raise FileNotFoundError(
+            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+        )
     name = _project_name(path)
+    source = os.path.join(directory, "src", f"{name}.jl")
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"{source} does not exist: {path} names its module `{name}`")
     _runtime.load_project(directory, name, _package_of(package_file))
 
 
@@ -105,6 +117,7 @@ def exec_julia(code: str, use_gil: bool = True) -> None:
     Raises:
         RuntimeError: Julia is not running.
         JuliaError: the code does not parse, or throws.
+
     """
     _require()
     _runtime.evaluate(code, False)
@@ -122,6 +135,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     Args:
         src_file: its path, relative to the directory of ``current_file_path``.
         current_file_path: ``__file__`` of the caller; the working directory's by default.
+
     """
     _require()
     directory = os.path.dirname(os.path.abspath(current_file_path))
@@ -136,6 +150,7 @@ def set_julia_path(path: str) -> None:
 
     Raises:
         RuntimeError: Julia runs already.
+
     """
     if _ready:
         raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
@@ -147,6 +162,7 @@ def set_julia_mirror(server: str = "") -> None:
 
     Args:
         server: its URL; without one, the known server that answers first within a second, if any does.
+
     """
     if os.environ.get("JULIA_PKG_SERVER"):
         return

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::julia::child::{self, ChildError, Output};
 use crate::julia::install::InstallError;
 use crate::julia::install::manifest::Manifest;
 use crate::julia::install::sources::Mirror;
+use crate::process::{self, ChildError, Output};
 
 const APT_GET: &str = "apt-get";
 const APT_CONFIG: &str = "apt-config";
@@ -143,7 +143,7 @@ impl Apt {
             option(text);
         }
         command.args(arguments);
-        child::run(command, None, progress)
+        process::run(command, None, progress)
     }
 }
 
@@ -175,7 +175,7 @@ fn entry(architecture: &str, mirror: &Mirror, suite: &str) -> String {
 pub(super) fn sources_places() -> Result<(PathBuf, PathBuf), InstallError> {
     let mut command = tool(APT_CONFIG);
     command.args(["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]);
-    let output = child::run(command, None, |_| ())?;
+    let output = process::run(command, None, |_| ())?;
     let value = |name: &str| {
         let line = output.stdout.lines().find(|line| line.starts_with(name));
         let quoted = line.and_then(|line| line[name.len()..].strip_prefix("='")?.strip_suffix('\''));

@@ -6,7 +6,6 @@ use nix::sys::statvfs::statvfs;
 
 use crate::Report;
 use crate::interrupt;
-use crate::julia::child::{self, ChildError};
 use crate::julia::install::InstallError;
 use crate::julia::install::apt::{self, Apt};
 use crate::julia::install::error::Attempt;
@@ -14,6 +13,7 @@ use crate::julia::install::manifest::Manifest;
 use crate::julia::install::prefix::Tree;
 use crate::julia::install::sources::{self, Mirror};
 use crate::julia::record::{Package, Record};
+use crate::process::{self, ChildError};
 use crate::report::printable;
 
 const MEGABYTE: u64 = 1_000_000;
@@ -40,7 +40,7 @@ pub(super) fn build(manifest: Manifest, staging: &Path, report: &Report) -> Resu
         fs_err::create_dir_all(&unpacked)?;
         let mut command = apt::tool(DPKG_DEB);
         command.arg("--extract").arg(archive).arg(&unpacked);
-        child::run(command, None, |_| ())?;
+        process::run(command, None, |_| ())?;
         tree.add(&name, &unpacked)?;
         fs_err::remove_dir_all(&unpacked)?;
         fs_err::remove_file(archive)?;
@@ -74,7 +74,7 @@ pub(super) fn build(manifest: Manifest, staging: &Path, report: &Report) -> Resu
 fn architecture() -> Result<String, InstallError> {
     let mut command = apt::tool(DPKG);
     command.arg("--print-architecture");
-    Ok(child::run(command, None, |_| ())?.stdout.trim().to_owned())
+    Ok(process::run(command, None, |_| ())?.stdout.trim().to_owned())
 }
 
 fn check_space(directory: &Path, wanted_megabytes: u64) -> Result<(), InstallError> {
@@ -168,7 +168,7 @@ fn complaint(stderr: &str) -> String {
 fn describe(archive: &Path) -> Result<(String, Package), InstallError> {
     let mut command = apt::tool(DPKG_DEB);
     command.arg("--show").arg("--showformat=${Package}\\n${Version}\\n${Architecture}\\n").arg(archive);
-    let output = child::run(command, None, |_| ())?;
+    let output = process::run(command, None, |_| ())?;
     match output.stdout.lines().collect::<Vec<_>>()[..] {
         [name, version, architecture] if is_package_name(name) => Ok((
             name.into(),

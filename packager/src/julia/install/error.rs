@@ -8,7 +8,7 @@ use crate::Hint;
 use crate::elf::ElfError;
 use crate::interrupt::Interrupted;
 use crate::julia::JuliaError;
-use crate::julia::child::ChildError;
+use crate::process::ChildError;
 
 /// Why no Julia was installed. Nothing of the attempt is left.
 #[derive(Debug, thiserror::Error)]

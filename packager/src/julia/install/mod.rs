@@ -137,15 +137,18 @@ fn lock(managed: &Path, report: &Report) -> Result<File, JuliaError> {
 }
 
 /// Removes what killed installations left. Call it with the lock held.
+///
+/// A child of the killed one may still be writing for a moment: what cannot be removed now is left to the next run.
 fn remove_leftovers(managed: &Path, report: &Report) -> Result<(), JuliaError> {
     for entry in fs_err::read_dir(managed)? {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
-            report.say(format_args!(
-                "removing `{}`, left by an installation that was killed",
-                entry.path().display()
-            ));
-            fs_err::remove_dir_all(entry.path())?;
+            let path = entry.path();
+            report
+                .say(format_args!("removing `{}`, left by an installation that was killed", path.display()));
+            if let Err(error) = fs_err::remove_dir_all(&path) {
+                report.warn(error);
+            }
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ become submodules of the Python package `package`.
 @export_py function load_project(directory::String, name::String, package::String)::Nothing
     Base.ACTIVE_PROJECT[] = joinpath(directory, "Project.toml")
     identity = Base.identify_package(name)
-    identity === nothing && error("the project in `", directory, "` has no module `", name, "`: `src/", name, ".jl` is missing")
+    identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
     loaded = Base.require(identity)
     isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
     before = PACKAGE[]
@@ -39,10 +39,23 @@ end
     return string(typeof(failure))
 end
 
-# Python's own frames are noise here, and Julia's old LLVM complains on stderr about debug information that newer
-# compilers write.
+"What `dladdr` says of an address."
+struct SharedObject
+    file::Cstring
+    base::Ptr{Cvoid}
+    symbol::Cstring
+    address::Ptr{Cvoid}
+end
+
+# Python's own frames are noise here, and Julia's old LLVM complains on stderr about the debug information that newer
+# compilers have put into it. Julia code is in no shared object (just compiled), in the image or in a package image.
 is_julia_frame(frame) = true
-is_julia_frame(frame::Ptr{Cvoid}) = !isempty(ccall(:jl_lookup_code_address, Any, (Ptr{Cvoid}, Cint), frame, true))
+function is_julia_frame(frame::Ptr{Cvoid})
+    found = Ref(SharedObject(C_NULL, C_NULL, C_NULL, C_NULL))
+    ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{SharedObject}), frame, found) == 0 && return true
+    file = unsafe_string(found[].file)
+    return file == unsafe_string(Base.JLOptions().image_file) || occursin("/compiled/v", file)
+end
 
 "For projects written for JNumPy: nothing is left to do."
 init() = nothing

@@ -1,0 +1,69 @@
+//! Names of libraries that code opens at run time, read from the strings of compiled files.
+
+use std::collections::BTreeSet;
+
+/// Every word in `data` that starts with `lib` and could name a library, such as `libgmp` or `libgfortran.so.5`.
+///
+/// Julia opens libraries by names that are strings of its packages; compiled, they are in the image.
+pub(super) fn mentioned(data: &[u8]) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let mut at = 0;
+    while let Some(found) = find(&data[at..], b"lib") {
+        let start = at + found;
+        let length = data[start..].iter().take_while(|byte| is_name(**byte)).count();
+        let whole = start == 0 || !is_name(data[start - 1]);
+        if whole && length > 3 {
+            // Names are ASCII, so nothing is lost.
+            words.insert(String::from_utf8_lossy(&data[start..start + length]).into_owned());
+        }
+        at = start + length;
+    }
+    words
+}
+
+/// What the loader in libjulia opens before anything else, as paths relative to its directory. Since Julia 1.6 it holds
+/// them as one string, separated by colons; `@` marks those that it looks up through the system too.
+pub(super) fn loaded_first(libjulia: &[u8]) -> Vec<String> {
+    let strings = libjulia.split(|byte| *byte == 0);
+    strings
+        .filter_map(|text| std::str::from_utf8(text).ok())
+        .find(|text| text.contains("libjulia-internal.so") && text.contains(':'))
+        .map(|text| {
+            text.split(':')
+                .map(|path| path.trim_start_matches('@').to_owned())
+                .filter(|p| !p.is_empty())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte)
+}
+
+fn find(data: &[u8], text: &[u8]) -> Option<usize> {
+    data.windows(text.len()).position(|window| window == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_words() {
+        let data = b"\x06\0\0\0\0\0\0\0libgmp\0xlibno\0libgfortran.so.5\0/usr/lib/libz.so\0lib\0\"libdSFMT\"libopenlibm";
+        let expected = ["libdSFMT", "libgfortran.so.5", "libgmp", "libopenlibm", "libz.so"];
+        assert_eq!(mentioned(data).iter().map(String::as_str).collect::<Vec<_>>(), expected);
+        assert!(mentioned(b"").is_empty());
+    }
+
+    #[test]
+    fn ok_loader_string() {
+        let data = b"\x7fELF\0julia/libgcc_s.so.1:julia/libopenlibm.so:@julia/libjulia-internal.so.1:\0libjulia-internal.so\0";
+        assert_eq!(
+            loaded_first(data),
+            ["julia/libgcc_s.so.1", "julia/libopenlibm.so", "julia/libjulia-internal.so.1"]
+        );
+        assert!(loaded_first(b"libjulia.so.1.5\0").is_empty());
+    }
+}

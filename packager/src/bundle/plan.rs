@@ -1,0 +1,256 @@
+//! The plan of a wheel: every path in it, and where its bytes come from. Nothing is written here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::bootstrap::with_bootstrap;
+use super::description::{Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart};
+use super::libraries::Libraries;
+use super::provenance::{self, Provenance};
+use super::{BundleError, Demand, Prune, policy};
+use crate::depot::{Resolution, Source, slug};
+use crate::elf::{Elf, VersionNeed, is_elf};
+use crate::image::Image;
+use crate::interrupt;
+use crate::julia::Julia;
+use crate::project::{Project, TreeHash, list_files};
+use crate::runtime::Runtime;
+use crate::wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
+
+/// The oldest Python that the runtime's extension is built for.
+const PYTHON: (u32, u32) = (3, 10);
+/// The directory in the user's package that packing adds.
+const DIRECTORY: &str = "_jnumpy";
+/// Where TyPython is below it.
+const TYPYTHON: &str = "jnumpy/julia/TyPython";
+
+const BIN_README: &str = "\
+Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
+";
+
+/// What a wheel is planned from.
+#[derive(Debug)]
+pub struct Ingredients<'a> {
+    /// The user's project.
+    pub project: &'a Project,
+    /// Its Julia dependencies.
+    pub resolution: &'a Resolution,
+    /// The Julia to bundle.
+    pub julia: &'a Julia,
+    /// The runtime to bundle.
+    pub runtime: &'a Runtime,
+    /// The image with the project; without one, Julia's stock image and all sources are bundled.
+    pub image: Option<&'a Image>,
+}
+
+/// Everything that goes into a wheel, `.dist-info` aside.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The files, by their paths in the wheel.
+    pub contents: Contents,
+    /// Texts of licences, by their paths below `.dist-info/licenses/`.
+    pub licenses: Contents,
+    /// What is bundled, for the bill of materials.
+    pub components: Vec<Component>,
+    /// What the wheel runs on.
+    pub tag: Tag,
+    /// What keeps it from running on an older system.
+    pub because: Option<Demand>,
+    /// What of Julia was left out: the reason, how many files, how many bytes.
+    pub left_out: BTreeMap<String, (usize, u64)>,
+}
+
+impl Ingredients<'_> {
+    /// Plans the wheel.
+    pub fn plan(&self) -> Result<Bundle, BundleError> {
+        let prune = Prune::for_dependencies(self.resolution);
+        let image_path = self
+            .image
+            .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
+        let libraries = Libraries::collect(self.julia, &image_path, &prune)?;
+
+        let mut inside = Inside::default();
+        self.add_runtime(&mut inside)?;
+        let left_out = self.add_julia(&libraries, image_path, &prune, &mut inside)?;
+        if self.image.is_none() {
+            self.add_depot(&mut inside)?;
+        }
+
+        let mut needs: Vec<(PathBuf, VersionNeed)> =
+            libraries.closure.system_needs().map(|(path, need)| (path.to_owned(), need.clone())).collect();
+        let machine = libraries
+            .closure
+            .libraries
+            .values()
+            .next()
+            .map(|library| library.elf.machine)
+            .ok_or(BundleError::NoLibraries)?;
+        for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
+            let elf = Elf::parse(&fs_err::read(path)?)
+                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
+        }
+        let floor = policy::floor(machine, needs.iter().map(|(path, need)| (path.as_path(), need)))?;
+        let glibc = (floor.platform.glibc.major, floor.platform.glibc.minor);
+
+        let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        inside.add("bundle.json", Content::bytes(description.text().map_err(std::io::Error::from)?))?;
+
+        let mut contents = Contents::new();
+        self.add_package(&mut contents)?;
+        let package: WheelPath = self.project.package_name.parse()?;
+        let directory = package.join(DIRECTORY)?;
+        for (path, content) in inside.0 {
+            contents.add(directory.join(&path)?, content)?;
+        }
+        let Provenance { licenses, components } = provenance::collect(self, &libraries)?;
+        let tag = Tag::abi3(PYTHON, &floor.platform.to_string())?;
+        Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
+    }
+
+    /// The user's own files, one of them with one more line.
+    fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
+        let package: WheelPath = self.project.package_name.parse()?;
+        for file in &self.project.files {
+            let content = match file.name.as_str() {
+                "__init__.py" => Content::bytes(with_bootstrap(&fs_err::read(&file.path)?)),
+                // Everything it pins is in the image, and it may name directories of this machine.
+                "Manifest.toml" if self.image.is_some() => continue,
+                _ => Content::file(&file.path),
+            };
+            contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        Ok(())
+    }
+
+    fn add_runtime(&self, inside: &mut Inside) -> Result<(), BundleError> {
+        for (name, path) in &self.runtime.files {
+            let is_source = Path::new(&format!("jnumpy/{name}")).starts_with(TYPYTHON);
+            if !(is_source && self.image.is_some()) {
+                inside.add(&format!("jnumpy/{name}"), Content::file(path))?;
+            }
+        }
+        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]))
+    }
+
+    /// Julia in its own layout; returns what was left out of `share`.
+    fn add_julia(
+        &self,
+        libraries: &Libraries,
+        image: PathBuf,
+        prune: &Prune,
+        inside: &mut Inside,
+    ) -> Result<BTreeMap<String, (usize, u64)>, BundleError> {
+        let layout = &self.julia.layout;
+        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README))?;
+        inside.add(&in_julia(&layout.sysimage)?, Content::file(image))?;
+        for (path, content) in &libraries.files {
+            inside.add(&in_julia(path)?, content.clone())?;
+        }
+        let mut left_out = BTreeMap::new();
+        for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
+            interrupt::check()?;
+            let below = layout.share_julia.join(&file.name);
+            if let Some(reason) = prune.reason(&below.to_string_lossy()) {
+                let (count, bytes) = left_out.entry(reason.to_owned()).or_insert((0, 0));
+                *count += 1;
+                *bytes += fs_err::metadata(&file.path)?.len();
+            } else {
+                inside.add(&in_julia(&below)?, Content::file(file.path))?;
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// Sources of the packages that no image holds, where Julia looks for them.
+    fn add_depot(&self, inside: &mut Inside) -> Result<(), BundleError> {
+        for (uuid, package) in &self.resolution.packages {
+            let Source::Directory(directory) = &package.source else { continue };
+            let hash = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok());
+            let hash = hash.ok_or_else(|| BundleError::NeedsImage { name: package.name.clone() })?;
+            let place = format!("depot/packages/{}/{}", package.name, slug(*uuid, &hash, 5));
+            for file in list_files(directory)? {
+                inside.add(&format!("{place}/{}", file.name), Content::file(file.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn description(
+        &self,
+        libraries: &Libraries,
+        inside: &Inside,
+        machine: String,
+        glibc: (u32, u32),
+    ) -> Result<Description, BundleError> {
+        let mut files = BTreeMap::new();
+        for (path, content) in inside.0.iter().filter(|(path, _)| path.starts_with("julia/")) {
+            let (size, elf) = match &content.source {
+                Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
+                Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
+            };
+            if elf {
+                files.insert(path.clone(), size);
+            }
+        }
+        Ok(Description {
+            format: FORMAT,
+            protocol: self.runtime.protocol,
+            julia: JuliaPart {
+                version: self.julia.version.to_string(),
+                bindir: in_julia(&self.julia.layout.bindir)?,
+                libjulia: in_julia(&libraries.libjulia)?,
+            },
+            image: ImagePart {
+                path: in_julia(&self.julia.layout.sysimage)?,
+                cpu_target: self.image.map(|image| image.cpu_target.to_string()),
+                holds_project: self.image.is_some(),
+            },
+            depot: "depot",
+            typython: self.image.is_none().then_some(TYPYTHON),
+            project: ProjectPart {
+                name: self.project.julia.name.clone(),
+                uuid: self.project.uuid().to_string(),
+            },
+            platform: PlatformPart { machine, glibc },
+            files,
+        })
+    }
+}
+
+/// The files of `_jnumpy`, by their paths in it.
+#[derive(Debug, Default)]
+struct Inside(BTreeMap<String, Content>);
+
+impl Inside {
+    fn add(&mut self, path: &str, content: Content) -> Result<(), BundleError> {
+        match self.0.entry(path.to_owned()) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(content);
+                Ok(())
+            }
+            std::collections::btree_map::Entry::Occupied(taken) => Err(BundleError::Twice {
+                path: path.to_owned(),
+                first: taken.get().source.to_string(),
+                second: content.source.to_string(),
+            }),
+        }
+    }
+}
+
+/// A path below Julia's prefix as a path in `_jnumpy`.
+fn in_julia(path: &Path) -> Result<String, BundleError> {
+    let text = path.to_str().ok_or_else(|| BundleError::Name { path: path.to_owned() })?;
+    Ok(format!("julia/{text}"))
+}
+
+fn is_shared_library(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "so")
+}
+
+fn starts_as_elf(path: &Path) -> Result<bool, BundleError> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+    Ok(is_elf(&start))
+}

@@ -1,0 +1,129 @@
+//! What of a Julia installation stays out of a wheel: rules with reasons, kept as data.
+
+use glob::{MatchOptions, Pattern};
+use serde::Deserialize;
+
+use crate::depot::Resolution;
+
+const RULES: &str = include_str!("../../../manifests/prune.toml");
+
+/// The rules that hold for one project.
+#[derive(Debug, Clone, Default)]
+pub struct Prune(Vec<Rule>);
+
+#[derive(Debug, Clone)]
+struct Rule {
+    patterns: Vec<Pattern>,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rule: Vec<Written>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    patterns: Vec<String>,
+    reason: String,
+    #[serde(default)]
+    unless: Vec<String>,
+}
+
+impl Prune {
+    /// The rules that apply when the project has these dependencies.
+    #[must_use]
+    pub fn for_dependencies(resolution: &Resolution) -> Self {
+        let written = written().unwrap_or_default();
+        let applies = |rule: &Written| !rule.unless.iter().any(|package| resolution.has(package));
+        Self(written.into_iter().filter(applies).filter_map(|rule| rule.compile().ok()).collect())
+    }
+
+    /// Why the file at `path`, relative to Julia's prefix, stays out; `None` when it stays in.
+    #[must_use]
+    pub fn reason(&self, path: &str) -> Option<&str> {
+        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+        let rule = self.0.iter().find(|rule| rule.patterns.iter().any(|p| p.matches_with(path, options)))?;
+        Some(&rule.reason)
+    }
+}
+
+impl Written {
+    fn compile(self) -> Result<Rule, glob::PatternError> {
+        let patterns = self.patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_, _>>()?;
+        Ok(Rule { patterns, reason: self.reason })
+    }
+}
+
+fn written() -> Result<Vec<Written>, toml::de::Error> {
+    toml::from_str::<File>(RULES).map(|file| file.rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::depot::{Package, Source};
+
+    fn with(names: &[&str]) -> Prune {
+        let packages = names.iter().enumerate().map(|(number, name)| {
+            let uuid = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
+            let package = Package {
+                name: (*name).into(),
+                version: None,
+                tree_hash: None,
+                source: Source::StandardLibrary,
+                deps: BTreeMap::new(),
+            };
+            (uuid, package)
+        });
+        Prune::for_dependencies(&Resolution { packages: packages.collect() })
+    }
+
+    #[test]
+    fn ok_every_rule_compiles_and_has_a_reason() {
+        for rule in written().unwrap() {
+            assert!(!rule.reason.is_empty() && !rule.patterns.is_empty(), "{rule:?}");
+            rule.compile().unwrap();
+        }
+    }
+
+    #[test]
+    fn ok_what_stays_and_what_goes() {
+        let prune = with(&[]);
+        for path in [
+            "share/julia/base/sysimg.jl",
+            "share/julia/base/compiler/ssair/ir.jl",
+            "share/julia/stdlib/v1.5/Dates/test/runtests.jl",
+            "share/julia/stdlib/v1.5/Pkg/.travis.yml",
+            "share/julia/stdlib/v1.5/Pkg/README.md",
+            "lib/x86_64-linux-gnu/libcurl-gnutls.so.4.7.0",
+            "lib/x86_64-linux-gnu/julia/libgit2.so",
+            "lib/julia/libssh2.so.1",
+            "lib/julia/libccalltest.so",
+        ] {
+            assert!(prune.reason(path).is_some(), "{path}");
+        }
+        for path in [
+            "share/julia/stdlib/v1.5/Dates/Project.toml",
+            "share/julia/stdlib/v1.5/Dates/src/Dates.jl",
+            "share/julia/stdlib/v1.5/Test/src/Test.jl",
+            "lib/julia/libjulia-internal.so.1.10",
+            "lib/julia/libopenblas64_.so",
+            "lib/x86_64-linux-gnu/libLLVM-9.so.1",
+        ] {
+            assert_eq!(prune.reason(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn ok_a_dependency_keeps_what_it_needs() {
+        let prune = with(&["Downloads"]);
+        assert_eq!(prune.reason("lib/julia/libcurl.so.4"), None);
+        assert_eq!(prune.reason("share/julia/cert.pem"), None);
+        assert!(prune.reason("share/julia/base/sysimg.jl").is_some());
+    }
+}

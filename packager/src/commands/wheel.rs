@@ -1,0 +1,258 @@
+//! `jnumpy-pack wheel`: packs a project.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::julia::Choice;
+use crate::pack::{Order, Plan};
+use crate::report::printable;
+use crate::wheel::{Source, Written};
+use crate::{Error, Report};
+
+/// The largest file that the Python index takes without an exemption, in bytes.
+const INDEX_LIMIT: u64 = 104_857_600;
+/// How many files the size table shows.
+const ROWS: usize = 12;
+/// Version of the JSON output.
+const FORMAT: u32 = 1;
+
+/// Pack a project into a wheel that runs without Julia.
+///
+/// The project is a directory with `pyproject.toml` and a Python package that holds `Project.toml` and
+/// `src/<name>.jl`. The system image is kept below `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing again after
+/// an edit of Python files takes seconds.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The directory with `pyproject.toml`.
+    #[arg(value_name = "PROJECT")]
+    project: PathBuf,
+    /// Where the wheel goes.
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    out_dir: PathBuf,
+    /// Use this Julia; `auto` installs one when none is found.
+    #[arg(long, value_name = "PATH|auto")]
+    julia: Option<Choice>,
+    /// Processors to compile for, as Julia's option of that name; by default any, with variants for newer ones.
+    #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
+    cpu_target: Option<String>,
+    /// Bundle Julia's stock image and the sources: packs at once, but every process compiles anew.
+    #[arg(long)]
+    no_image: bool,
+    /// The Python, with NumPy, whose run of the project says what to compile; by default the active environment's.
+    #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
+    python: Option<PathBuf>,
+    /// The runtime wheel to bundle; by default the one installed with this command.
+    #[arg(long, value_name = "WHEEL")]
+    runtime: Option<PathBuf>,
+    /// Do everything but write the wheel, and list what would be in it.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
+    let order = Order {
+        project: arguments.project,
+        out_dir: arguments.out_dir,
+        julia: arguments.julia.unwrap_or_default(),
+        cpu_target: arguments.cpu_target,
+        image: !arguments.no_image,
+        python: arguments.python,
+        runtime: arguments.runtime,
+    };
+    if !arguments.dry_run {
+        order.check_out_dir()?;
+    }
+    let plan = order.plan(report)?;
+    let written = if arguments.dry_run { None } else { Some(plan.write(&order.out_dir, report)?) };
+    let outcome = Outcome::of(&plan, written.as_ref())?;
+    if arguments.json {
+        report.data(serde_json::to_string_pretty(&outcome).map_err(std::io::Error::from)?);
+    } else {
+        outcome.table(report);
+        if let Some(written) = &written {
+            report.data(written.path.display());
+        }
+    }
+    Ok(())
+}
+
+/// What was packed, as the command tells it.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    version: u32,
+    /// The wheel's file name.
+    name: String,
+    /// Where it is; none after `--dry-run`.
+    path: Option<PathBuf>,
+    /// Its size in bytes; none after `--dry-run`.
+    size: Option<u64>,
+    sha256: Option<String>,
+    julia: JuliaPart,
+    image: Option<ImagePart>,
+    /// What keeps it from running on an older system.
+    because: Option<Because>,
+    index_limit: u64,
+    files: Vec<FilePart>,
+    left_out: Vec<LeftOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct JuliaPart {
+    version: String,
+    prefix: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct ImagePart {
+    key: String,
+    size: u64,
+    cpu_target: String,
+    cached: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Because {
+    file: PathBuf,
+    library: String,
+    symbol_version: String,
+}
+
+#[derive(Debug, Serialize)]
+struct FilePart {
+    path: String,
+    size: u64,
+    /// What it takes in the wheel; none after `--dry-run`.
+    compressed: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    reason: String,
+    files: usize,
+    size: u64,
+}
+
+impl Outcome {
+    fn of(plan: &Plan, written: Option<&Written>) -> Result<Self, Error> {
+        let files = match written {
+            Some(written) => written
+                .entries
+                .iter()
+                .map(|entry| FilePart {
+                    path: entry.path.to_string(),
+                    size: entry.size,
+                    compressed: Some(entry.compressed),
+                })
+                .collect(),
+            None => planned(plan)?,
+        };
+        Ok(Self {
+            version: FORMAT,
+            name: plan.wheel.name()?.to_string(),
+            path: written.map(|written| written.path.clone()),
+            size: written.map(|written| written.size),
+            sha256: written.map(|written| written.sha256.clone()),
+            julia: JuliaPart { version: plan.julia.version.to_string(), prefix: plan.julia.prefix.clone() },
+            image: plan.image.as_ref().map(|image| ImagePart {
+                key: image.key.clone(),
+                size: image.size,
+                cpu_target: image.cpu_target.to_string(),
+                cached: image.cached,
+            }),
+            because: plan.bundle.because.as_ref().map(|demand| Because {
+                file: demand.file.clone(),
+                library: demand.need.library.clone(),
+                symbol_version: demand.need.version.clone(),
+            }),
+            index_limit: INDEX_LIMIT,
+            files,
+            left_out: plan
+                .bundle
+                .left_out
+                .iter()
+                .map(|(reason, (files, size))| LeftOut { reason: reason.clone(), files: *files, size: *size })
+                .collect(),
+        })
+    }
+
+    /// The largest files, the rest in one row, and the distance from the index's limit.
+    fn table(&self, report: &Report) {
+        let takes = |file: &FilePart| file.compressed.unwrap_or(file.size);
+        let mut files: Vec<&FilePart> = self.files.iter().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(takes(file)));
+        let (shown, rest) = files.split_at(files.len().min(ROWS));
+        report.say(format_args!("\n{:>12} {:>12}  file", "in the wheel", "unpacked"));
+        let compressed = |bytes: Option<u64>| bytes.map_or_else(|| "–".to_owned(), grouped);
+        for file in shown {
+            report.say(format_args!(
+                "{:>12} {:>12}  {}",
+                compressed(file.compressed),
+                grouped(file.size),
+                printable(&file.path)
+            ));
+        }
+        let sum = |pick: fn(&FilePart) -> u64| rest.iter().map(|file| pick(file)).sum::<u64>();
+        let (size, inside) = (sum(|file| file.size), sum(|file| file.compressed.unwrap_or(0)));
+        let inside = compressed(self.size.map(|_| inside));
+        report.say(format_args!("{inside:>12} {:>12}  {} more files", grouped(size), rest.len()));
+        let Some(size) = self.size else { return };
+        let (verb, distance) = if size <= self.index_limit {
+            ("below", self.index_limit - size)
+        } else {
+            ("above", size - self.index_limit)
+        };
+        report.say(format_args!(
+            "{:>12} bytes in all, {} {verb} the limit of the Python index ({})\n",
+            grouped(size),
+            grouped(distance),
+            grouped(self.index_limit)
+        ));
+    }
+}
+
+/// The files that a wheel would have.
+fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
+    let dist_info = plan.wheel.dist_info(None)?;
+    plan.wheel
+        .contents
+        .iter()
+        .chain(&dist_info)
+        .map(|(path, content)| {
+            let size = match &content.source {
+                Source::File(file) => fs_err::metadata(file)?.len(),
+                Source::Bytes(bytes) => bytes.len() as u64,
+            };
+            Ok(FilePart { path: path.to_string(), size, compressed: None })
+        })
+        .collect()
+}
+
+/// A number with a comma after every third digit.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn ok_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (104_857_600, "104,857,600")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+# Runs in the Julia that writes a system image.
+# Arguments: the staging directory, the file of precompile statements, then `uuid Name` of every package to load.
+#
+# Julia starts this process as it starts the build of its own image: no `__init__` has run, so what they would have
+# set is set here, and put back at the end. Whatever a global holds at the end is written into the image, so this
+# file makes none. Each statement at the top sees what the ones before it have defined.
+
+let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.major).$(VERSION.minor)"
+    Base.reinit_stdio()
+    Core.eval(Sys, :(BINDIR = $bindir))
+    Core.eval(Sys, :(STDLIB = $(normpath(joinpath(bindir, "..", "share", "julia", "stdlib", minor)))))
+    empty!(DEPOT_PATH)
+    append!(empty!(LOAD_PATH), [joinpath(ARGS[1], "environment"), "@stdlib"])
+    isdefined(Base, :init_active_project) && Base.init_active_project()
+end
+
+for package in ARGS[3:end]
+    uuid, name = split(package, ' ')
+    Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
+end
+
+# What the runtime calls by name is compiled whether a recorded run has called it or not.
+for (id, package) in collect(Base.loaded_modules)
+    if id.name == "TyPython" && isdefined(package, :CPython) && isdefined(package.CPython, :precompile_exports)
+        Base.invokelatest(package.CPython.precompile_exports)
+    end
+end
+
+# The statements name modules as the recorded process printed them: by their own names, from outside.
+let area = Module(:JNumPyStatements), total = 0, replayed = 0
+    for (id, package) in Base.loaded_modules
+        id.name in ("Main", "Core", "Base") || Core.eval(area, :(const $(Symbol(id.name)) = $package))
+    end
+    for line in eachline(ARGS[2])
+        total += 1
+        try
+            statement = Meta.parse(line)
+            if Meta.isexpr(statement, :call) && statement.args[1] === :precompile
+                Core.eval(area, statement)
+                replayed += 1
+            end
+        catch
+            # It names what only the recorded process had.
+        end
+    end
+    println("replayed ", replayed, " of ", total, " precompile statements")
+end
+
+empty!(LOAD_PATH)
+empty!(DEPOT_PATH)
+empty!(ARGS)
+Base.ACTIVE_PROJECT[] = nothing
+Core.eval(Sys, :(BINDIR = ""; STDLIB = ""))
+Core.eval(Base, :(PROGRAM_FILE = ""))

@@ -1,0 +1,192 @@
+//! Recording: runs the project once, as a user would, and notes what Julia had to compile.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::ImageError;
+use super::statements;
+use crate::julia::{Julia, Run};
+use crate::process;
+use crate::project::Project;
+use crate::runtime::Runtime;
+
+/// The oldest Python the runtime works with.
+const OLDEST_PYTHON: (u32, u32) = (3, 10);
+
+/// A Python that can run the project: new enough, and with NumPy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Python(PathBuf);
+
+impl Python {
+    /// Takes the Python named; else the one of the active virtual environment, else `python3` of `PATH`.
+    ///
+    /// `Ok(Err(reason))` says why no Python can be used although none was asked for by name.
+    pub(super) fn find(named: Option<&Path>) -> Result<Result<Self, String>, ImageError> {
+        if let Some(path) = named {
+            return match Self::probe(path)? {
+                Ok(python) => Ok(Ok(python)),
+                Err(reason) => Err(ImageError::Python { path: path.to_owned(), reason }),
+            };
+        }
+        let environment = std::env::var_os("VIRTUAL_ENV").map(|path| PathBuf::from(path).join("bin/python"));
+        let mut reasons = Vec::new();
+        for candidate in environment.into_iter().chain([PathBuf::from("python3")]) {
+            match Self::probe(&candidate)? {
+                Ok(python) => return Ok(Ok(python)),
+                Err(reason) => reasons.push(format!("`{}` {reason}", candidate.display())),
+            }
+        }
+        Ok(Err(reasons.join(", ")))
+    }
+
+    fn probe(path: &Path) -> Result<Result<Self, String>, ImageError> {
+        const QUESTION: &str = "import sys; print(*sys.version_info[:2]); import numpy";
+        let mut command = Command::new(path);
+        command.args(["-c", QUESTION]);
+        let (output, whole) = match process::run(command, None, |_| ()) {
+            Ok(output) => (output.stdout, true),
+            Err(process::ChildError::Failed { .. }) => (String::new(), false),
+            Err(process::ChildError::Spawn { source, .. }) => {
+                return Ok(Err(format!("cannot be started: {source}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let version: Vec<u32> = output.split_whitespace().filter_map(|part| part.parse().ok()).collect();
+        Ok(match version[..] {
+            [major, minor] if (major, minor) < OLDEST_PYTHON => {
+                Err(format!("is Python {major}.{minor}, older than {}.{}", OLDEST_PYTHON.0, OLDEST_PYTHON.1))
+            }
+            [_, _] if whole => Ok(Self(path.to_owned())),
+            _ => Err("does not run, or has no NumPy".to_owned()),
+        })
+    }
+}
+
+/// Everything a recording needs.
+pub(super) struct Recording<'a> {
+    pub(super) project: &'a Project,
+    pub(super) julia: &'a Julia,
+    pub(super) runtime: &'a Runtime,
+    /// The staging directory: its environment is where Julia finds packages.
+    pub(super) stage: &'a Path,
+    /// Runs the import and the Python workloads; without one, only Julia workloads are run.
+    pub(super) python: Option<&'a Python>,
+    pub(super) log: &'a Path,
+}
+
+impl Recording<'_> {
+    /// Runs the project's workloads and returns the statements to replay.
+    pub(super) fn run(&self, mut progress: impl FnMut(Duration)) -> Result<String, ImageError> {
+        let scratch = tempfile::Builder::new().prefix("jnumpy-record-").tempdir()?;
+        let mut recorded = String::new();
+        let (python, julia): (Vec<_>, Vec<_>) = self
+            .project
+            .settings
+            .precompile
+            .iter()
+            .map(|name| self.project.root.join(name))
+            .partition(|path| path.extension().is_some_and(|extension| extension == "py"));
+        if let Some(interpreter) = self.python {
+            let trace = scratch.path().join("python.trace");
+            self.run_python(interpreter, scratch.path(), &trace, &python, &mut progress)?;
+            recorded.push_str(&read_trace(&trace)?);
+        }
+        for (number, workload) in julia.iter().enumerate() {
+            let trace = scratch.path().join(format!("julia-{number}.trace"));
+            self.run_julia(scratch.path(), &trace, workload, &mut progress)?;
+            recorded.push_str(&read_trace(&trace)?);
+        }
+        Ok(statements::clean(&recorded))
+    }
+
+    /// Imports a copy of the package, so that nothing is written beside the user's, and runs the scripts after it.
+    fn run_python(
+        &self,
+        interpreter: &Python,
+        scratch: &Path,
+        trace: &Path,
+        workloads: &[PathBuf],
+        progress: impl FnMut(Duration),
+    ) -> Result<(), ImageError> {
+        const SCRIPT: &str = "import importlib, runpy, sys; package, *workloads = sys.argv[1:]; \
+                              importlib.import_module(package); \
+                              [runpy.run_path(path, run_name='__main__') for path in workloads]";
+        let copy = scratch.join("python");
+        for file in &self.project.files {
+            let target = copy.join(&self.project.package_name).join(&file.name);
+            if let Some(parent) = target.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            fs_err::copy(&file.path, target)?;
+        }
+        let path =
+            std::env::join_paths([self.runtime.python_path(), &copy]).map_err(std::io::Error::other)?;
+        let mut command = Command::new(&interpreter.0);
+        command
+            .args(["-c", SCRIPT, &self.project.package_name])
+            .args(workloads)
+            .current_dir(scratch)
+            .env("PYTHONPATH", path)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONHASHSEED", "0")
+            .env("TYPY_JL_EXE", &self.julia.executable)
+            .env(
+                "TYPY_JL_OPTS",
+                format!("--startup-file=no --compiled-modules=no --trace-compile={}", quoted(trace)),
+            )
+            .env("JULIA_DEPOT_PATH", scratch.join("depot"))
+            .env("JULIA_LOAD_PATH", self.load_path())
+            .env_remove("JULIA_PROJECT");
+        process::run(command, Some(self.log), progress).map_err(|error| self.failed(error))?;
+        Ok(())
+    }
+
+    fn run_julia(
+        &self,
+        scratch: &Path,
+        trace: &Path,
+        workload: &Path,
+        progress: impl FnMut(Duration),
+    ) -> Result<(), ImageError> {
+        Run::new(self.julia)
+            .arg("--compiled-modules=no")
+            .arg(format!("--trace-compile={}", trace.display()))
+            .arg(workload)
+            .env("JULIA_DEPOT_PATH", scratch.join("depot"))
+            .env("JULIA_LOAD_PATH", self.load_path())
+            .directory(scratch)
+            .log(self.log)
+            .run(progress)?;
+        Ok(())
+    }
+
+    fn load_path(&self) -> String {
+        format!("{}:@stdlib", self.stage.join("environment").display())
+    }
+
+    fn failed(&self, error: process::ChildError) -> ImageError {
+        match error {
+            failed @ process::ChildError::Failed { .. } => ImageError::Workload {
+                package: self.project.package_name.clone(),
+                log: self.log.to_owned(),
+                source: failed,
+            },
+            error => error.into(),
+        }
+    }
+}
+
+/// A run in which nothing had to be compiled writes no file.
+fn read_trace(path: &Path) -> std::io::Result<String> {
+    match fs_err::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A word for a variable that is split as a shell splits.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}

@@ -1,0 +1,145 @@
+//! Packing from end to end: each stage takes what the one before it returns.
+
+use std::path::{Path, PathBuf};
+
+use crate::bundle::{Bundle, Ingredients};
+use crate::image::{CpuTarget, Image, Request};
+use crate::julia::{self, Choice, Julia, Surroundings, install};
+use crate::project::Project;
+use crate::report::Report;
+use crate::runtime::Runtime;
+use crate::wheel::{Component, ComponentKind, Sbom, Wheel, WheelError, WriteOptions, Written};
+use crate::{Error, depot};
+
+/// What to pack, and how.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The directory with `pyproject.toml`.
+    pub project: PathBuf,
+    /// Where the wheel goes; created when missing.
+    pub out_dir: PathBuf,
+    /// Which Julia.
+    pub julia: Choice,
+    /// The processors to compile for; the portable ones by default.
+    pub cpu_target: Option<String>,
+    /// Whether to build an image; without one the wheel holds sources, and compiles on first use.
+    pub image: bool,
+    /// The Python that a run is recorded with; searched by default.
+    pub python: Option<PathBuf>,
+    /// The runtime wheel; searched by default.
+    pub runtime: Option<PathBuf>,
+}
+
+/// A wheel that is planned down to the last byte, but not written.
+#[derive(Debug)]
+pub struct Plan {
+    /// The Julia in it.
+    pub julia: Julia,
+    /// The image in it.
+    pub image: Option<Image>,
+    /// The wheel.
+    pub wheel: Wheel,
+    /// The wheel's parts that are not files.
+    pub bundle: Summary,
+    /// Holds files of the plan until the wheel is written.
+    _runtime: Runtime,
+}
+
+/// What is worth knowing of a bundle beside its files.
+#[derive(Debug)]
+pub struct Summary {
+    /// What keeps the wheel from running on an older system.
+    pub because: Option<crate::bundle::Demand>,
+    /// What of Julia was left out: the reason, how many files, how many bytes.
+    pub left_out: std::collections::BTreeMap<String, (usize, u64)>,
+}
+
+impl Order {
+    /// Does everything but write the wheel.
+    pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
+        // What can be known to be wrong is said before the work that takes minutes.
+        let cpu_target = CpuTarget::choose(self.cpu_target.as_deref())?;
+        let stage = report.stage("project");
+        let project = Project::load(&self.project)?;
+        let runtime = Runtime::open(self.runtime.as_deref())?;
+        stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
+
+        let stage = report.stage("julia");
+        let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;
+        let depots = depot::user_depots(&julia);
+        let resolution = depot::resolve(&project, &runtime.typython(), &julia, &depots)?;
+        stage.done(format_args!(
+            "Julia {} ({}), {} packages",
+            julia.version,
+            julia.origin,
+            resolution.packages.len()
+        ));
+
+        let image = if self.image {
+            let request = Request {
+                project: &project,
+                resolution: &resolution,
+                julia: &julia,
+                runtime: &runtime,
+                cpu_target,
+                python: self.python.as_deref(),
+                home: &julia::home()?,
+            };
+            Some(request.obtain(report)?)
+        } else {
+            None
+        };
+
+        let stage = report.stage("bundle");
+        let ingredients = Ingredients {
+            project: &project,
+            resolution: &resolution,
+            julia: &julia,
+            runtime: &runtime,
+            image: image.as_ref(),
+        };
+        let Bundle { contents, licenses, components, tag, because, left_out } = ingredients.plan()?;
+        stage.done(format_args!("{} files for {}", contents.len(), tag.platform()));
+
+        let metadata = project.pyproject.metadata.clone();
+        let subject = Component {
+            version: Some(metadata.version.to_string()),
+            ..Component::new(ComponentKind::Application, metadata.name.clone())
+        };
+        let wheel = Wheel {
+            tag,
+            metadata,
+            entry_points: project.pyproject.entry_points.clone(),
+            licenses,
+            sbom: Some(Sbom { subject, components }),
+            contents,
+        };
+        Ok(Plan { julia, image, wheel, bundle: Summary { because, left_out }, _runtime: runtime })
+    }
+
+    /// Checks that a wheel can be put into the output directory, which need not exist yet.
+    pub fn check_out_dir(&self) -> Result<(), Error> {
+        let directory = std::path::absolute(&self.out_dir)?;
+        let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+        tempfile::Builder::new()
+            .prefix(".tmp-")
+            .tempfile_in(existing)
+            .map_err(|source| Error::OutDir { path: self.out_dir.clone(), source })?;
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Writes the wheel beside its place, and puts it there once it is complete.
+    pub fn write(&self, out_dir: &Path, report: &Report) -> Result<Written, Error> {
+        fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
+        let beside =
+            tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
+        let mut written = self.wheel.write(beside.path(), &WriteOptions::from_environment()?, report)?;
+        let path = out_dir.join(written.path.file_name().unwrap_or_default());
+        fs_err::rename(&written.path, &path)
+            .map_err(|source| WheelError::Place { path: path.clone(), source })?;
+        written.path = path;
+        Ok(written)
+    }
+}

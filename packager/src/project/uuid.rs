@@ -1,0 +1,94 @@
+//! The UUIDs that name Julia packages.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A package's UUID. Parses and prints the usual hyphenated form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(u128);
+
+/// A text that is no UUID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID: `{0}`")]
+pub struct InvalidUuid(String);
+
+impl Uuid {
+    /// TyPython's UUID. It never changes: existing projects name it in their `Project.toml`.
+    pub const TYPYTHON: Self = Self(0x9c45_66a2_237d_4c69_9a5e_9d27_b7d0_881b);
+
+    /// The UUID as a number, most significant digit first in the text.
+    #[must_use]
+    pub const fn value(self) -> u128 {
+        self.0
+    }
+
+    /// A UUID made from content, for a project that declares none. `hash` should be a digest of what
+    /// identifies the project; its first 16 bytes are marked as a version 8 (vendor defined) UUID.
+    #[must_use]
+    pub fn from_hash(hash: &[u8; 16]) -> Self {
+        let value = u128::from_be_bytes(*hash);
+        let version = (value & !(0xf << 76)) | (0x8 << 76);
+        Self((version & !(0x3 << 62)) | (0x2 << 62))
+    }
+}
+
+impl FromStr for Uuid {
+    type Err = InvalidUuid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidUuid(text.to_owned());
+        let hyphens = text.match_indices('-').map(|(at, _)| at);
+        if text.len() != 36 || !hyphens.eq([8, 13, 18, 23]) {
+            return Err(invalid());
+        }
+        let digits = text.replace('-', "");
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(invalid());
+        }
+        u128::from_str_radix(&digits, 16).map(Self).map_err(|_| invalid())
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", self.0);
+        let (a, rest) = digits.split_at(8);
+        let (b, rest) = rest.split_at(4);
+        let (c, rest) = rest.split_at(4);
+        let (d, e) = rest.split_at(4);
+        write!(out, "{a}-{b}-{c}-{d}-{e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_round_trip() {
+        let text = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
+        assert_eq!(text.parse::<Uuid>(), Ok(Uuid::TYPYTHON));
+        assert_eq!(Uuid::TYPYTHON.to_string(), text);
+        assert_eq!("00000000-0000-0000-0000-00000000000A".parse::<Uuid>().unwrap().value(), 10);
+    }
+
+    #[test]
+    fn ok_from_hash_is_a_version_8_uuid() {
+        let text = Uuid::from_hash(&[0xff; 16]).to_string();
+        assert_eq!(text, "ffffffff-ffff-8fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn err_not_a_uuid() {
+        for text in [
+            "",
+            "9c4566a2237d4c699a5e9d27b7d0881b",
+            "9c4566a2-237d-4c69-9a5e-9d27b7d0881",
+            "9c4566a2-237d-4c69-9a5e-9d27b7d0881g",
+            "+c4566a2-237d-4c69-9a5e-9d27b7d0881b",
+            "9c4566a2-237d-4c69-9a5e9-d27b7d0881b",
+        ] {
+            assert_eq!(text.parse::<Uuid>(), Err(InvalidUuid(text.into())));
+        }
+    }
+}

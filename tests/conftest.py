@@ -1,0 +1,112 @@
+"""What the tests share: the built command, a Julia, projects, a clean machine, and the wheels to try on it."""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import machines
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+NUMPY = "numpy==2.5.5"
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Return the directory that keeps machines and downloads from one test run to the next."""
+    return Path(os.environ.get("JNUMPY_TEST_CACHE", REPOSITORY / "build/test-cache")).resolve()
+
+
+@pytest.fixture(scope="session")
+def base_machine(cache) -> Path:
+    """Return the directory of the clean machine that the others are copied from."""
+    return machines.base(cache)
+
+
+@pytest.fixture(scope="module")
+def machine(base_machine):
+    """Lend a clean machine to the tests of one file."""
+    with machines.copy(base_machine) as lent:
+        yield lent
+
+
+@pytest.fixture(scope="session")
+def numpy_wheel(cache) -> Path:
+    """Return NumPy's wheel for the Python of the clean machine."""
+    return download(NUMPY, cache / "wheels")
+
+
+@pytest.fixture(scope="session")
+def pack() -> Path:
+    """Return the path of the built command: `JNUMPY_PACK`, else the release build."""
+    command = Path(os.environ.get("JNUMPY_PACK", REPOSITORY / "target/release/jnumpy-pack")).resolve()
+    if not command.is_file():
+        pytest.fail(f"there is no `{command}`: `make pack` builds it, `JNUMPY_PACK` names another", pytrace=False)
+    return command
+
+
+@pytest.fixture(scope="session")
+def julia(pack) -> str:
+    """Return the path of the Julia that the command finds; one is installed when there is none."""
+    subprocess.run([pack, "julia", "install"], stdout=subprocess.DEVNULL, check=True)
+    found = subprocess.run([pack, "julia", "find"], stdout=subprocess.PIPE, text=True, check=True)
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def contract(julia) -> ModuleType:
+    """Return the module exported by the project in `contract/`; starts Julia in this process."""
+    os.environ["TYPY_JL_EXE"] = julia
+    importlib.import_module("contract")
+    return importlib.import_module("_contract")
+
+
+@pytest.fixture(scope="session")
+def kmeans_wheel(pack, julia, tmp_path_factory) -> Path:
+    """Return the packed wheel of `fixtures/kmeans1d`: `JNUMPY_KMEANS_WHEEL`, else one packed for one CPU target."""
+    if named := os.environ.get("JNUMPY_KMEANS_WHEEL"):
+        wheel = Path(named).resolve()
+        if not wheel.is_file():
+            pytest.fail(f"`JNUMPY_KMEANS_WHEEL` names no file: `{named}`", pytrace=False)
+        return wheel
+    return pack_project(pack, julia, REPOSITORY / "fixtures/kmeans1d", tmp_path_factory.mktemp("wheels"))
+
+
+def pack_project(pack: Path, julia: str, project: Path, out_dir: Path, *options: str) -> Path:
+    """Return the wheel of `project`, packed into `out_dir` with an image for one CPU target."""
+    command = [pack, "wheel", project, "--out-dir", out_dir, "--julia", julia, "--cpu-target", "generic"]
+    subprocess.run([*command, "--python", sys.executable, *options], stdout=subprocess.DEVNULL, check=True)
+    (wheel,) = out_dir.glob("*.whl")
+    return wheel
+
+
+def download(requirement: str, directory: Path) -> Path:
+    """Return the wheel of `requirement` for CPython 3.13 in `directory`, downloaded when missing."""
+    name, version = requirement.split("==")
+    pattern = f"{name}-{version}-*.whl"
+    if found := list(directory.glob(pattern)):
+        return found[0]
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=directory) as unfinished:
+        selection = ["--no-deps", "--only-binary=:all:", "--python-version=3.13"]
+        platforms = ["--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_17_x86_64"]
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                *selection,
+                *platforms,
+                "--dest",
+                unfinished,
+                requirement,
+            ],
+            check=True,
+        )
+        (wheel,) = Path(unfinished).glob(pattern)
+        return wheel.rename(directory / wheel.name)

@@ -1,0 +1,198 @@
+"""Julia's life in a process: start, threads, fork, signals and exit, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+def run(code, julia, **variables):
+    """Run Python code in a new process that can import the contract project."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
+    environment |= {"PYTHONPATH": str(TESTS), "PYTHONFAULTHANDLER": "1", **variables}
+    if julia is not None:
+        environment["TYPY_JL_EXE"] = julia
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, cwd="/"
+    )
+
+
+def last_line(outcome):
+    return outcome.stderr.strip().splitlines()[-1]
+
+
+def succeeds(code, julia, **variables):
+    outcome = run(code, julia, **variables)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+def test_exit_with_live_arrays(julia, contract):
+    code = "import contract, _contract as c, sys\nsys.keep = [c.zeros_of(10) for _ in range(1000)]\nprint('end')"
+    assert succeeds(code, julia) == "end\n"
+
+
+def test_atexit_hooks_of_julia_run_once(julia, contract):
+    code = "import jnumpy; jnumpy.init_jl(); jnumpy.exec_julia('atexit(() -> println(\"bye\"))')"
+    assert succeeds(code, julia) == "bye\n"
+
+
+def test_starting_twice_is_no_error(julia, contract):
+    assert succeeds("import jnumpy; jnumpy.init_jl(); jnumpy.init_jl(); print(jnumpy.eval_julia('1'))", julia) == "1\n"
+
+
+def test_calls_before_the_start_are_refused(julia):
+    for call in ("exec_julia('1')", "eval_julia('1')", "init_project('/x')", "include_src('x.jl')"):
+        outcome = run(f"import jnumpy; jnumpy.{call}", julia)
+        assert last_line(outcome) == "RuntimeError: Julia is not running: call `jnumpy.init_jl()` first"
+
+
+def test_no_julia_lists_what_was_searched(tmp_path):
+    outcome = run("import jnumpy; jnumpy.init_jl()", None, PATH="/nowhere", JNUMPY_HOME=str(tmp_path))
+    assert last_line(outcome) == (
+        "jnumpy._errors.JuliaNotFoundError: no Julia found: TYPY_JL_EXE is not set, `julia` is not on PATH (/nowhere), "
+        f"and nothing is installed in {tmp_path}/julia; install one with `jnumpy-pack julia install`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"TYPY_JL_EXE": "/nowhere/julia"}, "TYPY_JL_EXE is '/nowhere/julia', which is not an executable file"),
+        ({"TYPY_JL_OPTS": "--frobnicate"}, 'TYPY_JL_OPTS has "--frobnicate", which is not an option of an embedded'),
+        ({"TYPY_JL_OPTS": "-t none"}, 'TYPY_JL_OPTS has "-t": "none" is not allowed, but a number above 0 or `auto`'),
+        ({"TYPY_JL_OPTS": "--sysimage=/nowhere.so"}, "the system image `/nowhere.so` does not exist"),
+        ({"JULIA_NUM_THREADS": "many"}, 'JULIA_NUM_THREADS is "many", but must be a number above 0 or `auto`'),
+    ],
+)
+def test_bad_settings_are_named(julia, variables, words):
+    outcome = run("import jnumpy; jnumpy.init_jl()", None if "TYPY_JL_EXE" in variables else julia, **variables)
+    assert outcome.returncode == 1
+    assert words in last_line(outcome)
+
+
+def test_options_reach_julia(julia, contract):
+    code = (
+        "import jnumpy; jnumpy.init_jl(); print(jnumpy.eval_julia('(Base.JLOptions().opt_level, Threads.nthreads())'))"
+    )
+    assert succeeds(code, julia, TYPY_JL_OPTS="-O1 --threads 2") == "(1, 2)\n"
+
+
+def test_the_environment_is_as_before(julia, contract):
+    code = (
+        "import jnumpy, os, subprocess\n"
+        "jnumpy.init_jl()\n"
+        "print(subprocess.run(['env'], capture_output=True, text=True).stdout.count('JULIA_PROBE'))"
+    )
+    assert succeeds(code, julia) == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (None, "", "FileNotFoundError: {} does not exist: `init_project(__file__)` loads the Julia project beside"),
+        ("Project.toml", 'uuid = "x"\n[deps]\nname = "y"\n', "ValueError: {} has no top-level `name`: it names the"),
+        ("Project.toml", 'name = "Gone"\n', "src/Gone.jl does not exist: {} names its module `Gone`"),
+    ],
+)
+def test_projects_that_cannot_be_loaded(julia, contract, tmp_path, name, text, words):
+    if name is not None:
+        (tmp_path / name).write_text(text)
+    outcome = run(f"import jnumpy; jnumpy.init_jl(); jnumpy.init_project('{tmp_path}/__init__.py')", julia)
+    assert outcome.returncode == 1
+    assert words.format(tmp_path / "Project.toml") in outcome.stderr
+
+
+def test_a_project_that_does_not_compile_shows_julias_message(julia, contract, tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "Project.toml").write_text('name = "Broken"\nuuid = "6b72cf25-ae05-4424-a22d-66fb947ca700"\n')
+    (tmp_path / "src/Broken.jl").write_text("module Broken\nf(x = \nend\n")
+    outcome = run(f"import jnumpy; jnumpy.init_jl(); jnumpy.init_project('{tmp_path}/__init__.py')", julia)
+    assert outcome.returncode == 1
+    assert "syntax" in outcome.stderr
+    assert "Broken.jl:" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("f(a)::Int = a", "@export_py: argument `a` of `f` needs a name and a type: `x::T`"),
+        ("f(::Int)::Int = 1", "@export_py: argument `::Int` of `f` needs a name and a type: `x::T`"),
+        ("f(a::Int) = a", "@export_py: `f` has no result type; write `f(a::Int)::T`"),
+        ("function f(a::T)::T where T; a; end", "@export_py: `f(a::T)::T` has type parameters (`where`)"),
+        ("Base.f(a::Int)::Int = a", "@export_py: `Base.f` is not a plain name"),
+    ],
+)
+def test_definitions_that_cannot_be_exported(julia, contract, definition, words):
+    code = f"import jnumpy; jnumpy.init_jl(); jnumpy.exec_julia('using TyPython.CPython\\n@export_py {definition}')"
+    outcome = run(code, julia)
+    assert outcome.returncode == 1
+    assert words in outcome.stderr
+
+
+def test_another_thread_is_refused_or_served(julia, contract):
+    code = (
+        "import contract, _contract as c, threading, jnumpy\n"
+        "def call():\n"
+        "    try: print(c.int_add(1, 2))\n"
+        "    except RuntimeError as error: print(error)\n"
+        "thread = threading.Thread(target=call)\n"
+        "thread.start(); thread.join()\n"
+        "print(c.int_add(2, 2))"
+    )
+    first, second = succeeds(code, julia).splitlines()
+    if contract.version < 9:
+        assert first.startswith("this Julia serves only the thread that started it (Julia 1.9 and later serve any")
+    else:
+        assert first == "3"
+    assert second == "4"
+
+
+def test_a_forked_child_is_refused(julia, contract):
+    code = (
+        "import contract, _contract as c, os\n"
+        "if os.fork() == 0:\n"
+        "    try: c.int_add(1, 2)\n"
+        "    except RuntimeError as error: print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait(); print(c.int_add(1, 2))"
+    )
+    first, second = succeeds(code, julia).splitlines()
+    assert first.startswith("Julia does not survive fork(): start worker processes with the `spawn`")
+    assert second == "3"
+
+
+def test_spawned_workers_find_functions_by_reference(julia, contract, tmp_path):
+    script = tmp_path / "spawn.py"
+    script.write_text(
+        "import contract, _contract as c, multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        print(pool.starmap(c.int_add, [(1, 2), (3, 4)]))\n"
+    )
+    assert succeeds(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", julia) == "[3, 7]\n"
+
+
+def test_ctrl_c_between_calls_and_after_a_call(julia, contract):
+    code = (
+        "import contract, _contract as c, os, signal, time\n"
+        "for number in (20, 1_500_000_000):\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+        "    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "    try:\n"
+        "        c.slow_sum(number)\n"
+        "        time.sleep(5)\n"
+        "        print('never interrupted')\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted', c.int_add(1, 2))"
+    )
+    assert succeeds(code, julia) == "interrupted 3\ninterrupted 3\n"
+
+
+def test_numpy_names_for_projects_that_say_import_jnumpy_as_np(julia):
+    assert succeeds("import jnumpy as np; print(np.arange(3).sum())", julia) == "3\n"
+    assert "has no attribute 'no_such_name'" in run("import jnumpy as np; np.no_such_name", julia).stderr
