@@ -41,8 +41,10 @@ def tree(tmp_path_factory):
     files = {
         "sample/__init__.py": b"def main():\n    print('sample runs')\n",
         "sample/empty": b"",
-        "sample/größe, \"quoted\" name.txt": "größe\n".encode() * 1000,
-        "sample/image.so": b"".join(noise.choice([b"mov ", b"call", b"\0" * 9, noise.randbytes(4)]) for _ in range(900_000)),
+        'sample/größe, "quoted" name.txt': "größe\n".encode() * 1000,
+        "sample/image.so": b"".join(
+            noise.choice([b"mov ", b"call", b"\0" * 9, noise.randbytes(4)]) for _ in range(900_000)
+        ),
         "sample/noise": noise.randbytes(3_000_000),
         "sample/mixed": b"\0" * 1_500_000 + noise.randbytes(2_500_000) + b"text" * 500_000,
         "sample/exactly_one_block": b"\1" * (1 << 20),
