@@ -242,7 +242,7 @@ function precompile_exports()
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
-        prod(length, choices; init=1) <= 16 || continue
+        mapreduce(length, *, choices; init=1) <= 16 || continue
         for types in Iterators.product(choices...)
             precompile(f, types)
         end
