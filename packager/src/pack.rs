@@ -99,7 +99,16 @@ impl Order {
             image: image.as_ref(),
         };
         let Bundle { contents, licenses, components, tag, because, left_out } = ingredients.plan()?;
-        stage.done(format_args!("{} files for {}", contents.len(), tag.platform()));
+        let reason = because.as_ref().map(|demand| {
+            let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
+            format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
+        });
+        stage.done(format_args!(
+            "{} files for {}{}",
+            contents.len(),
+            tag.platform(),
+            reason.unwrap_or_default()
+        ));
 
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
