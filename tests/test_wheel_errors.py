@@ -99,7 +99,9 @@ def test_name_without_source(refused, project):
 def test_manifest_of_another_julia(refused, project):
     (project / "jl_kmeans1d" / "Manifest.toml").write_text('julia_version = "1.99.1"\nmanifest_format = "2.0"\n')
     error = refused()
-    assert error.startswith("error: `<project>/jl_kmeans1d/Manifest.toml` was resolved by Julia 1.99.1, but the Julia in use is 1.")
+    assert error.startswith(
+        "error: `<project>/jl_kmeans1d/Manifest.toml` was resolved by Julia 1.99.1, but the Julia in use is 1."
+    )
     assert "hint: use Julia 1.99 (`--julia PATH`), or resolve again" in error
 
 
@@ -118,7 +120,8 @@ def test_dependency_in_no_depot(refused, project, tmp_path):
     )
     error = refused(environment={"JULIA_DEPOT_PATH": str(tmp_path / "depot")})
     assert error.startswith(
-        f"error: the sources of `Example` 0.5.3 are in no depot, looked for: `{tmp_path}/depot/packages/Example/aqsx3`, "
+        "error: the sources of `Example` 0.5.3 are in no depot, "
+        f"looked for: `{tmp_path}/depot/packages/Example/aqsx3`, "
     )
     assert "Pkg.instantiate()" in error
 
@@ -149,15 +152,18 @@ def test_project_that_does_not_compile(refused, project, tmp_path):
     error = refused("--cpu-target", "generic", environment={"JNUMPY_HOME": str(home)})
     sentence, _, cause = error.partition("\n")
     log = Path(sentence.rpartition("the whole log is `")[2].rstrip("`"))
-    assert log.is_file() and log.is_relative_to(home), sentence
-    assert "LoadError" in cause and "LoadError" in log.read_text()
+    assert log.is_relative_to(home), sentence
+    assert "LoadError" in log.read_text()
+    assert "LoadError" in cause
     assert list((home / "images").glob("*.partial")) == []
 
 
 @pytest.mark.parametrize("target", ["native", "generic;native,clone_all"])
 def test_native_image(refused, target):
     error = refused("--cpu-target", target)
-    assert error.startswith(f"error: a wheel cannot hold an image for this machine's processor alone: `{target}`\n\nhint: ")
+    assert error.startswith(
+        f"error: a wheel cannot hold an image for this machine's processor alone: `{target}`\n\nhint: "
+    )
 
 
 def test_runtime_that_is_none(refused, tmp_path):
@@ -177,7 +183,8 @@ def test_missing_library(refused, julia, tmp_path):
         path.unlink()
     error = refused("--no-image", "--julia", str(copy / "bin" / "julia"))
     assert error.startswith("error: not found: `liblzma.so.5` (needed by `")
-    assert "libunwind.so.8" in error and "libjulia.so.1" in error and "looked in" in error
+    for part in ["libunwind.so.8", "libjulia.so.1", "looked in"]:
+        assert part in error
 
 
 def test_out_dir_that_is_not_writable(refused, pack, julia, project):
@@ -192,31 +199,37 @@ def test_full_disk(pack, julia, project, tmp_path):
     """The output directory is a file system of 20 MB; the wheel has about 90."""
     out = tmp_path / "small"
     out.mkdir()
-    script = 'mount -t tmpfs -o size=20m tmpfs "$1" && "$2" wheel "$3" --out-dir "$1" --julia "$4" --no-image; status=$?; ls -A "$1"; exit $status'
-    arguments = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(out), pack, str(project), julia]
-    result = subprocess.run(arguments, capture_output=True, text=True)
+    script = """
+        mount -t tmpfs -o size=20m tmpfs "$1" || exit 3
+        "$2" wheel "$3" --out-dir "$1" --julia "$4" --no-image; status=$?
+        ls -A "$1"; exit $status
+    """
+    inside = ["sh", "-c", script, "sh", str(out), pack, str(project), julia]
+    result = subprocess.run(["unshare", "--map-root-user", "--mount", *inside], capture_output=True, text=True)
     assert result.returncode == 1, result.stderr
     assert "error: the wheel cannot be written" in result.stderr
     assert "hint: free some space" in result.stderr
     assert result.stdout == "", "something was left"
 
 
-@pytest.mark.parametrize("stage", ["record or compile", "wheel"])
+@pytest.mark.parametrize("stage", ["image", "wheel"])
 def test_interrupt(pack, julia, project, tmp_path, stage):
     out, home = tmp_path / "out", tmp_path / "home"
     out.mkdir()
-    before = set(Path("/tmp").glob("jnumpy-*"))
-    arguments = [pack, "wheel", str(project), "--out-dir", str(out), "--julia", julia, "--cpu-target", "generic"]
-    begun: Callable[[], bool] = lambda: any(Path("/tmp").glob("jnumpy-????????????????/environment/*"))
-    if stage == "wheel":
-        arguments = [*arguments[:-2], "--no-image"]
-        begun = lambda: any(out.glob(".tmp-*/*"))
+    before = staged()
+    options = ["--no-image"] if stage == "wheel" else ["--cpu-target", "generic"]
+
+    def begun() -> bool:
+        return any(out.glob(".tmp-*/*")) if stage == "wheel" else bool(staged() - before)
+
     process = subprocess.Popen(
-        arguments, stderr=subprocess.PIPE, text=True, env={**os.environ, "JNUMPY_HOME": str(home)}
+        [pack, "wheel", str(project), "--out-dir", str(out), "--julia", julia, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "JNUMPY_HOME": str(home)},
     )
     deadline = time.monotonic() + 60
-    while not begun():
-        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+    while not begun() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
@@ -224,4 +237,9 @@ def test_interrupt(pack, julia, project, tmp_path, stage):
     assert "error: interrupted; nothing was left half written" in stderr
     assert list(out.iterdir()) == []
     assert list(home.glob("images/*.partial")) == []
-    assert set(Path("/tmp").glob("jnumpy-*")) <= before
+    assert staged() <= before
+
+
+def staged() -> set[Path]:
+    """The staging directories that hold something."""
+    return {path.parent for path in Path("/tmp").glob("jnumpy-????????????????/environment")}
