@@ -5,3 +5,9 @@ pub(crate) const TYPY_JL_EXE: &str = "TYPY_JL_EXE";
 
 /// Where `jnumpy-pack` keeps the Julias it installed; default: `.jnumpy` in the home directory.
 pub(crate) const JNUMPY_HOME: &str = "JNUMPY_HOME";
+
+/// Seconds since 1970: the time stamp of everything in a wheel, for reproducible builds.
+pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The user's home directory, which no file of a wheel may name.
+pub(crate) const HOME: &str = "HOME";

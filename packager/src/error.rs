@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::AuditError;
 use crate::bundle::BundleError;
 use crate::depot::DepotError;
 use crate::image::ImageError;
@@ -52,6 +53,9 @@ pub enum Error {
     /// The wheel cannot be written.
     #[error(transparent)]
     Wheel(#[from] WheelError),
+    /// A wheel did not pass the audit.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -72,6 +76,7 @@ impl Hint for Error {
             Self::Image(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Wheel(error) => error.hint(),
+            Self::Audit(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Io(_) | Self::Interrupted(_) => None,
         }

@@ -4,6 +4,7 @@
 //! project → julia → depot → image → bundle (closure, plan) → wheel → audit; `elf` serves them all and knows none of them.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod bundle;
 pub mod commands;
 pub mod depot;

@@ -1,5 +1,6 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
+mod audit;
 mod julia;
 mod wheel;
 
@@ -26,6 +27,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Wheel(wheel::Arguments),
+    Audit(audit::Arguments),
     Julia(julia::Arguments),
 }
 
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
         Command::Wheel(arguments) => wheel::run(arguments, report),
+        Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
     }
 }

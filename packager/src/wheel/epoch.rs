@@ -3,9 +3,7 @@
 use std::env;
 
 use super::error::WheelError;
-
-/// Name of the variable by which builders ask for reproducible time stamps.
-pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+use crate::env_vars::SOURCE_DATE_EPOCH;
 
 const DAY: u64 = 24 * 60 * 60;
 

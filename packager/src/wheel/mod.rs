@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use self::content::{Content, Contents, Source};
 pub use self::entry_points::{CONSOLE_SCRIPTS, EntryPoints, GUI_SCRIPTS};
-pub use self::epoch::{Epoch, SOURCE_DATE_EPOCH};
+pub use self::epoch::Epoch;
 pub use self::error::WheelError;
 pub use self::metadata::{License, Metadata, Person, ReadMetadata, Readme};
 pub use self::name::WheelName;
@@ -32,6 +32,7 @@ pub use self::path::WheelPath;
 use self::record::{Row, RowContent};
 pub use self::sbom::{Component, ComponentKind, ComponentLicense, Hash, HashAlgorithm, SBOM_PATH, Sbom};
 pub use self::tag::Tag;
+pub(crate) use self::zip::deflate_length;
 use self::zip::{Archive, Member, Options};
 use crate::Report;
 

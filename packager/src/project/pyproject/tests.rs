@@ -4,7 +4,7 @@ use super::{KEYS, Pyproject, PyprojectError, nearest};
 use crate::error::Hint;
 use crate::wheel::{License, ReadMetadata};
 
-const EVERYTHING: &str = r##"
+const EVERYTHING: &str = r#"
 [build-system]
 requires = ["jnumpy-pack"]
 build-backend = "jnumpy_pack"
@@ -40,7 +40,7 @@ Plot = ["matplotlib"]
 
 [tool.other]
 anything = 1
-"##;
+"#;
 
 /// Reads a project with this `pyproject.toml` and a few files.
 fn read(text: &str) -> Result<Pyproject, PyprojectError> {

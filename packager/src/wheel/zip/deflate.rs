@@ -85,6 +85,11 @@ fn open_end(stream: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// How many bytes a deflate stream takes at the front of some data; `None` when it is no complete stream.
+pub(crate) fn deflate_length(data: &[u8]) -> Option<usize> {
+    final_block(data).map(|last| last.end.div_ceil(8))
+}
+
 /// Where the final block of a stream begins and ends, in bits.
 struct Final {
     header: usize,
@@ -153,6 +158,7 @@ const LONGEST_LENGTH_CODE: usize = 7;
 const END: u16 = 1 << 15;
 const MATCH: u16 = 1 << 14;
 const WIDTH: u16 = 0x3f;
+const INVALID: u16 = 0;
 
 /// What a walker needs to know of a block's two Huffman codes: by the next 15 bits, how many bits the symbol takes
 /// with the extra bits after it, and for the first code whether it ends the block or begins a match.
@@ -167,11 +173,13 @@ impl Codes {
             symbols: table(symbols, LONGEST_CODE, |symbol, width| match symbol {
                 0..=255 => width,
                 256 => END | width,
-                257..=264 | 285.. => MATCH | width,
-                _ => MATCH | (width + (symbol - 261) / 4),
+                257..=264 | 285 => MATCH | width,
+                265..=284 => MATCH | (width + (symbol - 261) / 4),
+                _ => INVALID,
             })?,
-            distances: table(distances, LONGEST_CODE, |symbol, width| {
-                width + (symbol / 2).saturating_sub(1)
+            distances: table(distances, LONGEST_CODE, |symbol, width| match symbol {
+                0..=29 => width + (symbol / 2).saturating_sub(1),
+                _ => INVALID,
             })?,
         })
     }
@@ -180,7 +188,8 @@ impl Codes {
     fn fixed() -> Option<Self> {
         let runs = [(8, 144), (9, 112), (7, 24), (8, 8)];
         let lengths: Vec<u8> = runs.into_iter().flat_map(|(length, count)| vec![length; count]).collect();
-        Self::new(&lengths, &[5; 30])
+        // The last two distances mean nothing, but have a code.
+        Self::new(&lengths, &[5; 32])
     }
 
     /// The codes in the header of a block of type 2.
@@ -188,6 +197,10 @@ impl Codes {
         const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let symbols = bits.take(5)? + 257;
         let distances = bits.take(5)? + 1;
+        // More are expressible, but mean nothing, and zlib refuses them.
+        if symbols > 286 || distances > 30 {
+            return None;
+        }
         let mut length_lengths = [0; ORDER.len()];
         for place in &ORDER[..bits.take(4)? + 4] {
             length_lengths[*place] = u8::try_from(bits.take(3)?).ok()?;
@@ -196,7 +209,7 @@ impl Codes {
         let mut lengths = Vec::with_capacity(symbols + distances);
         while lengths.len() < symbols + distances {
             let code = length_codes[low_bits(bits.peek(), LONGEST_LENGTH_CODE)];
-            if code == 0 {
+            if code == INVALID {
                 return None;
             }
             bits.take(usize::from(code & 0xff))?;
@@ -207,6 +220,9 @@ impl Codes {
                 length => (u8::try_from(length).ok()?, 1),
             };
             lengths.resize(lengths.len() + count, length);
+        }
+        if lengths.len() > symbols + distances {
+            return None;
         }
         Self::new(lengths.get(..symbols)?, lengths.get(symbols..symbols + distances)?)
     }
@@ -223,12 +239,12 @@ impl Codes {
             if code & MATCH != 0 {
                 let distance = self.distances[low_bits(word >> width, LONGEST_CODE)];
                 bits.position += usize::from(distance);
-                if distance == 0 {
+                if distance == INVALID {
                     return None;
                 }
             } else if code & END != 0 {
                 return Some(());
-            } else if code == 0 {
+            } else if code == INVALID {
                 return None;
             }
         }
@@ -236,10 +252,10 @@ impl Codes {
     }
 }
 
-/// A canonical Huffman code as a table over the next `longest` bits; 0 where no code begins so.
-/// `None` when the lengths describe no prefix code.
+/// A canonical Huffman code as a table over the next `longest` bits; `INVALID` where no code begins so.
+/// `None` when the lengths describe no prefix code, or one that leaves bits unused, which some readers refuse.
 fn table(lengths: &[u8], longest: usize, entry: impl Fn(u16, u16) -> u16) -> Option<Vec<u16>> {
-    let mut table = vec![0; 1 << longest];
+    let mut table = vec![INVALID; 1 << longest];
     let mut code = 0_usize;
     for length in 1..=longest {
         for symbol in (0..lengths.len()).filter(|symbol| usize::from(lengths[*symbol]) == length) {
@@ -256,5 +272,6 @@ fn table(lengths: &[u8], longest: usize, entry: impl Fn(u16, u16) -> u16) -> Opt
         }
         code <<= 1;
     }
-    Some(table)
+    // Codes must be used up, but for a distance code of one symbol or none.
+    (code == 2 << longest || lengths.iter().all(|length| *length <= 1)).then_some(table)
 }

@@ -18,6 +18,7 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::deflate::deflate_length;
 use self::deflate::{BLOCK, Deflater, Packed};
 use self::format::Header;
 use super::content::{Content, Source};

@@ -48,10 +48,10 @@ fn assert_inflates(stream: &[u8], data: &[u8]) {
 
 #[test]
 fn ok_blocks_join_into_one_stream() {
-    for level in [1, 6, 9, 12] {
+    for level in [1, 6, 12] {
         for share in [0, 3, 40, 200] {
-            let data = sample(300_000, share);
-            for block in [997, 70_000, 300_000] {
+            let data = sample(100_000, share);
+            for block in [997, 30_000, 100_000] {
                 assert_inflates(&joined(&data, block, level), &data);
             }
         }
@@ -62,7 +62,7 @@ fn ok_blocks_join_into_one_stream() {
 fn ok_every_bit_position_of_the_seam() {
     // Lengths change where the first block's stream ends within a byte; short ones use the fixed codes.
     let data = sample(6_000, 90);
-    for length in 40..2_500 {
+    for length in (40..2_500).step_by(3) {
         let data = &data[..length];
         assert_inflates(&joined(data, length / 2 + 1, 6), data);
     }
