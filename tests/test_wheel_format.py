@@ -28,7 +28,9 @@ def run(*command, **options):
 
 def pack(directory, out, threads=2, **variables):
     """Wheel of a directory, written by the example that does nothing else."""
-    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | variables
+    environment = {
+        name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"
+    } | variables
     cargo = ["cargo", "run", "--quiet", "--package", "jnumpy-pack", "--example", "pack_directory", "--"]
     return Path(run(*cargo, directory, out, 6, threads, cwd=REPOSITORY, env=environment).strip())
 
@@ -83,8 +85,10 @@ def test_headers_are_what_an_index_wants(wheel):
         executable = entry.filename == "sample/tool"
         assert entry.external_attr >> 16 == stat.S_IFREG | (0o755 if executable else 0o644)
         assert entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        assert entry.flag_bits == 0x800 and entry.create_system == 3
-        assert entry.extra == b"" and entry.comment == b""
+        assert entry.flag_bits == 0x800
+        assert entry.create_system == 3
+        assert entry.extra == b""
+        assert entry.comment == b""
         assert entry.date_time == (1980, 1, 1, 0, 0, 0)
         assert entry.compress_size <= entry.file_size * 1.001
     stored = {entry.filename for entry in entries if entry.compress_type == zipfile.ZIP_STORED}
@@ -106,7 +110,11 @@ def test_record_is_true(wheel):
 def test_packaging_parses_the_metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
         metadata = Metadata.from_email(archive.read(f"{DIST_INFO}/METADATA"), validate=True)
-        tags = {line[5:] for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines() if line[:5] == "Tag: "}
+        tags = {
+            line[5:]
+            for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines()
+            if line[:5] == "Tag: "
+        }
     assert metadata.metadata_version == "2.4"
     assert metadata.author == "Ω Group"
     assert metadata.author_email == '"J. Doe" <doe@example.org>'

@@ -53,7 +53,7 @@ pub enum Error {
     /// The wheel cannot be written.
     #[error(transparent)]
     Wheel(#[from] WheelError),
-    /// A wheel did not pass the audit.
+    /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// The user, or a signal, asked to stop.

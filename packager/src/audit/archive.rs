@@ -14,7 +14,7 @@ use super::finding::{Check, Finding};
 use crate::wheel::{WheelPath, deflate_length};
 
 /// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
-const LARGEST_FILE: u64 = 4 << 30;
+const LARGEST_FILE: u64 = 2 << 30;
 /// Deflate cannot express more output than this for a byte of input.
 const BEST_RATIO: u64 = 1032;
 
@@ -79,7 +79,12 @@ impl Archive {
         for index in order {
             let record = &records[index];
             let name = String::from_utf8_lossy(record.name).into_owned();
-            findings.extend(record.check(&name));
+            let local = read_local(&file, record.offset, directory.start)?;
+            let data = local.as_ref().and_then(|(_, header_end)| {
+                let end = header_end.checked_add(record.compressed)?;
+                (end <= directory.start).then_some(*header_end..end)
+            });
+            findings.extend(record.check(&name, local.as_ref().map(|(local, _)| local)));
             let mut fail = |what: &str| findings.push(Check::Zip.failure(Some(&name), what));
             if !names.insert(record.name) {
                 fail("the archive has this name twice");
@@ -87,19 +92,12 @@ impl Archive {
             if record.offset != expected {
                 fail("there are bytes before it that belong to no file, or it overlaps another");
             }
-            let local = read_local(&file, record.offset, directory.start)?;
-            let Some((local, data)) = local.and_then(|(local, header_end)| {
-                let end = header_end.checked_add(record.compressed)?;
-                (end <= directory.start).then_some((local, header_end..end))
-            }) else {
+            let Some(data) = data else {
                 fail("its header or data is damaged or out of bounds");
                 expected = u64::MAX;
                 continue;
             };
             expected = data.end;
-            if !local.agrees(record) {
-                fail("its own header and the archive's directory disagree");
-            }
             if ![0, DEFLATED].contains(&record.shared.method) {
                 fail(&format!("it is compressed by method {}, not stored or deflated", record.shared.method));
                 continue;
@@ -242,17 +240,20 @@ struct Local {
 
 impl Local {
     fn agrees(&self, record: &Record<'_>) -> bool {
-        let sizes = if self.extra.is_empty() {
-            Some((self.size, self.compressed))
+        let sizes = if self.size == FULL32 && self.compressed == FULL32 {
+            zip64(&self.extra, 2).map(|numbers| (numbers[0], numbers[1]))
         } else {
-            zip64(&self.extra, 2)
-                .filter(|_| self.size == FULL32 && self.compressed == FULL32)
-                .map(|n| (n[0], n[1]))
+            Some((self.size, self.compressed))
         };
         self.shared == record.shared
             && self.name == record.name
             && sizes == Some((record.size, record.compressed))
             && is_version(self.version)
+    }
+
+    /// Whether the extra field is empty, or the ZIP64 one that is needed.
+    fn has_plain_extra(&self) -> bool {
+        self.extra.is_empty() || (self.size == FULL32 && zip64(&self.extra, 2).is_some())
     }
 }
 
@@ -275,8 +276,12 @@ struct Record<'a> {
 
 impl Record<'_> {
     /// The rules that need no look at the data: what is refused or misread, and what only we do not do.
-    fn check(&self, name: &str) -> Vec<Finding> {
+    fn check(&self, name: &str, local: Option<&Local>) -> Vec<Finding> {
         let refused = [
+            (
+                local.is_some_and(|local| !local.agrees(self)),
+                "its own header and the archive's directory disagree",
+            ),
             (
                 self.shared.flags & !NAME_IS_UTF8 != 0,
                 "it is encrypted, has its size behind its data, or uses another rare feature",
@@ -292,7 +297,10 @@ impl Record<'_> {
             (self.file_type() == FileType::Other, "it is a link, a device or something else that is no file"),
         ];
         let unusual = [
-            (!self.plain_extra, "it has extra fields other than a needed ZIP64 one"),
+            (
+                !self.plain_extra || local.is_some_and(|local| !local.has_plain_extra()),
+                "it has extra fields other than a needed ZIP64 one",
+            ),
             (self.internal != 0, "it has internal attributes"),
             (
                 self.made_by >> 8 != UNIX || !is_version(self.made_by & 0xff),

@@ -28,7 +28,7 @@ use crate::wheel::{METADATA, RECORD, WHEEL, WheelName, WheelPath};
 
 /// Files are unpacked in memory: more threads would hold more of the largest ones at once.
 const MAX_THREADS: usize = 4;
-/// Equal files below this many bytes are not worth a word; empty ones and licences abound.
+/// Equal files below this many bytes are not worth a word; empty ones abound.
 const SMALL: u64 = 4096;
 
 /// What an audit found.
@@ -216,7 +216,10 @@ fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Resu
 
 fn find_duplicates(files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<[u8; 32], &WheelPath> = BTreeMap::new();
-    for (path, examined) in files.iter().filter(|(_, examined)| examined.size >= SMALL) {
+    // Each part's licence has its own place in `.dist-info`, whatever it says.
+    let is_content = |path: &WheelPath| !path.as_str().contains(".dist-info/");
+    let large = |(path, examined): &(&WheelPath, &Examined)| examined.size >= SMALL && is_content(path);
+    for (path, examined) in files.iter().filter(large) {
         match seen.get(&examined.sha256) {
             Some(first) => {
                 let what = format!("its {} bytes are those of `{first}`", examined.size);

@@ -163,7 +163,6 @@ impl Wheel {
         let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         let file = tempfile::Builder::new()
             .prefix(".tmp-")
-            .suffix(".whl")
             .permissions(ordinary)
             .tempfile_in(directory)
             .map_err(WheelError::Write)?;

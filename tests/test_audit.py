@@ -1,0 +1,161 @@
+"""`jnumpy-pack audit` on wheels that somebody has changed after they were made."""
+
+import io
+import json
+import os
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_wheel_format import DIST_INFO, REPOSITORY, pack
+
+COMMAND = Path(os.environ.get("JNUMPY_PACK", REPOSITORY / "target/release/jnumpy-pack")).resolve()
+NAME = "sample-1.0-cp310-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+
+
+def audit(wheel, *options):
+    assert COMMAND.is_file(), f"`{COMMAND}` is missing: build it, or name another with JNUMPY_PACK"
+    return subprocess.run([COMMAND, "--quiet", "audit", *options, wheel], capture_output=True, text=True)
+
+
+def findings(wheel, *options):
+    """Return what the audit says as `check file: what` lines; its exit status must fit."""
+    done = audit(wheel, "--json", *options)
+    report = json.loads(done.stdout)
+    assert report["version"] == 1
+    assert report["passed"] == (done.returncode == 0), done.stderr
+    assert report["passed"] == all(finding["level"] == "warning" for finding in report["findings"])
+    return [f"{finding['check']} {finding['file']}: {finding['what']}" for finding in report["findings"]]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "sample").mkdir()
+    (tree / "sample/__init__.py").write_text("def main():\n    print('sample runs')\n")
+    (tree / "sample/data").write_bytes(b"data" * 1000)
+    return pack(tree, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture
+def changed(good, tmp_path):
+    """Write the good wheel again with some files changed (bytes), removed (None) or added."""
+
+    def change(files, mode=0o644, **header):
+        wheel = tmp_path / NAME
+        with zipfile.ZipFile(good) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+            contents = {name: old.read(name) for name in old.namelist()} | files
+            for name, data in contents.items():
+                if data is not None:
+                    entry = zipfile.ZipInfo(name)
+                    entry.external_attr = (stat.S_IFREG | mode) << 16
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    for field, value in header.items():
+                        setattr(entry, field, value)
+                    new.writestr(entry, data)
+        return wheel
+
+    return change
+
+
+def test_the_wheel_itself_passes(good):
+    assert good.name == NAME
+    assert findings(good) == []
+    done = audit(good)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_another_writer_passes_too(changed):
+    assert findings(changed({})) == []
+
+
+def test_an_edited_file_is_named(changed):
+    same_size = findings(changed({"sample/data": b"DATA" * 1000}))
+    assert same_size == ["record sample/data: its content is not the one RECORD has the hash of"]
+    shorter = findings(changed({"sample/data": b"data"}))
+    assert shorter == ["record sample/data: its size is not the one in RECORD"]
+
+
+def test_missing_and_extra_files_are_named(changed):
+    assert findings(changed({"sample/data": None, "sample/extra": b""})) == [
+        "record sample/data: RECORD lists it, but the wheel does not have it",
+        "record sample/extra: RECORD does not list it",
+    ]
+
+
+@pytest.mark.parametrize("name", ["METADATA", "WHEEL", "RECORD"])
+def test_a_missing_description_is_named(changed, name):
+    said = findings(changed({f"{DIST_INFO}/{name}": None}))
+    check = "record" if name == "RECORD" else "metadata"
+    assert f"{check} {DIST_INFO}/{name}: it is missing or cannot be read" in said
+
+
+def test_metadata_of_another_version_is_named(changed):
+    text = b"Metadata-Version: 2.4\nName: sample\nVersion: 1.1\n"
+    said = findings(changed({f"{DIST_INFO}/METADATA": text}))
+    assert f"metadata {DIST_INFO}/METADATA: `Version: 1.1` contradicts the file name or the standard" in said
+
+
+def test_unsafe_names_are_named_and_escaped(changed):
+    said = findings(changed({"../evil": b"", "/etc/evil": b"", "a\x1b[2Jb": b""}))
+    assert "zip ../evil: the path `../evil` cannot be in a wheel: it has a part `.` or `..`" in said
+    assert "zip /etc/evil: the path `/etc/evil` cannot be in a wheel: it is absolute" in said
+    assert any(line.startswith("zip a\\u{1b}[2Jb: ") for line in said)
+
+
+def test_links_and_odd_modes(changed):
+    odd = findings(changed({}, mode=0o664))
+    assert odd
+    assert all(line.endswith("installers keep no more than that") for line in odd)
+    links = findings(changed({}, external_attr=(stat.S_IFLNK | 0o777) << 16))
+    assert links
+    assert all("it is a link, a device or something else" in line for line in links)
+
+
+def test_other_features_of_zip_are_refused(changed, tmp_path):
+    assert all("it has a comment" in line for line in findings(changed({}, comment=b"hello")))
+    extra = findings(changed({}, extra=b"\x55\x54\x05\x00\x01\x00\x00\x00\x00"))
+    assert extra
+    assert all("extra fields" in line for line in extra)
+    bzip2 = findings(changed({"sample/data": b"data" * 1000}, compress_type=zipfile.ZIP_BZIP2))
+    assert "zip sample/data: it is compressed by method 12, not stored or deflated" in bzip2
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(changed({}), "a") as archive:
+        archive.writestr(archive.infolist()[0], b"")
+    assert "zip sample/__init__.py: the archive has this name twice" in findings(tmp_path / NAME)
+
+
+def test_data_descriptors_are_refused(tmp_path):
+    class Pipe(io.BytesIO):
+        """A file without `seek`, for which sizes are written behind the data."""
+
+        def seekable(self):
+            return False
+
+        def tell(self):
+            raise OSError
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w") as new:
+        new.writestr("sample/data", b"data")
+    wheel = tmp_path / NAME
+    wheel.write_bytes(pipe.getvalue())
+    assert any("has its size behind its data" in line for line in findings(wheel))
+
+
+def test_what_is_no_wheel_is_an_error(tmp_path):
+    wheel = tmp_path / NAME
+    wheel.write_bytes(b"PK" + bytes(1000))
+    done = audit(wheel)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be read as a wheel: it is no zip archive" in done.stderr
+    assert audit(tmp_path / "none.whl").returncode == 1
+
+
+def test_forbidden_directories_are_named(changed):
+    wheel = changed({"sample/__init__.py": b"open('/secret/place/x')\n"})
+    assert "build-path sample/__init__.py: it names `/secret/place`, times: 1" in findings(
+        wheel, "--forbid", "/secret/place"
+    )
+    assert not any(line.startswith("build-path") for line in findings(wheel))
