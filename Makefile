@@ -26,7 +26,7 @@ demo: pack
 	python3 -m venv build/demo
 	build/demo/bin/pip install --quiet --disable-pip-version-check dist/jl_kmeans1d-*.whl kmeans1d
 	@ls -l dist/jl_kmeans1d-*.whl | awk '{printf "\n%s: %.1f MiB\n", $$9, $$5 / 1048576}'
-	@cd build/demo && bin/python ../../fixtures/kmeans1d/demo.py
+	@cd build/demo && bin/python ../../fixtures/kmeans1d/examples/galaxies.py
 
 # Julia, images and machines of the tests stay in $(TESTS), away from the user's own.
 test: pack venv

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::audit::audit;
 use crate::bundle::{Bundle, Ingredients};
 use crate::image::{CpuTarget, Image, Request};
 use crate::julia::{self, Choice, Julia, Surroundings, install};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub wheel: Wheel,
     /// The wheel's parts that are not files.
     pub bundle: Summary,
+    /// Directories of this machine that the wheel must not name.
+    places: Vec<String>,
     /// Holds files of the plan until the wheel is written.
     _runtime: Runtime,
 }
@@ -99,7 +102,16 @@ impl Order {
             image: image.as_ref(),
         };
         let Bundle { contents, licenses, components, tag, because, left_out } = ingredients.plan()?;
-        stage.done(format_args!("{} files for {}", contents.len(), tag.platform()));
+        let reason = because.as_ref().map(|demand| {
+            let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
+            format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
+        });
+        stage.done(format_args!(
+            "{} files for {}{}",
+            contents.len(),
+            tag.platform(),
+            reason.unwrap_or_default()
+        ));
 
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
@@ -114,7 +126,13 @@ impl Order {
             sbom: Some(Sbom { subject, components }),
             contents,
         };
-        Ok(Plan { julia, image, wheel, bundle: Summary { because, left_out }, _runtime: runtime })
+        let places = [&project.root, &julia.prefix, &julia::home()?]
+            .into_iter()
+            // A prefix such as `/usr` names no machine.
+            .filter(|path| path.components().count() > 2)
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
+        Ok(Plan { julia, image, wheel, bundle: Summary { because, left_out }, places, _runtime: runtime })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet.
@@ -130,12 +148,17 @@ impl Order {
 }
 
 impl Plan {
-    /// Writes the wheel beside its place, and puts it there once it is complete.
+    /// Writes the wheel beside its place, audits it there, and moves it once it has passed.
     pub fn write(&self, out_dir: &Path, report: &Report) -> Result<Written, Error> {
         fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
         let beside =
             tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
         let mut written = self.wheel.write(beside.path(), &WriteOptions::from_environment()?, report)?;
+        let audit = audit(&written.path, &self.places, report)?;
+        for finding in &audit.findings {
+            report.warn(finding);
+        }
+        audit.verdict(&written.path)?;
         let path = out_dir.join(written.path.file_name().unwrap_or_default());
         fs_err::rename(&written.path, &path)
             .map_err(|source| WheelError::Place { path: path.clone(), source })?;

@@ -30,9 +30,6 @@ pub enum BundleError {
         /// The tree.
         prefix: PathBuf,
     },
-    /// Not even libjulia was found.
-    #[error("no library of Julia was found")]
-    NoLibraries,
     /// Two things want the same place.
     #[error("two sources for `{path}` in the bundle: {first} and {second}")]
     Twice {

@@ -23,6 +23,8 @@ pub(super) struct Libraries {
     pub(super) files: BTreeMap<PathBuf, Content>,
     /// The path of libjulia below the prefix.
     pub(super) libjulia: PathBuf,
+    /// What the image says about itself.
+    pub(super) image: Elf,
 }
 
 impl Libraries {
@@ -44,7 +46,7 @@ impl Libraries {
             }
         }
         let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
-        let needed = image_elf.needed.into_iter().filter(|name| !is_system_library(name));
+        let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
         let opened: Vec<Opened> = needed
             .map(|name| opened(name, "the image", true))
             .chain(
@@ -61,7 +63,12 @@ impl Libraries {
             is_system: is_system_library,
         })?;
 
-        let mut placed = Self { closure: closure.clone(), files: BTreeMap::new(), libjulia: PathBuf::new() };
+        let mut collected = Self {
+            closure: closure.clone(),
+            files: BTreeMap::new(),
+            libjulia: PathBuf::new(),
+            image: image_elf,
+        };
         let places = closure
             .libraries
             .iter()
@@ -73,12 +80,12 @@ impl Libraries {
             let place = &places[real];
             let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
             let extra = dlopens.then_some(julia.layout.private_libdir.as_path());
-            placed.add(real, library, place, &places, extra)?;
+            collected.add(real, library, place, &places, extra)?;
             if *real == real_libjulia {
-                placed.libjulia.clone_from(&place.path);
+                collected.libjulia.clone_from(&place.path);
             }
         }
-        Ok(placed)
+        Ok(collected)
     }
 
     fn add(
@@ -224,10 +231,10 @@ fn opened_names(julia: &Julia, image: &[u8], prune: &Prune) -> Result<Vec<String
     for entry in fs_err::read_dir(&private)? {
         let path = entry?.path();
         let name = file_name(&path);
-        let Some((stem, _)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
+        let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        let asked = words.contains(&name) || (name.ends_with(".so") && words.contains(stem));
+        let asked = words.contains(&name) || (rest.is_empty() && words.contains(stem));
         let real = fs_err::canonicalize(&path)?;
         let pruned = [path.as_path(), &real].iter().any(|path| {
             path.strip_prefix(&julia.prefix).is_ok_and(|path| prune.reason(&path.to_string_lossy()).is_some())

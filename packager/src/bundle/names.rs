@@ -7,16 +7,13 @@ use std::collections::BTreeSet;
 /// Julia opens libraries by names that are strings of its packages; compiled, they are in the image.
 pub(super) fn mentioned(data: &[u8]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    let mut at = 0;
-    while let Some(found) = find(&data[at..], b"lib") {
-        let start = at + found;
+    for start in memchr::memmem::find_iter(data, b"lib") {
         let length = data[start..].iter().take_while(|byte| is_name(**byte)).count();
         let whole = start == 0 || !is_name(data[start - 1]);
         if whole && length > 3 {
             // Names are ASCII, so nothing is lost.
             words.insert(String::from_utf8_lossy(&data[start..start + length]).into_owned());
         }
-        at = start + length;
     }
     words
 }
@@ -39,10 +36,6 @@ pub(super) fn loaded_first(libjulia: &[u8]) -> Vec<String> {
 
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte)
-}
-
-fn find(data: &[u8], text: &[u8]) -> Option<usize> {
-    data.windows(text.len()).position(|window| window == text)
 }
 
 #[cfg(test)]

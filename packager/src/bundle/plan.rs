@@ -68,23 +68,20 @@ impl Ingredients<'_> {
             .image
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
         let libraries = Libraries::collect(self.julia, &image_path, &prune)?;
+        let machine = libraries.image.machine;
 
         let mut inside = Inside::default();
         self.add_runtime(&mut inside)?;
-        let left_out = self.add_julia(&libraries, image_path, &prune, &mut inside)?;
+        let left_out = self.add_julia(&libraries, &image_path, &prune, &mut inside)?;
         if self.image.is_none() {
             self.add_depot(&mut inside)?;
         }
 
         let mut needs: Vec<(PathBuf, VersionNeed)> =
             libraries.closure.system_needs().map(|(path, need)| (path.to_owned(), need.clone())).collect();
-        let machine = libraries
-            .closure
-            .libraries
-            .values()
-            .next()
-            .map(|library| library.elf.machine)
-            .ok_or(BundleError::NoLibraries)?;
+        let of_the_image =
+            libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
+        needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
@@ -137,7 +134,7 @@ impl Ingredients<'_> {
     fn add_julia(
         &self,
         libraries: &Libraries,
-        image: PathBuf,
+        image: &Path,
         prune: &Prune,
         inside: &mut Inside,
     ) -> Result<BTreeMap<String, (usize, u64)>, BundleError> {

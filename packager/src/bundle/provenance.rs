@@ -1,6 +1,6 @@
 //! Where bundled things come from: their licences, and their entries in the bill of materials.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::BundleError;
 use super::libraries::Libraries;
@@ -122,12 +122,13 @@ fn julia_libraries(
         // The image and the standard library come from packages too, whichever libraries are taken.
         let own = record.packages.keys().filter(|name| name.contains("julia"));
         packages.extend(own.cloned());
+        // Packages made from one source have one text.
+        let mut texts: BTreeMap<Vec<u8>, Vec<&str>> = BTreeMap::new();
         for name in &packages {
             let Some(package) = record.packages.get(name) else { continue };
             let license = from.julia.prefix.join(&package.license);
             if license.is_file() {
-                let place: WheelPath = format!("julia/{name}").parse()?;
-                licenses.add(place.join("copyright")?, Content::file(license))?;
+                texts.entry(fs_err::read(license)?).or_default().push(name);
             }
             components.push(Component {
                 version: Some(package.version.clone()),
@@ -140,6 +141,11 @@ fn julia_libraries(
                 )),
                 ..Component::new(ComponentKind::Library, name)
             });
+        }
+        for (text, names) in texts {
+            // No package's name has an underscore.
+            let place: WheelPath = format!("julia/{}", names.join("_")).parse()?;
+            licenses.add(place.join("copyright")?, Content::bytes(text))?;
         }
     }
     components.extend(unknown.into_iter().map(|name| Component::new(ComponentKind::File, name)));

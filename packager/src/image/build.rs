@@ -79,8 +79,8 @@ impl Build<'_> {
             .log(self.log);
         match run.run(progress) {
             Ok(_) => Ok(workspace.join(object)),
-            Err(JuliaError::Child(source @ ChildError::Failed { .. })) => {
-                Err(ImageError::Compile { log: self.log.to_owned(), source })
+            Err(JuliaError::Child(ChildError::Failed { said, .. })) => {
+                Err(ImageError::Compile { log: self.log.to_owned(), source: said })
             }
             Err(error) => Err(error.into()),
         }
@@ -97,11 +97,11 @@ impl Build<'_> {
         command.arg(format!("-Wl,{}", self.path_to_libjulia()));
         command.arg("-o").arg(image);
         command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");
-        command.arg(&libjulia).args(self.internal_library()?);
+        command.arg(&libjulia).args(self.internal_library());
         match process::run(command, None, |_| ()) {
             Ok(_) => Ok(fs_err::remove_file(object)?),
-            Err(ChildError::Interrupted(stop)) => Err(stop.into()),
-            Err(source) => Err(ImageError::Link { source }),
+            Err(ChildError::Failed { said, .. }) => Err(ImageError::Link { source: said }),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -114,11 +114,11 @@ impl Build<'_> {
     }
 
     /// Since 1.6 libjulia only loads the library that has the code.
-    fn internal_library(&self) -> Result<Option<PathBuf>, ImageError> {
+    fn internal_library(&self) -> Option<PathBuf> {
         let version = &self.julia.version;
         let name = format!("libjulia-internal.so.{}.{}", version.major, version.minor);
         let path = self.julia.prefix.join(&self.julia.layout.private_libdir).join(name);
-        Ok(path.exists().then_some(path))
+        path.exists().then_some(path)
     }
 }
 

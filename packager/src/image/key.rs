@@ -72,7 +72,9 @@ mod tests {
     fn ok_parts_do_not_run_together() {
         let key = |parts: &[(&str, &str)]| {
             let mut builder = KeyBuilder::new();
-            parts.iter().for_each(|(label, text)| builder.text(label, text));
+            for (label, text) in parts {
+                builder.text(label, text);
+            }
             builder.finish()
         };
         assert_ne!(key(&[("a", "bc")]), key(&[("ab", "c")]));

@@ -26,7 +26,7 @@ use crate::depot::Resolution;
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
 use crate::julia::{Julia, JuliaError};
-use crate::process::ChildError;
+use crate::process::{ChildError, LastLines};
 use crate::project::{Project, ProjectError};
 use crate::report::Report;
 use crate::runtime::Runtime;
@@ -233,7 +233,7 @@ pub enum ImageError {
         /// Everything the run said.
         log: PathBuf,
         /// The end of it.
-        source: ChildError,
+        source: LastLines,
     },
     /// Julia could not compile the project.
     #[error("the project does not compile; the whole log is `{}`", log.display())]
@@ -241,13 +241,13 @@ pub enum ImageError {
         /// Everything Julia said.
         log: PathBuf,
         /// The end of it.
-        source: ChildError,
+        source: LastLines,
     },
     /// The linker failed.
     #[error("the image cannot be linked")]
     Link {
         /// What it said.
-        source: ChildError,
+        source: LastLines,
     },
     /// A package's files cannot be staged.
     #[error(transparent)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ImageError;
 use super::statements;
-use crate::julia::{Julia, Run};
+use crate::julia::{Julia, JuliaError, Run};
 use crate::process;
 use crate::project::Project;
 use crate::runtime::Runtime;
@@ -157,7 +157,11 @@ impl Recording<'_> {
             .env("JULIA_LOAD_PATH", self.load_path())
             .directory(scratch)
             .log(self.log)
-            .run(progress)?;
+            .run(progress)
+            .map_err(|error| match error {
+                JuliaError::Child(error) => self.failed(error),
+                error => error.into(),
+            })?;
         Ok(())
     }
 
@@ -167,10 +171,10 @@ impl Recording<'_> {
 
     fn failed(&self, error: process::ChildError) -> ImageError {
         match error {
-            failed @ process::ChildError::Failed { .. } => ImageError::Workload {
+            process::ChildError::Failed { said, .. } => ImageError::Workload {
                 package: self.project.package_name.clone(),
                 log: self.log.to_owned(),
-                source: failed,
+                source: said,
             },
             error => error.into(),
         }

@@ -158,9 +158,9 @@ impl Stanza {
         let wrong = || format!("the `deps` of `{name}` must be names, or names and UUIDs");
         match table.get("deps") {
             None => {}
-            Some(toml::Value::Array(names)) => {
-                for name in names {
-                    named.push(name.as_str().ok_or_else(wrong)?.to_owned());
+            Some(toml::Value::Array(listed)) => {
+                for dep in listed {
+                    named.push(dep.as_str().ok_or_else(wrong)?.to_owned());
                 }
             }
             Some(toml::Value::Table(pairs)) => {

@@ -34,6 +34,11 @@ def signature(function: JuliaFunction) -> inspect.Signature:
     )
 
 
+def documentation(function: JuliaFunction) -> str | None:
+    """The Julia docstring of an exported function, as it was written."""
+    return function.__julia_function__.describe("documentation") or None
+
+
 def reduce(function: JuliaFunction) -> str:
     """The name under which the module of an exported function holds it, for pickle."""
     return function.__qualname__

@@ -335,16 +335,21 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) 
     let load_path = typython.map_or_else(String::new, |directory| {
         format!("pushfirst!(LOAD_PATH, {});", julia_text(&directory.to_string_lossy()))
     });
-    let code = format!(
+    // Two evaluations: what the first one loads is known to the second.
+    let load = format!(
         "try; {load_path} \
-             let typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
-                 Base.invokelatest(typython.CPython.start, Ptr{{Cvoid}}(UInt({}))); end \
+             global jnumpy_typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+         catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
+    );
+    let start = format!(
+        "try; jnumpy_typython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
-             global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
+             @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",
         std::ptr::from_ref(host).expose_provenance(),
     );
-    let guest = evaluate_pointer(libjulia, &code).cast::<Guest>();
+    evaluate_pointer(libjulia, &load);
+    let guest = evaluate_pointer(libjulia, &start).cast::<Guest>();
     if guest.is_null() {
         let text = evaluate_pointer(libjulia, "pointer(jnumpy_start_failure)").cast::<c_char>();
         let reason = if text.is_null() {

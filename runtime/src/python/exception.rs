@@ -30,28 +30,22 @@ impl Drop for Root {
     }
 }
 
-/// A part of an exception's text.
-#[derive(Clone, Copy)]
-enum Part {
-    Message = 0,
-    Backtrace = 1,
-    Type = 2,
-}
+/// What Julia can say of a rooted value, by number.
+const PARTS: [&str; 4] = ["message", "backtrace", "type", "documentation"];
 
 #[pymethods]
 impl Root {
-    /// `message`, `backtrace` or `type` of the exception in this root, rendered by Julia.
+    /// `message`, `backtrace` or `type` of the exception in this root, or `documentation` of the function in it,
+    /// rendered by Julia.
     fn describe<'py>(&self, py: Python<'py>, part: &str) -> PyResult<Bound<'py, PyAny>> {
-        let part = match part {
-            "message" => Part::Message,
-            "backtrace" => Part::Backtrace,
-            "type" => Part::Type,
-            _ => return Err(PyValueError::new_err("part is `message`, `backtrace` or `type`")),
-        };
+        let number = PARTS
+            .iter()
+            .position(|known| *known == part)
+            .ok_or_else(|| PyValueError::new_err(format!("part is {part:?}, but one of {PARTS:?}")))?;
         let running = running().map_err(refused)?;
         let arguments = [
             Slot { a: self.number, ..Slot::new(Kind::Int) },
-            Slot { a: part as u64, ..Slot::new(Kind::Int) },
+            Slot { a: number as u64, ..Slot::new(Kind::Int) },
         ];
         super::entry::value(py, running.call(running.guest.describe, &arguments))
     }

@@ -55,6 +55,6 @@ pub(crate) struct Guest {
     pub(crate) include: Entry,
     /// `(directory, name, Python package)` → `None`.
     pub(crate) load_project: Entry,
-    /// `(root, part)` → text: part 0 the message, 1 the backtrace, 2 the type.
+    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring.
     pub(crate) describe: Entry,
 }

@@ -14,14 +14,14 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
-use crate::python::exception::refused;
+use crate::python::exception::{Root, refused};
 use crate::sys::slot::{Entry, Kind, Slot};
 
 /// Flags of a parameter in the slots that TyPython sends (`Slot::flags`).
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
-/// Slots before the first parameter: name, module, docstring, Julia name.
+/// Slots before the first parameter: name, module, Julia name, root of the function.
 const HEADER: usize = 4;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
 const PER_PARAMETER: usize = 3;
@@ -56,25 +56,29 @@ struct FunctionObject {
     function: &'static Function,
 }
 
-/// Makes the Python function. `slots`: name, module, docstring, Julia name, then name, type and default of each
-/// parameter.
+/// Makes the Python function. `slots`: name, module, Julia name, root of the Julia function, then name, type and
+/// default of each parameter.
 ///
 /// # Safety
-/// `slots` are texts as described, and `entry` takes the parameters they describe.
+/// `slots` are as described, texts but for the root, and `entry` takes the parameters they describe.
 pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResult<*mut ffi::PyObject> {
-    // SAFETY: the slots are texts (the caller's promise).
-    let texts = unsafe { slots.iter().map(|slot| Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))) }
-        .map(|text| text?.cast_into::<PyString>().map_err(PyErr::from))
-        .collect::<PyResult<Vec<_>>>()?;
-    let [name, module, doc, qualified] = texts.get(..HEADER).unwrap_or_default() else {
+    let [name, module, qualified, root] = slots.get(..HEADER).unwrap_or_default() else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
+    let root = Root::new(root.a);
+    // SAFETY: the other slots are texts (the caller's promise).
+    let text = |slot: &Slot| unsafe {
+        Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))?
+            .cast_into::<PyString>()
+            .map_err(PyErr::from)
+    };
+    let name = text(name)?;
     let mut parameters = Vec::new();
     let mut described = Vec::new();
-    let described_by =
-        slots[HEADER..].chunks_exact(PER_PARAMETER).zip(texts[HEADER..].chunks_exact(PER_PARAMETER));
-    for (slots, texts) in described_by {
-        let (slot, text) = (&slots[0], texts[0].to_str()?);
+    for slots in slots[HEADER..].chunks_exact(PER_PARAMETER) {
+        let slot = &slots[0];
+        let texts = slots.iter().map(text).collect::<PyResult<Vec<_>>>()?;
+        let text = texts[0].to_str()?;
         let kind = Kind::from_number(slot.dtype)
             .ok_or_else(|| PySystemError::new_err(format!("parameter `{text}` has kind {}", slot.dtype)))?;
         let (optional, keyword_only) = (slot.flags & OPTIONAL != 0, slot.flags & KEYWORD_ONLY != 0);
@@ -96,14 +100,11 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         parameters: parameters.into_boxed_slice(),
     }));
     let object = allocate(py, function)?;
-    object.setattr("__name__", name)?;
+    object.setattr("__name__", &name)?;
     object.setattr("__qualname__", name)?;
-    object.setattr("__module__", module)?;
-    object.setattr(
-        "__doc__",
-        if doc.is_empty()? { py.None().into_bound(py) } else { doc.clone().into_any() },
-    )?;
-    object.setattr("__julia_name__", qualified)?;
+    object.setattr("__module__", text(module)?)?;
+    object.setattr("__julia_name__", text(qualified)?)?;
+    object.setattr("__julia_function__", root)?;
     object.setattr("__julia_parameters__", PyTuple::new(py, described)?)?;
     Ok(object.into_ptr())
 }
@@ -155,14 +156,16 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         },
         ffi::PyMethodDef::zeroed(),
     ]));
+    let getter = |name: &'static std::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: std::ptr::null(),
+        closure: std::ptr::null_mut(),
+    };
     let getset = Box::leak(Box::new([
-        ffi::PyGetSetDef {
-            name: c"__signature__".as_ptr(),
-            get: Some(signature),
-            set: None,
-            doc: c"The `inspect.Signature` of the function.".as_ptr(),
-            closure: std::ptr::null_mut(),
-        },
+        getter(c"__signature__", signature),
+        getter(c"__doc__", documentation),
         ffi::PyGetSetDef::default(),
     ]));
     let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
@@ -476,6 +479,11 @@ unsafe extern "C" fn reduce(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -
 unsafe extern "C" fn signature(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
     unsafe { guarded(|py| introspect(py, object, "signature")) }
+}
+
+unsafe extern "C" fn documentation(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type.
+    unsafe { guarded(|py| introspect(py, object, "documentation")) }
 }
 
 /// Calls a helper of `jnumpy._function`, which is imported only when somebody asks.

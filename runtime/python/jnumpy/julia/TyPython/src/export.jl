@@ -134,7 +134,7 @@ The Python function of a function that was defined with [`@export_py`](@ref): al
 function Pyfunc(f)
     return get!(FUNCTIONS, f) do
         applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
-        make_function(exported(f), entry_pointer(f), docstring(f))
+        make_function(exported(f), entry_pointer(f), root(f))
     end
 end
 
@@ -143,9 +143,11 @@ const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 
-function make_function(described::Export, entry::Ptr{Cvoid}, doc::String)
-    texts = String[described.name, string(described.owner), doc, string(described.owner, ".", described.name)]
+function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
+    owner = string(described.owner)
+    texts = String[described.name, owner, string(owner, ".", described.name)]
     slots = map(text_slot, texts)
+    push!(slots, Slot(UINT; a=number))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         kind = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
@@ -163,10 +165,10 @@ function make_function(described::Export, entry::Ptr{Cvoid}, doc::String)
     return Py(checked(Owned, made))
 end
 
-"The docstring of a function as it was written."
+"The docstring of an exported function as it was written."
 function docstring(f)
-    binding = Base.Docs.Binding(parentmodule(f), nameof(f))
-    documented = get(Base.Docs.meta(parentmodule(f)), binding, nothing)
+    owner = exported(f).owner
+    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, nameof(f)), nothing)
     documented === nothing && return ""
     texts = (join(documented.docs[key].text) for key in documented.order)
     return String(strip(join(texts, "\n\n")))
@@ -242,7 +244,7 @@ function precompile_exports()
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
-        prod(length, choices; init=1) <= 16 || continue
+        mapreduce(length, *, choices; init=1) <= 16 || continue
         for types in Iterators.product(choices...)
             precompile(f, types)
         end

@@ -31,8 +31,9 @@ become submodules of the Python package `package`.
     return nothing
 end
 
-"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
+"A part of the exception in a root, 0 the message, 1 the backtrace, 2 the type; or 3, the docstring of the function in it."
 @export_py function describe(number::UInt64, part::Int)::String
+    part == 3 && return docstring(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
     part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
