@@ -144,18 +144,30 @@ def test_no_julia(pack, project, tmp_path):
     assert "`jnumpy-pack julia install`" in result.stderr
 
 
-def test_project_that_does_not_compile(refused, project, tmp_path):
-    (project / "jl_kmeans1d" / "src" / "Kmeans1d.jl").write_text("module Kmeans1d\nf() = \nend\n")
+@pytest.mark.parametrize(
+    ("source", "sentence", "said"),
+    [
+        ("f() = \nend\n", "`jl_kmeans1d` cannot be imported", "syntax: unexpected"),
+        ('ccall(:jl_generating_output, Cint, ()) == 1 && error("no!")\n', "the project does not compile", "no!"),
+    ],
+)
+def test_project_that_does_not_compile(refused, project, tmp_path, source, sentence, said):
+    """The one fails in the recorded run, as it would for a user; the other only when an image is written."""
+    path = project / "jl_kmeans1d" / "src" / "Kmeans1d.jl"
+    path.write_text(path.read_text().replace("module Kmeans1d\n", f"module Kmeans1d\n{source}"))
     home = tmp_path / "home"
-    error = refused("--cpu-target", "generic", "--python", "/nonexistent", environment={"JNUMPY_HOME": str(home)})
-    assert error.startswith("error: the Python `/nonexistent` cannot be started")
     error = refused("--cpu-target", "generic", environment={"JNUMPY_HOME": str(home)})
-    sentence, _, cause = error.partition("\n")
-    log = Path(sentence.rpartition("the whole log is `")[2].rstrip("`"))
-    assert log.is_relative_to(home), sentence
-    assert "LoadError" in log.read_text()
-    assert "LoadError" in cause
+    first, _, cause = error.partition("\n")
+    assert first.startswith(f"error: {sentence}")
+    log = Path(first.rpartition("the whole log is `")[2].rstrip("`"))
+    assert log.is_relative_to(home), first
+    assert said in log.read_text()
+    assert said in cause
     assert list((home / "images").glob("*.partial")) == []
+
+
+def test_python_that_does_not_start(refused):
+    assert refused("--python", "/nonexistent").startswith("error: the Python `/nonexistent` cannot be started")
 
 
 @pytest.mark.parametrize("target", ["native", "generic;native,clone_all"])

@@ -156,7 +156,7 @@ impl Plan {
         let mut written = self.wheel.write(beside.path(), &WriteOptions::from_environment()?, report)?;
         let audit = audit(&written.path, &self.places, report)?;
         for finding in &audit.findings {
-            report.warn(finding);
+            report.remark(finding);
         }
         audit.verdict(&written.path)?;
         let path = out_dir.join(written.path.file_name().unwrap_or_default());

@@ -36,6 +36,11 @@ impl Report {
         }
     }
 
+    /// A line that says itself how grave it is; said even when quiet.
+    pub fn remark(&self, text: impl Display) {
+        talk(format_args!("{text}\n"));
+    }
+
     /// Something the user should know although the work goes on.
     pub fn warn(&self, text: impl Display) {
         talk(format_args!("warning: {text}\n"));
