@@ -52,11 +52,14 @@ $(VENV)/.done: requirements-dev.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# The extension is built for glibc 2.17, so that it never sets a wheel's floor.
+# The extension is built for glibc 2.17, so that it never sets a wheel's floor, and names no path of this machine.
+CARGO_HOME ?= $(HOME)/.cargo
 runtime: $(RUNTIME_WHEEL)
 $(RUNTIME_WHEEL): $(RUNTIME_SOURCES) | venv
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" maturin build --quiet --release --locked --zig \
-	    --compatibility manylinux2014 --manifest-path runtime/Cargo.toml --out dist
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+	RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/jnumpy" \
+	    maturin build --quiet --release --locked --zig --compatibility manylinux2014 \
+	    --manifest-path runtime/Cargo.toml --out dist
 
 # The command looks for the runtime beside itself.
 pack: $(PACK) runtime
