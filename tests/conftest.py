@@ -51,7 +51,11 @@ def pack() -> Path:
 
 @pytest.fixture(scope="session")
 def julia(pack) -> str:
-    """Return the path of the Julia that the command finds; one is installed when there is none."""
+    """Return the path of a Julia: `JNUMPY_TEST_JULIA`, else the one that the command finds, installed when missing."""
+    if named := os.environ.get("JNUMPY_TEST_JULIA"):
+        if not os.access(named, os.X_OK):
+            pytest.fail(f"`JNUMPY_TEST_JULIA` names no executable file: `{named}`", pytrace=False)
+        return named
     subprocess.run([pack, "julia", "install"], stdout=subprocess.DEVNULL, check=True)
     found = subprocess.run([pack, "julia", "find"], stdout=subprocess.PIPE, text=True, check=True)
     return found.stdout.strip()
