@@ -32,7 +32,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
