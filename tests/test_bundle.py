@@ -33,12 +33,20 @@ def bundle(site):
     return site / PACKAGE / "_jnumpy"
 
 
-def run(site, code=CLUSTER, **variables):
+def run(site, code=CLUSTER, streams=subprocess.PIPE, **variables):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
     environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", **variables}
     # `-S` leaves out the environment's own packages, the installed runtime among them.
+    command = [sys.executable, "-S", "-c", code]
     return subprocess.run(
-        [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, timeout=120, cwd="/"
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=streams,
+        stderr=streams,
+        text=True,
+        timeout=120,
+        cwd="/",
     )
 
 
@@ -64,11 +72,14 @@ def test_it_says_what_it_is(site, bundle):
     assert Path(runtime) == bundle / "jnumpy/__init__.py"
 
 
-def test_the_first_call_compiles_nothing(site, tmp_path):
-    trace = tmp_path / "trace.jl"
-    outcome = run(site, TYPY_JL_OPTS=f"--trace-compile={trace}")
-    assert outcome.stdout == "[0, 0, 1]\n", outcome.stderr
-    assert trace.read_text() == ""
+@pytest.mark.parametrize("streams", [subprocess.PIPE, subprocess.DEVNULL])
+def test_the_start_and_the_first_call_compile_nothing(site, tmp_path, streams):
+    """Julia makes the file of its trace when it writes the first line to it."""
+    trace, result = tmp_path / "trace.jl", tmp_path / "result"
+    code = f"import numpy, {PACKAGE}; labels = {PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0]"
+    run(site, f"{code}; labels.tofile({str(result)!r})", streams, TYPY_JL_OPTS=f"--trace-compile={trace}")
+    assert result.read_bytes()
+    assert not trace.exists(), trace.read_text()
 
 
 def test_an_installed_runtime_is_preferred(site, bundle, tmp_path):

@@ -28,9 +28,7 @@ def run(*command, **options):
 
 def pack(directory, out, threads=2, **variables):
     """Wheel of a directory, written by the example that does nothing else."""
-    environment = {
-        name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"
-    } | variables
+    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | variables
     cargo = ["cargo", "run", "--quiet", "--package", "jnumpy-pack", "--example", "pack_directory", "--"]
     return Path(run(*cargo, directory, out, 6, threads, cwd=REPOSITORY, env=environment).strip())
 
@@ -110,11 +108,7 @@ def test_record_is_true(wheel):
 def test_packaging_parses_the_metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
         metadata = Metadata.from_email(archive.read(f"{DIST_INFO}/METADATA"), validate=True)
-        tags = {
-            line[5:]
-            for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines()
-            if line[:5] == "Tag: "
-        }
+        tags = {line[5:] for line in archive.read(f"{DIST_INFO}/WHEEL").decode().splitlines() if line[:5] == "Tag: "}
     assert metadata.metadata_version == "2.4"
     assert metadata.author == "Ω Group"
     assert metadata.author_email == '"J. Doe" <doe@example.org>'

@@ -26,6 +26,21 @@ for (id, package) in collect(Base.loaded_modules)
     end
 end
 
+# Julia starts with whatever its standard streams are, and compiles its own start for each kind of them: a terminal, a
+# pipe, a file, nothing.
+let modules = Dict(id.name => package for (id, package) in Base.loaded_modules),
+    streams = (Base.TTY, Base.PipeEndpoint, Base.IOStream, Base.DevNull)
+
+    for stream in streams
+        precompile(Tuple{Type{Base.Multimedia.TextDisplay}, stream})
+        haskey(modules, "Logging") && precompile(Tuple{Type{modules["Logging"].ConsoleLogger}, stream})
+        haskey(modules, "REPL") || continue
+        for second in streams, third in streams
+            precompile(Tuple{Type{modules["REPL"].Terminals.TTYTerminal}, String, stream, second, third})
+        end
+    end
+end
+
 # The statements name modules as the recorded process printed them: by their own names, from outside.
 let area = Module(:JNumPyStatements), total = 0, replayed = 0
     for (id, package) in Base.loaded_modules
