@@ -197,17 +197,14 @@ fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
     fn ok_and_err_pythons() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("python");
-        let mut probe = |script: &str| {
-            fs_err::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let probe = |script: &str| {
+            crate::julia::tests::write_script(&path, script);
             Python::find(Some(&path))
                 .map(|found| found.unwrap().0)
                 .map_err(|error| error.to_string().replace(directory.path().to_str().unwrap(), "<d>"))
