@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -108,3 +109,15 @@ def test_text_output(pack, julia, project, tmp_path):
     assert stages == ["project", "julia", "bundle", "wheel", "audit"]
     assert "below the limit of the Python index (104,857,600)" in result.stderr
     assert os.listdir(tmp_path) == [Path(result.stdout.strip()).name]
+
+
+def test_runs_without_an_image(packed, tmp_path):
+    """Everything is compiled from sources, in a place that cannot be written to."""
+    with zipfile.ZipFile(packed["path"]) as wheel:
+        wheel.extractall(tmp_path)
+    for directory, _, _ in os.walk(tmp_path):
+        Path(directory).chmod(0o555)
+    code = "import numpy, jl_kmeans1d; print(jl_kmeans1d.jl_cluster(numpy.array([1.0, 9.0, 1.5]), 2)[0].tolist())"
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert result.stdout.strip() == "[0, 1, 0]", result.stderr

@@ -185,3 +185,76 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A wheel with these files, in a temporary directory.
+    fn wheel(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("r.whl");
+        let mut archive = zip::ZipWriter::new(fs_err::File::create(&path).unwrap());
+        for (name, text) in files {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+        (directory, path)
+    }
+
+    const WHOLE: [(&str, &str); 5] = [
+        ("jnumpy/__init__.py", ""),
+        ("jnumpy/_bootstrap.py", "import os"),
+        ("jnumpy/protocol", "7\n"),
+        ("jnumpy/julia/TyPython/Project.toml", "name = \"TyPython\"\n"),
+        ("jnumpy_runtime-0.1.0.dist-info/licenses/LICENSE-MIT", "MIT"),
+    ];
+
+    fn error(files: &[(&str, &str)]) -> String {
+        let (directory, path) = wheel(files);
+        let error = Runtime::open(Some(&path)).unwrap_err().to_string();
+        error.replace(directory.path().to_str().unwrap(), "<d>")
+    }
+
+    #[test]
+    fn ok_unpacks_and_goes_away() {
+        let (_directory, path) = wheel(&WHOLE);
+        let runtime = Runtime::open(Some(&path)).unwrap();
+        assert_eq!(runtime.protocol, 7);
+        assert_eq!(fs_err::read_to_string(&runtime.files["_bootstrap.py"]).unwrap(), "import os");
+        assert_eq!(runtime.licenses.keys().collect::<Vec<_>>(), ["LICENSE-MIT"]);
+        assert!(runtime.typython().join("Project.toml").is_file());
+        let place = runtime.python_path().to_owned();
+        drop(runtime);
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn err_wording() {
+        assert_eq!(error(&WHOLE[..2]), "the runtime wheel `<d>/r.whl` has no `jnumpy/protocol`");
+        assert_eq!(
+            error(&[("jnumpy/../../x", "")]),
+            "the runtime wheel `<d>/r.whl` holds a file with an unsafe name: `jnumpy/../../x`"
+        );
+        let mut files = WHOLE;
+        files[2].1 = "seven";
+        assert_eq!(
+            error(&files),
+            "`jnumpy/protocol` of the runtime wheel `<d>/r.whl` is not a number: `seven`"
+        );
+    }
+
+    #[test]
+    fn err_cut_off_anywhere() {
+        let (directory, path) = wheel(&WHOLE);
+        let bytes = fs_err::read(&path).unwrap();
+        let cut = directory.path().join("cut.whl");
+        for length in (0..bytes.len()).step_by(7) {
+            fs_err::write(&cut, &bytes[..length]).unwrap();
+            assert!(Runtime::open(Some(&cut)).is_err(), "{length}");
+        }
+    }
+}

@@ -252,25 +252,4 @@ fn file_name(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ok_origin_to() {
-        for (from, to, expected) in [
-            ("lib/x", "lib/x", "$ORIGIN"),
-            ("lib/x/julia", "lib/x", "$ORIGIN/.."),
-            ("lib/x", "lib/x/julia", "$ORIGIN/julia"),
-            ("lib/x/julia", "lib/y", "$ORIGIN/../../y"),
-        ] {
-            assert_eq!(origin_to(Path::new(from), Path::new(to)), expected);
-        }
-    }
-
-    #[test]
-    fn ok_normal() {
-        assert_eq!(normal(Path::new("lib/x/../y/.")), Some("lib/y".into()));
-        assert_eq!(normal(Path::new("lib/../..")), None);
-        assert_eq!(normal(Path::new("/lib")), None);
-    }
-}
+mod tests;

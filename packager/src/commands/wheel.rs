@@ -61,7 +61,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         julia: arguments.julia.unwrap_or_default(),
         cpu_target: arguments.cpu_target,
         image: !arguments.no_image,
-        python: arguments.python,
+        python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
     };
     if !arguments.dry_run {
@@ -79,6 +79,11 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A program as a shell takes it: a bare name is looked for on `PATH`, anything else is a path from here.
+fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
+    if given.components().count() > 1 { std::path::absolute(given) } else { Ok(given) }
 }
 
 /// What was packed, as the command tells it.
@@ -247,7 +252,15 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use std::path::PathBuf;
+
+    use super::{grouped, program};
+
+    #[test]
+    fn ok_programs() {
+        assert_eq!(program("python3".into()).unwrap(), PathBuf::from("python3"));
+        assert!(program(".venv/bin/python".into()).unwrap().is_absolute());
+    }
 
     #[test]
     fn ok_grouped() {

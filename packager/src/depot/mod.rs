@@ -107,6 +107,16 @@ pub enum DepotError {
         /// Its `Artifacts.toml`.
         path: PathBuf,
     },
+    /// Sources are kept by name while an image is built.
+    #[error("two packages are called `{name}`, which cannot be packed: {first} and {second}")]
+    SameName {
+        /// The name.
+        name: String,
+        /// The one's UUID.
+        first: Uuid,
+        /// The other's UUID.
+        second: Uuid,
+    },
     /// The `Project.toml` of a dependency cannot be used.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -125,7 +135,7 @@ impl Hint for DepotError {
             ),
             Self::NoSource { .. } => Some("resolve the project again with the Julia in use: `Pkg.resolve()`".into()),
             Self::Project(error) => error.hint(),
-            Self::Artifacts { .. } => None,
+            Self::Artifacts { .. } | Self::SameName { .. } => None,
         }
     }
 }
@@ -159,16 +169,20 @@ pub fn resolve(
         manifest.check(&julia.version)?;
     }
     let mut packages = BTreeMap::new();
-    let needed_by_all = BTreeMap::from([("TyPython".to_owned(), Uuid::TYPYTHON)]);
-    let mut waiting: Vec<(String, Uuid, String)> = needed_by_all
-        .iter()
+    // Every project needs TyPython, whether it says so or gets it from a dependency.
+    let always = ("TyPython".to_owned(), Uuid::TYPYTHON);
+    let mut waiting: Vec<(String, Uuid, String)> = std::iter::once((&always.0, &always.1))
         .chain(&project.julia.deps)
         .map(|(name, uuid)| (name.clone(), *uuid, project.julia.name.clone()))
         .collect();
-    let mut seen: BTreeSet<Uuid> = project.julia.uuid.into_iter().collect();
+    let mut seen = BTreeSet::from([project.uuid()]);
+    let mut names = BTreeMap::from([(project.julia.name.clone(), project.uuid())]);
     while let Some((name, uuid, needed_by)) = waiting.pop() {
         if seen.insert(uuid) {
             let package = resolver.package(&name, uuid, &needed_by)?;
+            if let Some(first) = names.insert(package.name.clone(), uuid) {
+                return Err(DepotError::SameName { name: package.name, first, second: uuid });
+            }
             waiting.extend(package.deps.iter().map(|(dep, uuid)| (dep.clone(), *uuid, name.clone())));
             packages.insert(uuid, package);
         }
@@ -259,3 +273,6 @@ impl Resolver<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,23 +62,44 @@ impl Build<'_> {
     pub(super) fn compile(
         &self,
         workspace: &Path,
-        progress: impl FnMut(Duration),
+        mut progress: impl FnMut(Duration),
     ) -> Result<PathBuf, ImageError> {
+        let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
         // Relative, so that the command line is the same whatever the directory is called.
-        let object = "image.a";
-        let run = Run::new(self.julia)
+        let (heap, object) = ("heap.ji", "image.a");
+        if self.target.variants() > 1 && starts_with_one_variant(&self.julia.version) {
+            // Started from an image without native code, Julia knows no target yet, and takes all of them.
+            let run = self.julia(&stock, self.target.base(), &format!("--output-ji={heap}"));
+            self.run(self.with_script(run), workspace, &mut progress)?;
+            let run = self.julia(Path::new(heap), &self.target.to_string(), &format!("--output-o={object}"));
+            self.run(run.args(["-e", "nothing"]), workspace, progress)?;
+            fs_err::remove_file(workspace.join(heap))?;
+        } else {
+            let run = self.julia(&stock, &self.target.to_string(), &format!("--output-o={object}"));
+            self.run(self.with_script(run), workspace, progress)?;
+        }
+        Ok(workspace.join(object))
+    }
+
+    fn julia(&self, sysimage: &Path, target: &str, output: &str) -> Run {
+        Run::new(self.julia)
             .args(options(&self.julia.version))
-            .arg(format!("--output-o={object}"))
-            .arg(format!("--sysimage={}", self.julia.prefix.join(&self.julia.layout.sysimage).display()))
-            .arg(format!("--cpu-target={}", self.target))
-            .arg(self.stage.join(SCRIPT_NAME))
+            .arg(output)
+            .arg(format!("--sysimage={}", sysimage.display()))
+            .arg(format!("--cpu-target={target}"))
+    }
+
+    /// Loads the packages and replays the statements.
+    fn with_script(&self, run: Run) -> Run {
+        run.arg(self.stage.join(SCRIPT_NAME))
             .arg(self.stage)
             .arg(self.stage.join(STATEMENTS_NAME))
             .args(self.load.iter().map(|(uuid, name)| format!("{uuid} {name}")))
-            .directory(workspace)
-            .log(self.log);
-        match run.run(progress) {
-            Ok(_) => Ok(workspace.join(object)),
+    }
+
+    fn run(&self, run: Run, workspace: &Path, progress: impl FnMut(Duration)) -> Result<(), ImageError> {
+        match run.directory(workspace).log(self.log).run(progress) {
+            Ok(_) => Ok(()),
             Err(JuliaError::Child(ChildError::Failed { said, .. })) => {
                 Err(ImageError::Compile { log: self.log.to_owned(), source: said })
             }
@@ -120,6 +141,12 @@ impl Build<'_> {
         let path = self.julia.prefix.join(&self.julia.layout.private_libdir).join(name);
         path.exists().then_some(path)
     }
+}
+
+/// Whether this version, once it has loaded an image with native code, compiles for the first variant alone and says
+/// nothing of the others: so it was before package images came, which are compiled for several too.
+fn starts_with_one_variant(version: &Version) -> bool {
+    (version.major, version.minor) < (1, 9)
 }
 
 /// What versions of Julia want to be told when they write an image.

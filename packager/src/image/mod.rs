@@ -32,7 +32,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Request<'_> {
                 None
             }
         };
-        let mut environment = Environment::new(self.project, self.resolution, self.runtime)?;
+        let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
         let key = self.key(&environment, &linker, python.is_some())?;
         let entry = Entry::lock(&self.home.join("images"), &key)?;

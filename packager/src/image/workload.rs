@@ -194,3 +194,37 @@ fn read_trace(path: &Path) -> std::io::Result<String> {
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_and_err_pythons() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("python");
+        let probe = |script: &str| {
+            crate::julia::tests::write_script(&path, script);
+            Python::find(Some(&path))
+                .map(|found| found.unwrap().0)
+                .map_err(|error| error.to_string().replace(directory.path().to_str().unwrap(), "<d>"))
+        };
+        assert_eq!(probe("echo 3 11"), Ok(directory.path().join("python")));
+        for (script, reason) in [
+            ("echo 3 9", "is Python 3.9, older than 3.10"),
+            ("echo 3 11; exit 1", "does not run, or has no NumPy"),
+            ("echo hello", "does not run, or has no NumPy"),
+        ] {
+            assert_eq!(probe(script), Err(format!("the Python `<d>/python` {reason}")));
+        }
+        fs_err::remove_file(directory.path().join("python")).unwrap();
+        let error = Python::find(Some(&directory.path().join("python"))).unwrap_err().to_string();
+        assert!(error.contains("cannot be started: No such file"), "{error}");
+    }
+
+    #[test]
+    fn ok_quoted() {
+        assert_eq!(quoted(Path::new("/tmp/a b")), "'/tmp/a b'");
+        assert_eq!(quoted(Path::new("/tmp/it's")), r"'/tmp/it'\''s'");
+    }
+}

@@ -10,7 +10,7 @@ mod layout;
 mod record;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod version;
 
 use std::fmt;

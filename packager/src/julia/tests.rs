@@ -42,7 +42,7 @@ impl<'a> FakeJulia<'a> {
 
 /// Writes an executable shell script. A child process does the writing: were the file open for writing in this
 /// process, a fork of another test's thread would keep it open, and starting it would fail with "text file busy".
-pub(super) fn write_script(path: &Path, body: &str) {
+pub(crate) fn write_script(path: &Path, body: &str) {
     fs_err::create_dir_all(path.parent().unwrap()).unwrap();
     let mut writer = Command::new("/bin/sh")
         .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])

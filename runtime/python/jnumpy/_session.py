@@ -38,9 +38,16 @@ def init_jl() -> None:
 
     bundle = _bundle.current()
     start = _bundle.start(bundle) if bundle is not None else _find.start()
-    _runtime.start(*start, os.environ.get("TYPY_JL_OPTS", ""), _environment(bundle))
+    _runtime.start(*start, _options(bundle), _environment(bundle))
     atexit.register(_runtime.end)
     _ready = True
+
+
+def _options(bundle: Bundle | None) -> str:
+    """Options as for ``julia``."""
+    options = os.environ.get("TYPY_JL_OPTS", "")
+    # A bundle has no `julia` to run for precompiling a package, and no place to keep the result.
+    return options if bundle is None else f"--compiled-modules=no {options}"
 
 
 def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:

@@ -21,40 +21,40 @@ end
 The Julia array of an array slot: an `Array` over the same memory, or for C order its `Transpose` or
 `PermutedDimsArray`. It keeps the owner of the memory alive.
 """
-@noinline function array(slot::Slot)
-    dtype = slot.dtype
-    # A chain of comparisons and not a table: each arm is a static call.
+@noinline function array(slot::Ptr{Slot})
+    number = dtype(slot)
+    # A chain of comparisons and not a table: each arm is a static call. The most frequent one comes first.
+    number == element_number(Float64) && return wrap(Float64, slot)
     Base.@nexprs 14 index -> begin
         T_index = ELEMENTS[index]
-        dtype == UInt8(index - 1) && return wrap(T_index, slot)
+        number == UInt8(index - 1) && return wrap(T_index, slot)
     end
-    error("element type ", dtype, " does not exist")
+    error("element type ", number, " does not exist")
 end
 
-function wrap(::Type{T}, slot::Slot) where {T<:Element}
-    lengths = Ptr{Int}(UInt(slot.c))
-    c_order = slot.flags & C_ORDER != 0
-    if slot.ndim == 1
+function wrap(::Type{T}, slot::Ptr{Slot}) where {T<:Element}
+    lengths = Ptr{Int}(UInt(third_word(slot)))
+    c_order = flags(slot) & C_ORDER != 0
+    if rank(slot) == 1
         return share(T, slot, (unsafe_load(lengths),))
-    elseif slot.ndim == 2
+    elseif rank(slot) == 2
         m, n = unsafe_load(lengths, 1), unsafe_load(lengths, 2)
         return c_order ? LinearAlgebra.transpose(share(T, slot, (n, m))) : share(T, slot, (m, n))
     else
-        return wrap(T, slot, Val(Int(slot.ndim)))
+        return wrap(T, slot, Val(Int(rank(slot))))
     end
 end
 
-@noinline function wrap(::Type{T}, slot::Slot, ::Val{N}) where {T<:Element,N}
-    lengths = ntuple(index -> unsafe_load(Ptr{Int}(UInt(slot.c)), index), Val(N))
-    slot.flags & C_ORDER == 0 && return share(T, slot, lengths)
+@noinline function wrap(::Type{T}, slot::Ptr{Slot}, ::Val{N}) where {T<:Element,N}
+    lengths = ntuple(index -> unsafe_load(Ptr{Int}(UInt(third_word(slot))), index), Val(N))
+    flags(slot) & C_ORDER == 0 && return share(T, slot, lengths)
     return PermutedDimsArray(share(T, slot, reverse(lengths)), ntuple(index -> N + 1 - index, Val(N)))
 end
 
-@inline function share(::Type{T}, slot::Slot, lengths::NTuple{N,Int}) where {T<:Element,N}
-    shared = unsafe_wrap(Array, Ptr{T}(UInt(slot.a)), lengths)
-    holder = Ref(slot)
-    GC.@preserve shared holder begin
-        ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), holder)
+@inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
+    shared = unsafe_wrap(Array, Ptr{T}(UInt(first_word(slot))), lengths)
+    GC.@preserve shared begin
+        ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), slot)
     end
     finalizer(HOST[].release_array, shared)
     return shared
@@ -87,32 +87,23 @@ end
     shield(array)
 
 What has to be kept so that the memory stays where it is. A `Vector` could be resized by whoever still holds it in
-Julia, and its memory moved; once it is reshaped, Julia refuses to resize it.
+Julia, and its memory moved; once it is reshaped, Julia refuses to resize it, and the reshaped one keeps the memory.
 """
 shield(array) = array
-shield(array::Vector) = (array, reshape(array, length(array), 1))
+shield(array::Vector) = reshape(array, length(array), 1)
 shield(array::Union{SubArray,Base.ReinterpretArray,Base.ReshapedArray,PermutedDimsArray,Transpose}) =
     (array, shield(parent(array)))
 
 "A new ndarray over the memory of `array`, as an owned reference. `strides` are in bytes."
 function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) where {T<:Element,N}
-    lengths = Ref(size(array))
-    strides = Ref(strides)
     number = root(shield(array))
-    GC.@preserve lengths strides begin
-        slot = Ref(
-            Slot(
-                ARRAY;
-                dtype=element_number(T),
-                ndim=UInt8(N),
-                a=address(memory),
-                c=address(Base.unsafe_convert(Ptr{NTuple{N,Int}}, lengths)),
-            ),
-        )
-        made = ccall(
-            HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{NTuple{N,Int}}, UInt64), slot, strides, number,
-        )
-    end
+    description = pointer(SCRATCH)
+    slot = Ptr{Slot}(description)
+    lengths, steps = Ptr{NTuple{N,Int}}(description + 32), Ptr{NTuple{N,Int}}(description + 32 + 8N)
+    unsafe_store!(lengths, size(array))
+    unsafe_store!(steps, strides)
+    unsafe_store!(slot, Slot(ARRAY; dtype=element_number(T), ndim=UInt8(N), a=address(memory), c=address(lengths)))
+    made = ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{NTuple{N,Int}}, UInt64), slot, steps, number)
     return checked(Owned, made)
 end
 

@@ -39,23 +39,23 @@ end
 
 The argument in a slot as a `T`. `label` names it in an error.
 """
-@inline load(::Type{Nothing}, slot::Slot, label) = nothing
-@inline load(::Type{Bool}, slot::Slot, label) = slot.a & 1 == 1
-@inline load(::Type{Int64}, slot::Slot, label) = slot.a % Int64
-@inline load(::Type{UInt64}, slot::Slot, label) = slot.a
-@inline load(::Type{Float64}, slot::Slot, label) = reinterpret(Float64, slot.a)
-@inline load(::Type{ComplexF64}, slot::Slot, label) =
-    ComplexF64(reinterpret(Float64, slot.a), reinterpret(Float64, slot.b))
-@inline load(::Type{String}, slot::Slot, label) = unsafe_string(Ptr{UInt8}(UInt(slot.a)), Int(slot.b))
-@inline load(::Type{Py}, slot::Slot, label) = borrowed(PyPtr(UInt(slot.a)))
-@inline load(::Type{Any}, slot::Slot, label) = load(Py, slot, label)
+@inline load(::Type{Nothing}, slot::Ptr{Slot}, label) = nothing
+@inline load(::Type{Bool}, slot::Ptr{Slot}, label) = first_word(slot) & 1 == 1
+@inline load(::Type{Int64}, slot::Ptr{Slot}, label) = first_word(slot) % Int64
+@inline load(::Type{UInt64}, slot::Ptr{Slot}, label) = first_word(slot)
+@inline load(::Type{Float64}, slot::Ptr{Slot}, label) = reinterpret(Float64, first_word(slot))
+@inline load(::Type{ComplexF64}, slot::Ptr{Slot}, label) =
+    ComplexF64(reinterpret(Float64, first_word(slot)), reinterpret(Float64, second_word(slot)))
+@inline load(::Type{String}, slot::Ptr{Slot}, label) = unsafe_string(Ptr{UInt8}(UInt(first_word(slot))), Int(second_word(slot)))
+@inline load(::Type{Py}, slot::Ptr{Slot}, label) = borrowed(PyPtr(UInt(first_word(slot))))
+@inline load(::Type{Any}, slot::Ptr{Slot}, label) = load(Py, slot, label)
 
-@inline function load(::Type{T}, slot::Slot, label) where {T<:NarrowInt}
-    value = slot.a % Int64
+@inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:NarrowInt}
+    value = first_word(slot) % Int64
     return typemin(T) <= value <= typemax(T) ? value % T : out_of_range(T, value, label)
 end
 
-function load(::Type{T}, slot::Slot, label) where {T<:WideInt}
+function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:WideInt}
     value = parse(BigInt, load(String, slot, label); base=16)
     T === BigInt && return value
     return typemin(T) <= value <= typemax(T) ? T(value) : out_of_range(T, value, label)
@@ -63,44 +63,46 @@ end
 
 @noinline out_of_range(T, value, label) = py_throw(:OverflowError, string(label, value, " is out of range for ", T))
 
-@inline load(::Type{T}, slot::Slot, label) where {T<:Integer} = convert(T, load(Int64, slot, label))
-@inline load(::Type{T}, slot::Slot, label) where {T<:AbstractFloat} = convert(T, load(Float64, slot, label))
-@inline load(::Type{T}, slot::Slot, label) where {T<:Complex} = convert(T, load(ComplexF64, slot, label))
-@inline load(::Type{T}, slot::Slot, label) where {T<:AbstractString} = convert(T, load(String, slot, label))
+@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Integer} = convert(T, load(Int64, slot, label))
+@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractFloat} = convert(T, load(Float64, slot, label))
+@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Complex} = convert(T, load(ComplexF64, slot, label))
+@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractString} = convert(T, load(String, slot, label))
 
-@inline function load(::Type{T}, slot::Slot, label) where {T<:AbstractArray}
-    slot.kind == OBJECT && return coerced(T, slot)
+@inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
+    kind(slot) == OBJECT && return coerced(T, slot)
     found = array(slot)
     return found isa T ? found : fit(T, found, label)::T
 end
 
-@inline function load(::Type{T}, slot::Slot, label) where {T}
+@inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T}
     inner, takes_none = nullable(T)
     takes_none || return coerced(T, slot)
-    return slot.kind == NOTHING ? nothing : load(inner, slot, label)
+    return kind(slot) == NOTHING ? nothing : load(inner, slot, label)
 end
 
-coerced(::Type{T}, slot::Slot) where {T} = py_coerce(T, load(Py, slot, ""))::T
+coerced(::Type{T}, slot::Ptr{Slot}) where {T} = py_coerce(T, load(Py, slot, ""))::T
 
-load(::Type{T}, slot::Slot, label) where {T<:Tuple} =
+load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Tuple} =
     tuple_from_python(T, load(Py, slot, label), label, text -> py_throw(:ValueError, string(label, text)))::T
 
 "The slot of argument `index` of an entry."
-@inline argument(arguments::Ptr{Slot}, index::Int) = unsafe_load(arguments, index)
+@inline argument(arguments::Ptr{Slot}, index::Int) = arguments + (index - 1) * sizeof(Slot)
 
 # --- py_coerce and py_cast from Python
 
 "Reads a Python object, with the owner that its slot may hold given back afterwards."
-function read(::Type{T}, kind::UInt8, lenient::Bool, object::Py) where {T}
-    slot = Ref(Slot(NOTHING))
-    status = ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), kind, lenient, object, slot)
-    status < 0 && throw(pending_exception())
-    filled = slot[]
-    try
-        return GC.@preserve object load(T, filled, "")
-    finally
-        filled.kind == ARRAY && Py_DecRef(PyPtr(UInt(filled.b)))
-        filled.kind == BIGINT && Py_DecRef(PyPtr(UInt(filled.c)))
+function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
+    holder = Ref(Slot(NOTHING))
+    GC.@preserve holder object begin
+        slot = Base.unsafe_convert(Ptr{Slot}, holder)
+        status = ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
+        status < 0 && throw(pending_exception())
+        try
+            return load(T, slot, "")
+        finally
+            kind(slot) == ARRAY && Py_DecRef(PyPtr(UInt(second_word(slot))))
+            kind(slot) == BIGINT && Py_DecRef(PyPtr(UInt(third_word(slot))))
+        end
     end
 end
 
@@ -110,8 +112,8 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
         getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr) && return nothing
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
-    kind = parameter_kind(T)
-    if kind == OBJECT
+    wanted = parameter_kind(T)
+    if wanted == OBJECT
         py_throw(
             :TypeError,
             string(
@@ -120,7 +122,7 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
             ),
         )
     end
-    return read(T, kind, lenient, object)
+    return read(T, wanted, lenient, object)
 end
 
 """
@@ -190,8 +192,9 @@ scalar_slot(value::ComplexF64) =
     Slot(COMPLEX; a=reinterpret(UInt64, real(value)), b=reinterpret(UInt64, imag(value)))
 
 function new_object(slot::Slot)
-    holder = Ref(slot)
-    return checked(Owned, ccall(HOST[].object, PyPtr, (Ptr{Slot},), holder))
+    scratch = Ptr{Slot}(pointer(SCRATCH))
+    unsafe_store!(scratch, slot)
+    return checked(Owned, ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch))
 end
 
 to_python(value::String) = GC.@preserve value new_object(text_slot(value))
@@ -273,5 +276,14 @@ Writes the result of an entry.
     unsafe_store!(result, scalar_slot(Float64(value)))
 @inline store(result::Ptr{Slot}, value::Complex{<:Union{Float64,Float32,Float16}}) =
     unsafe_store!(result, scalar_slot(ComplexF64(value)))
+@inline function store(result::Ptr{Slot}, value::String)
+    # The result's own slot tells the runtime where the text is, and then takes the object.
+    GC.@preserve value begin
+        unsafe_store!(result, text_slot(value))
+        made = ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
+    end
+    return unsafe_store!(result, Slot(OBJECT; a=address(checked(Owned, made))))
+end
+
 # Anything else becomes a Python object here, while Julia still holds the value.
 @inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT; a=address(to_python(value))))

@@ -54,7 +54,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         label = string(name, "() argument `", parameter.name, "`: ")
         value = :($load($(parameter.type), $slot, $label))
         if parameter.default !== nothing
-            value = :($slot.kind == $MISSING ? $(parameter.default) : $value)
+            value = :($kind($slot) == $MISSING ? $(parameter.default) : $value)
         end
         :($(parameter.name) = let $slot = $argument($arguments, $index); $value end)
     end
@@ -150,14 +150,14 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
     push!(slots, Slot(UINT; a=number))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
-        kind = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
-        flags = 0x00
-        parameter.default === nothing || (flags |= OPTIONAL)
-        parameter.keyword && (flags |= KEYWORD_ONLY)
-        takes_none && kind != OBJECT && (flags |= NULLABLE)
+        wanted = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
+        traits = 0x00
+        parameter.default === nothing || (traits |= OPTIONAL)
+        parameter.keyword && (traits |= KEYWORD_ONLY)
+        takes_none && wanted != OBJECT && (traits |= NULLABLE)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
-        push!(slots, text_slot(more[1]; dtype=kind, flags=flags), text_slot(more[2]), text_slot(more[3]))
+        push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
     made = GC.@preserve texts ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),

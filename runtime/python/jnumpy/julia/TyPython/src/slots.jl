@@ -47,6 +47,19 @@ text_slot(text::String; dtype=0x00, flags=0x00) =
 
 address(pointer::Ptr) = UInt64(UInt(pointer))
 
+# Arguments are read where they lie: a field at a time costs one load and no copy.
+@inline kind(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot))
+@inline dtype(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot), 2)
+@inline rank(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot), 3)
+@inline flags(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot), 4)
+@inline first_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 2)
+@inline second_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 3)
+@inline third_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 4)
+
+# Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between writing and
+# reading it can run other code. NumPy's limit is 64 dimensions.
+const SCRATCH = zeros(UInt64, 4 + 2 * 64)
+
 "What the runtime offers: its `sys/table.rs` documents each function."
 struct HostTable
     protocol::UInt64
