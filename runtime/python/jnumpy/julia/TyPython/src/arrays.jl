@@ -99,11 +99,11 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     number = root(shield(array))
     description = pointer(SCRATCH)
     slot = Ptr{Slot}(description)
-    lengths, steps = Ptr{NTuple{N,Int}}(description + 32), Ptr{NTuple{N,Int}}(description + 32 + 8N)
-    unsafe_store!(lengths, size(array))
-    unsafe_store!(steps, strides)
+    lengths, steps = Ptr{Int}(description + 32), Ptr{Int}(description + 32 + 8N)
+    unsafe_store!(Ptr{NTuple{N,Int}}(lengths), size(array))
+    unsafe_store!(Ptr{NTuple{N,Int}}(steps), strides)
     unsafe_store!(slot, Slot(ARRAY; dtype=element_number(T), ndim=UInt8(N), a=address(memory), c=address(lengths)))
-    made = ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{NTuple{N,Int}}, UInt64), slot, steps, number)
+    made = ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
     return checked(Owned, made)
 end
 
