@@ -9,6 +9,7 @@ RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock $(shell find runtime -type f -
 PACK_SOURCES := Cargo.toml Cargo.lock $(shell find packager manifests -type f)
 
 TESTS := build/test-cache
+JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
 .PHONY: help demo test bench lint runtime pack venv clean
 
@@ -28,11 +29,16 @@ demo: pack
 	@ls -l dist/jl_kmeans1d-*.whl | awk '{printf "\n%s: %.1f MiB\n", $$9, $$5 / 1048576}'
 	@cd build/demo && bin/python ../../fixtures/kmeans1d/examples/galaxies.py
 
-# Julia, images and machines of the tests stay in $(TESTS), away from the user's own.
-test: pack venv
+# Julia, images and machines of the tests stay in $(TESTS), away from the user's own. A process has one Julia, so what
+# has to hold on each of the two is run once more with the other.
+test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) $(PYTHON) -m pytest tests
+	JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py
+
+$(JULIA_1_6): | venv
+	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
 
 bench: pack venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)

@@ -397,9 +397,21 @@ def test_exceptions_keep_julias_words(c: Any, name: str, text: str) -> None:
     assert str(raised.value) == text
 
 
+def test_backtraces_show_all_of_julia_and_nothing_of_python(c: Any) -> None:
+    with pytest.raises(OverflowError) as raised:
+        c.fail_with("OverflowError")
+    frames = raised.value.backtrace
+    files = ("combinatorics.jl", "Contract.jl", "export.jl")
+    places = [frames.index(file) for file in files]  # from Julia's image, compiled just now, the last of Julia's
+    assert places == sorted(places)
+    assert frames.count("\n [") == 4
+
+
 def test_ctrl_c_and_wrong_results(c: Any) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as raised:
         c.fail_with("InterruptException")
+    assert raised.type is KeyboardInterrupt
+    assert raised.value.args == ()
     with pytest.raises(TypeError, match="Cannot `convert` an object of type String to an object of type Int64"):
         c.wrong_result()
 

@@ -41,6 +41,12 @@ def test_atexit_hooks_of_julia_run_once(julia, contract):
     assert succeeds(code, julia) == "bye\n"
 
 
+def test_the_julia_that_is_named_is_the_one_that_runs(julia, contract):
+    asked = subprocess.run([julia, "--version"], capture_output=True, text=True, check=True).stdout
+    told = succeeds("import jnumpy; jnumpy.init_jl(); print(jnumpy.julia_version)", julia)
+    assert asked == f"julia version {told}"
+
+
 def test_starting_twice_is_no_error(julia, contract):
     assert succeeds("import jnumpy; jnumpy.init_jl(); jnumpy.init_jl(); print(jnumpy.eval_julia('1'))", julia) == "1\n"
 

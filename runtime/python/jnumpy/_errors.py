@@ -87,9 +87,8 @@ def _combine(base: type[Exception]) -> type[JuliaError]:
     return combined
 
 
-# By the name that TyPython's `python_class` gives. Ctrl-C must not be caught by `except Exception`, so it is
-# Python's own KeyboardInterrupt.
-CLASSES: dict[str, type[BaseException]] = {
+# By the name that TyPython's `python_class` gives.
+CLASSES: dict[str, type[JuliaError]] = {
     base.__name__: _combine(base)
     for base in (
         AssertionError,
@@ -106,4 +105,3 @@ CLASSES: dict[str, type[BaseException]] = {
         ZeroDivisionError,
     )
 }
-CLASSES["KeyboardInterrupt"] = KeyboardInterrupt

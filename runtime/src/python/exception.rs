@@ -1,7 +1,7 @@
 //! Julia exceptions as Python exceptions. The classes are Python's (`jnumpy/_errors.py`); text is rendered by
 //! Julia when somebody reads it, since most exceptions are caught and dropped.
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
@@ -58,6 +58,10 @@ pub(crate) fn refused(refusal: Refusal) -> PyErr {
 
 /// The exception for the Julia exception in `root`; `class` is the name of the Python class it stands for.
 pub(crate) fn from_julia(py: Python<'_>, root: Root, class: &str) -> PyErr {
+    // Ctrl-C must not be caught by `except Exception`, so it is Python's own.
+    if class == "KeyboardInterrupt" {
+        return PyKeyboardInterrupt::new_err(());
+    }
     instantiate(py, root, class).unwrap_or_else(|error| error)
 }
 
