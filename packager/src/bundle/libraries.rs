@@ -19,7 +19,7 @@ use crate::wheel::Content;
 pub(super) struct Libraries {
     /// What was found, and who needs it.
     pub(super) closure: Closure,
-    /// Every file, by its path below Julia's prefix.
+    /// Every file, the image among them, by its path below Julia's prefix.
     pub(super) files: BTreeMap<PathBuf, Content>,
     /// The path of libjulia below the prefix.
     pub(super) libjulia: PathBuf,
@@ -85,6 +85,8 @@ impl Libraries {
                 collected.libjulia.clone_from(&place.path);
             }
         }
+        let content = edited(image, &collected.image, &julia.layout.private_libdir, &places, None)?;
+        collected.files.insert(julia.layout.sysimage.clone(), content);
         Ok(collected)
     }
 
@@ -98,30 +100,41 @@ impl Libraries {
     ) -> Result<(), BundleError> {
         let elf = &library.elf;
         let own = place.path.parent().unwrap_or(Path::new(""));
-        let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
-        for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
-            wanted.extend(places.values().find_map(|place| place.directory_of(name)));
-        }
-        let edits = Edits {
-            runpath: run_path(elf, own, &wanted),
-            clear_executable_stack: elf.executable_stack,
-            ..Edits::default()
-        };
-        let failed = |source| BundleError::Elf { path: real.to_owned(), source };
-        let content = if edits.is_empty() {
-            Content::file(real)
-        } else {
-            Content::bytes(rewrite(fs_err::read(real)?, &edits).map_err(failed)?)
-        };
+        let content = edited(real, elf, own, places, opens_from)?;
         self.files.insert(place.path.clone(), content);
         for other in &place.others {
             let from = other.parent().unwrap_or(Path::new(""));
-            let bytes =
-                shim(&place.name(), &file_name(other), Some(&origin_to(from, own)), elf).map_err(failed)?;
+            let bytes = shim(&place.name(), &file_name(other), Some(&origin_to(from, own)), elf)
+                .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
             self.files.insert(other.clone(), Content::bytes(bytes));
         }
         Ok(())
     }
+}
+
+/// The file `path`, to be put into the directory `own` below the prefix, with the edits that it needs there.
+fn edited(
+    path: &Path,
+    elf: &Elf,
+    own: &Path,
+    places: &BTreeMap<PathBuf, Place>,
+    opens_from: Option<&Path>,
+) -> Result<Content, BundleError> {
+    let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
+    for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
+        wanted.extend(places.values().find_map(|place| place.directory_of(name)));
+    }
+    let edits = Edits {
+        runpath: run_path(elf, own, &wanted),
+        clear_executable_stack: elf.executable_stack,
+        ..Edits::default()
+    };
+    if edits.is_empty() {
+        return Ok(Content::file(path));
+    }
+    let bytes = rewrite(fs_err::read(path)?, &edits)
+        .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+    Ok(Content::bytes(bytes))
 }
 
 /// Where a library lies in the bundle, below Julia's prefix.
@@ -239,12 +252,19 @@ fn opened_names(julia: &Julia, image: &[u8], prune: &Prune) -> Result<Vec<String
         let pruned = [path.as_path(), &real].iter().any(|path| {
             path.strip_prefix(&julia.prefix).is_ok_and(|path| prune.reason(&path.to_string_lossy()).is_some())
         });
-        if asked && !pruned && !is_system_library(&name) {
+        if asked && !pruned && !is_system(&real)? {
             names.push(name);
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether the library stands for one that belongs to the user's system, whatever it is called here.
+fn is_system(path: &Path) -> Result<bool, BundleError> {
+    let elf = Elf::parse(&fs_err::read(path)?)
+        .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+    Ok(is_system_library(&elf.soname.unwrap_or_else(|| file_name(path))))
 }
 
 fn file_name(path: &Path) -> String {

@@ -72,7 +72,7 @@ impl Ingredients<'_> {
 
         let mut inside = Inside::default();
         self.add_runtime(&mut inside)?;
-        let left_out = self.add_julia(&libraries, &image_path, &prune, &mut inside)?;
+        let left_out = self.add_julia(&libraries, &prune, &mut inside)?;
         if self.image.is_none() {
             self.add_depot(&mut inside)?;
         }
@@ -134,13 +134,11 @@ impl Ingredients<'_> {
     fn add_julia(
         &self,
         libraries: &Libraries,
-        image: &Path,
         prune: &Prune,
         inside: &mut Inside,
     ) -> Result<BTreeMap<String, (usize, u64)>, BundleError> {
         let layout = &self.julia.layout;
         inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README))?;
-        inside.add(&in_julia(&layout.sysimage)?, Content::file(image))?;
         for (path, content) in &libraries.files {
             inside.add(&in_julia(path)?, content.clone())?;
         }

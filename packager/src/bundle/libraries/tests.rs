@@ -39,9 +39,10 @@ fn tree() -> (tempfile::TempDir, Julia) {
     write("libjulia.so.1.5", library("libbar.so.2", "libjulia.so.1", Some("/usr/lib:$ORIGIN")));
     write("libbar.so.2.0", library("libc.so.6", "libbar.so.2", None));
     write("julia/libcurl.so", library("libc.so.6", "libcurl.so.4", None));
+    write("julia/libstdc++.so", library("libc.so.6", "libstdc++.so.6", None));
     write("julia/libunused.so", library("libc.so.6", "libunused.so", None));
-    let mut image = library("libjulia.so.1", "sys.so", Some("$ORIGIN/.."));
-    image.extend_from_slice(b"\0libbar\0libcurl\0libabsent\0");
+    let mut image = library("libjulia.so.1", "sys.so", None);
+    image.extend_from_slice(b"\0libbar\0libcurl\0libabsent\0libstdc++\0");
     write("julia/sys.so", image);
     for (target, link) in [
         ("libjulia.so.1.5", "libjulia.so.1"),
@@ -77,7 +78,7 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
     let (_directory, julia) = tree();
     let libraries = collect(&julia).unwrap();
     let names: Vec<&str> = libraries.files.keys().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(names, ["lib/julia/libbar.so", "lib/libbar.so.2", "lib/libjulia.so.1"]);
+    assert_eq!(names, ["lib/julia/libbar.so", "lib/julia/sys.so", "lib/libbar.so.2", "lib/libjulia.so.1"]);
     assert_eq!(libraries.libjulia, Path::new("lib/libjulia.so.1"));
 
     let parse = |name: &str| match &libraries.files[Path::new(name)].source {
@@ -89,6 +90,7 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
     assert_eq!(second_name.runpath.as_deref(), Some("$ORIGIN/.."));
     // It had an absolute path, and must find what it opens for the image too.
     assert_eq!(parse("lib/libjulia.so.1").runpath.as_deref(), Some("$ORIGIN:$ORIGIN/julia"));
+    assert_eq!(parse("lib/julia/sys.so").runpath.as_deref(), Some("$ORIGIN/.."));
     let real = julia.prefix.join("lib/libbar.so.2.0");
     assert_eq!(libraries.files[Path::new("lib/libbar.so.2")].source, Source::File(real));
 }
