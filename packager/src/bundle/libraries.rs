@@ -4,12 +4,13 @@
 //! other name that is asked for becomes a small library whose only content is that it needs the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::names::{loaded_first, mentioned};
 use super::policy::is_system_library;
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
-use crate::elf::{Edits, Elf, rewrite, shim};
+use crate::elf::{Edits, Elf, is_elf, rewrite, shim};
 use crate::interrupt;
 use crate::julia::Julia;
 use crate::wheel::Content;
@@ -25,6 +26,8 @@ pub(super) struct Libraries {
     pub(super) libjulia: PathBuf,
     /// What the image says about itself.
     pub(super) image: Elf,
+    /// Where the files of the closure lie.
+    places: BTreeMap<PathBuf, Place>,
 }
 
 impl Libraries {
@@ -63,17 +66,18 @@ impl Libraries {
             is_system: is_system_library,
         })?;
 
-        let mut collected = Self {
-            closure: closure.clone(),
-            files: BTreeMap::new(),
-            libjulia: PathBuf::new(),
-            image: image_elf,
-        };
         let places = closure
             .libraries
             .iter()
             .map(|(real, library)| Ok((real.clone(), Place::of(real, library, prefix)?)))
             .collect::<Result<BTreeMap<_, _>, BundleError>>()?;
+        let mut collected = Self {
+            closure: closure.clone(),
+            files: BTreeMap::new(),
+            libjulia: PathBuf::new(),
+            image: image_elf,
+            places: BTreeMap::new(),
+        };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         for (real, library) in &closure.libraries {
             interrupt::check()?;
@@ -87,7 +91,22 @@ impl Libraries {
         }
         let content = edited(image, &collected.image, &julia.layout.private_libdir, &places, None)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
+        collected.places = places;
         Ok(collected)
+    }
+
+    /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
+    /// has opened before; here it finds them by itself.
+    pub(super) fn other(&self, path: &Path, place: &Path) -> Result<Content, BundleError> {
+        let mut start = Vec::new();
+        fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+        if !is_elf(&start) {
+            return Ok(Content::file(path));
+        }
+        let elf = Elf::parse(&fs_err::read(path)?)
+            .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+        let own = place.parent().unwrap_or(Path::new(""));
+        edited(path, &elf, own, &self.places, None)
     }
 
     fn add(
@@ -122,7 +141,8 @@ fn edited(
 ) -> Result<Content, BundleError> {
     let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
     for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
-        wanted.extend(places.values().find_map(|place| place.directory_of(name)));
+        let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
+        wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
     }
     let edits = Edits {
         runpath: run_path(elf, own, &wanted),

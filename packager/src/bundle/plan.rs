@@ -151,7 +151,7 @@ impl Ingredients<'_> {
                 *count += 1;
                 *bytes += fs_err::metadata(&file.path)?.len();
             } else {
-                inside.add(&in_julia(&below)?, Content::file(file.path))?;
+                inside.add(&in_julia(&below)?, libraries.other(&file.path, &below)?)?;
             }
         }
         Ok(left_out)

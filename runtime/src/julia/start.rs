@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
-use crate::sys::dl::DlError;
+use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::LibJulia;
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
@@ -19,6 +19,9 @@ const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
 const FOREIGN_THREADS_SINCE: u32 = 9;
 /// The oldest minor version of Julia 1 that works.
 const OLDEST: u32 = 5;
+/// Libraries that libjulia's loader wants beside Julia's own, or in the process already, or else it ends the process.
+/// A bundle leaves them to the system.
+const LOADED_FIRST: [&str; 2] = ["libgcc_s.so.1", "libstdc++.so.6"];
 
 /// Why Julia did not start.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +156,11 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
     }
     if let Some(reason) = failure.as_ref() {
         return Err(StartError::FailedBefore(reason.clone()));
+    }
+    for name in LOADED_FIRST {
+        if !start.image.with_file_name(name).exists() {
+            Library::open_global(Path::new(name))?;
+        }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
     let (version, minor) = version(&libjulia, &start.libjulia)?;

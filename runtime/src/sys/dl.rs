@@ -28,7 +28,7 @@ impl Library {
         let name = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| failure("the path holds a NUL byte".into()))?;
         // SAFETY: `name` is a NUL-terminated path. Constructors of the opened library run here: it is Julia's
-        // own, found in a bundle that passed the audit or in the Julia the user named.
+        // own, found in a bundle that passed the audit or in the Julia the user named, or one of the system's.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
         match NonNull::new(handle) {
             Some(handle) => Ok(Self { handle, path: path.to_owned() }),

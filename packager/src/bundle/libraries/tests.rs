@@ -96,6 +96,32 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
 }
 
 #[test]
+fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
+    let (_directory, julia) = tree();
+    let libraries = collect(&julia).unwrap();
+    let place = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
+    let write = |name: &str, bytes: &[u8]| {
+        let path = julia.prefix.join(place(name));
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, bytes).unwrap();
+        path
+    };
+    let run_path = |needs: &str, before: Option<&str>| {
+        let path = write("lib/libnew.so", &library(needs, "libnew.so", before));
+        match libraries.other(&path, &place("lib/libnew.so")).unwrap().source {
+            Source::Bytes(bytes) => Elf::parse(&bytes).unwrap().runpath,
+            Source::File(unchanged) => panic!("{} is not changed", unchanged.display()),
+        }
+    };
+    assert_eq!(run_path("libbar.so.2", None).as_deref(), Some("$ORIGIN/../../../../../lib"));
+    write("lib/libbeside.so", &library("libc.so.6", "libbeside.so", None));
+    assert_eq!(run_path("libbeside.so", Some("/usr/lib")).as_deref(), Some("$ORIGIN"));
+
+    let text = write("data.txt", b"text");
+    assert_eq!(libraries.other(&text, &place("data.txt")).unwrap(), Content::file(&text));
+}
+
+#[test]
 fn err_a_needed_library_is_missing() {
     let (_directory, julia) = tree();
     fs_err::remove_file(julia.prefix.join("lib/libbar.so.2.0")).unwrap();
