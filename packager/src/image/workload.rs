@@ -1,5 +1,6 @@
 //! Recording: runs the project once, as a user would, and notes what Julia had to compile.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -135,7 +136,7 @@ impl Recording<'_> {
                 "TYPY_JL_OPTS",
                 format!("--startup-file=no --compiled-modules=no --trace-compile={}", quoted(trace)),
             )
-            .env("JULIA_DEPOT_PATH", scratch.join("depot"))
+            .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)
             .env("JULIA_LOAD_PATH", self.load_path())
             .env_remove("JULIA_PROJECT");
         process::run(command, Some(self.log), progress).map_err(|error| self.failed(error))?;
@@ -153,7 +154,7 @@ impl Recording<'_> {
             .arg("--compiled-modules=no")
             .arg(format!("--trace-compile={}", trace.display()))
             .arg(workload)
-            .env("JULIA_DEPOT_PATH", scratch.join("depot"))
+            .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)
             .env("JULIA_LOAD_PATH", self.load_path())
             .directory(scratch)
             .log(self.log)
@@ -163,6 +164,12 @@ impl Recording<'_> {
                 error => error.into(),
             })?;
         Ok(())
+    }
+
+    /// A place to write to, and what Julia itself brings; nothing of the user's.
+    fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
+        let own = self.julia.prefix.join(&self.julia.layout.share_julia);
+        std::env::join_paths([scratch.join("depot"), own]).map_err(std::io::Error::other)
     }
 
     fn load_path(&self) -> String {
