@@ -18,6 +18,17 @@ pub(super) fn mentioned(data: &[u8]) -> BTreeSet<String> {
     words
 }
 
+/// Every word in `data` that could name a package of binaries, such as `LibCURL_jll`. One in the image opens its
+/// libraries as Julia starts, and ends the process when one is missing.
+pub(super) fn binary_packages(data: &[u8]) -> BTreeSet<String> {
+    memchr::memmem::find_iter(data, b"_jll")
+        .map(|end| {
+            let length = data[..end].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            String::from_utf8_lossy(&data[end - length..end + 4]).into_owned()
+        })
+        .collect()
+}
+
 /// What the loader in libjulia opens before anything else, as paths relative to its directory. Since Julia 1.6 it holds
 /// them as one string, separated by colons; `@` marks those that it looks up through the system too.
 pub(super) fn loaded_first(libjulia: &[u8]) -> Vec<String> {
@@ -48,6 +59,15 @@ mod tests {
         let expected = ["libdSFMT", "libgfortran.so.5", "libgmp", "libopenlibm", "libz.so"];
         assert_eq!(mentioned(data).iter().map(String::as_str).collect::<Vec<_>>(), expected);
         assert!(mentioned(b"").is_empty());
+    }
+
+    #[test]
+    fn ok_binary_packages() {
+        let data = b"\0\x0bLibCURL_jll\0using p7zip_jll: p7zip\0_jl\0";
+        assert_eq!(
+            binary_packages(data).iter().map(String::as_str).collect::<Vec<_>>(),
+            ["LibCURL_jll", "p7zip_jll"]
+        );
     }
 
     #[test]

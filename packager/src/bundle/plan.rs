@@ -63,10 +63,10 @@ pub struct Bundle {
 impl Ingredients<'_> {
     /// Plans the wheel.
     pub fn plan(&self) -> Result<Bundle, BundleError> {
-        let prune = Prune::for_dependencies(self.resolution);
         let image_path = self
             .image
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
+        let prune = Prune::new(self.resolution, &fs_err::read(&image_path)?);
         let libraries = Libraries::collect(self.julia, &image_path, &prune)?;
         let machine = libraries.image.machine;
 

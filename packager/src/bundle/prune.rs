@@ -3,6 +3,7 @@
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
 
+use super::names::binary_packages;
 use crate::depot::Resolution;
 
 const RULES: &str = include_str!("../../../manifests/prune.toml");
@@ -33,11 +34,13 @@ struct Written {
 }
 
 impl Prune {
-    /// The rules that apply when the project has these dependencies.
+    /// The rules that apply when the project has these dependencies, and the image is this.
     #[must_use]
-    pub fn for_dependencies(resolution: &Resolution) -> Self {
+    pub fn new(resolution: &Resolution, image: &[u8]) -> Self {
         let written = written().unwrap_or_default();
-        let applies = |rule: &Written| !rule.unless.iter().any(|package| resolution.has(package));
+        let in_image = binary_packages(image);
+        let is_used = |package: &String| resolution.has(package) || in_image.contains(package);
+        let applies = |rule: &Written| !rule.unless.iter().any(is_used);
         Self(written.into_iter().filter(applies).filter_map(|rule| rule.compile().ok()).collect())
     }
 
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
     use crate::depot::{Package, Source};
 
-    fn with(names: &[&str]) -> Prune {
+    fn with(names: &[&str], image: &[u8]) -> Prune {
         let packages = names.iter().enumerate().map(|(number, name)| {
             let uuid = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
             let package = Package {
@@ -80,7 +83,7 @@ mod tests {
             };
             (uuid, package)
         });
-        Prune::for_dependencies(&Resolution { packages: packages.collect() })
+        Prune::new(&Resolution { packages: packages.collect() }, image)
     }
 
     #[test]
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn ok_what_stays_and_what_goes() {
-        let prune = with(&[]);
+        let prune = with(&[], b"\0Libdl\0");
         for path in [
             "share/julia/base/sysimg.jl",
             "share/julia/base/compiler/ssair/ir.jl",
@@ -120,10 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn ok_a_dependency_keeps_what_it_needs() {
-        let prune = with(&["Downloads"]);
-        assert_eq!(prune.reason("lib/julia/libcurl.so.4"), None);
-        assert_eq!(prune.reason("share/julia/cert.pem"), None);
-        assert!(prune.reason("share/julia/base/sysimg.jl").is_some());
+    fn ok_a_dependency_or_the_image_keeps_what_it_needs() {
+        for prune in [with(&["Downloads"], b""), with(&[], b"\0LibCURL_jll\0")] {
+            assert_eq!(prune.reason("lib/julia/libcurl.so.4"), None);
+            assert_eq!(prune.reason("share/julia/cert.pem"), None);
+            assert!(prune.reason("share/julia/base/sysimg.jl").is_some());
+        }
     }
 }

@@ -69,7 +69,7 @@ fn tree() -> (tempfile::TempDir, Julia) {
 }
 
 fn collect(julia: &Julia) -> Result<Libraries, BundleError> {
-    let prune = Prune::for_dependencies(&Resolution { packages: BTreeMap::new() });
+    let prune = Prune::new(&Resolution { packages: BTreeMap::new() }, b"");
     Libraries::collect(julia, &julia.prefix.join(&julia.layout.sysimage), &prune)
 }
 
