@@ -35,7 +35,8 @@ test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) $(PYTHON) -m pytest tests
-	JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py
+	JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) \
+	    $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py tests/test_stock_image.py
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels

@@ -43,9 +43,10 @@ class Bundle:
         return os.path.join(self.directory, *relative.split("/"))
 
     @property
-    def depot(self) -> str:
-        """The directory for ``JULIA_DEPOT_PATH``."""
-        return self.path(self.description["depot"])
+    def depot_path(self) -> str:
+        """The value for ``JULIA_DEPOT_PATH``: the depot of the bundle, and that of Julia itself."""
+        prefix = os.path.dirname(self.path(self.description["julia"]["bindir"]))
+        return os.pathsep.join((self.path(self.description["depot"]), os.path.join(prefix, "share", "julia")))
 
     def check(self) -> None:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""

@@ -52,10 +52,11 @@ def _options(bundle: Bundle | None) -> str:
 
 def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     """Variables for Julia's start only."""
-    # libjulia would otherwise fork a child to look for a newer libstdc++; Python has loaded one already.
+    # libjulia would otherwise fork a child to look for a newer libstdc++; the system's is loaded already where Julia
+    # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
-        variables += [("JULIA_DEPOT_PATH", bundle.depot), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
+        variables += [("JULIA_DEPOT_PATH", bundle.depot_path), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
     return variables
 
 
