@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -156,7 +157,8 @@ def test_project_that_does_not_compile(refused, project, tmp_path, source, sente
     path = project / "jl_kmeans1d" / "src" / "Kmeans1d.jl"
     path.write_text(path.read_text().replace("module Kmeans1d\n", f"module Kmeans1d\n{source}"))
     home = tmp_path / "home"
-    error = refused("--cpu-target", "generic", environment={"JNUMPY_HOME": str(home)})
+    options = ("--cpu-target", "generic", "--python", sys.executable)
+    error = refused(*options, environment={"JNUMPY_HOME": str(home)})
     first, _, cause = error.partition("\n")
     assert first.startswith(f"error: {sentence}")
     log = Path(first.rpartition("the whole log is `")[2].rstrip("`"))

@@ -100,8 +100,8 @@ impl Build<'_> {
     fn run(&self, run: Run, workspace: &Path, progress: impl FnMut(Duration)) -> Result<(), ImageError> {
         match run.directory(workspace).log(self.log).run(progress) {
             Ok(_) => Ok(()),
-            Err(JuliaError::Child(ChildError::Failed { said, .. })) => {
-                Err(ImageError::Compile { log: self.log.to_owned(), source: said })
+            Err(JuliaError::Child(ChildError::Failed { status, said, .. })) => {
+                Err(ImageError::Compile { status, log: self.log.to_owned(), source: said })
             }
             Err(error) => Err(error.into()),
         }

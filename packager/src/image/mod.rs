@@ -236,8 +236,10 @@ pub enum ImageError {
         source: LastLines,
     },
     /// Julia could not compile the project.
-    #[error("the project does not compile; the whole log is `{}`", log.display())]
+    #[error("the project does not compile: Julia ended with {status}; the whole log is `{}`", log.display())]
     Compile {
+        /// Exit status or signal.
+        status: std::process::ExitStatus,
         /// Everything Julia said.
         log: PathBuf,
         /// The end of it.
