@@ -9,6 +9,7 @@ RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock $(shell find runtime -type f -
 PACK_SOURCES := Cargo.toml Cargo.lock $(shell find packager manifests -type f)
 
 TESTS := build/test-cache
+TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
 .PHONY: help demo test bench lint runtime pack venv clean
@@ -34,8 +35,8 @@ demo: pack
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
-	JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) $(PYTHON) -m pytest tests
-	JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS) \
+	$(TEST_PLACES) $(PYTHON) -m pytest tests
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
 	    $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py tests/test_stock_image.py
 
 $(JULIA_1_6): | venv
