@@ -32,10 +32,9 @@ pub(crate) static HOST: Host = Host {
 };
 
 macro_rules! symbols {
-    ($name:expr; functions: $($function:ident)*; objects: $($object:ident)*) => {
+    ($name:expr; $($function:ident)*) => {
         match $name {
             $(stringify!($function) => ffi::$function as *mut c_void,)*
-            $(stringify!($object) => ffi::$object.cast(),)*
             "Py_None" => ffi::Py_None().cast(),
             "Py_True" => ffi::Py_True().cast(),
             "Py_False" => ffi::Py_False().cast(),
@@ -46,23 +45,20 @@ macro_rules! symbols {
 
 #[expect(clippy::fn_to_numeric_cast_any, reason = "addresses are what the table is for")]
 unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
-    // SAFETY: Julia passes a NUL-terminated name; exception types are initialised with the interpreter.
+    // SAFETY: Julia passes a NUL-terminated name; the constants are initialised with the interpreter.
     unsafe {
         let Ok(name) = CStr::from_ptr(name).to_str() else { return std::ptr::null_mut() };
+        // Those of TyPython's `table.jl`.
         symbols! { name;
-            functions:
-                PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_DelItem PyObject_Call
-                PyObject_CallObject PyObject_RichCompareBool PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir
-                PyObject_IsTrue PyObject_IsInstance PyObject_Hash PyObject_GetIter PyIter_Next PyCallable_Check
-                PyImport_Import PyImport_GetModuleDict PyModule_NewObject
-                PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
-                PyDict_New PyDict_SetItem PyUnicode_AsUTF8AndSize PySequence_Contains
-                PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore PyErr_SetString PyErr_SetObject
-                PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
-                Py_IncRef Py_DecRef;
-            objects:
-                PyExc_BaseException PyExc_TypeError PyExc_ValueError PyExc_RuntimeError PyExc_OverflowError
-                PyExc_IndexError PyExc_KeyError PyExc_AttributeError PyExc_NotImplementedError
+            PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_Call
+            PyObject_RichCompareBool PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
+            PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
+            PyImport_Import PyImport_GetModuleDict PyModule_NewObject
+            PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
+            PyDict_New PyDict_SetItem
+            PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
+            PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
+            Py_IncRef Py_DecRef
         }
     }
 }

@@ -201,9 +201,10 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     modules = borrowed(PyImport_GetModuleDict())
     qualified = isempty(PACKAGE[]) ? name : string(PACKAGE[], ".", name)
     made = Py(PyModule_NewObject(py_cast(Py, qualified)))
+    exported_pointers = Set(getfield(f, :ptr) for f in values(FUNCTIONS))
     for (attribute, value) in attributes
         object = py_cast(Py, value)
-        if haskey(FUNCTIONS_BY_POINTER(), getfield(object, :ptr))
+        if getfield(object, :ptr) in exported_pointers
             # So that pickle finds it again: by module and attribute.
             object.__module__ = qualified
             object.__qualname__ = String(attribute)
@@ -217,8 +218,6 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     end
     return made
 end
-
-FUNCTIONS_BY_POINTER() = Dict(getfield(f, :ptr) => nothing for f in values(FUNCTIONS))
 
 # --- what an image should hold compiled
 

@@ -48,14 +48,12 @@ end
     PyObject_SetAttr(::PyPtr, ::PyPtr, ::PyPtr)::IntStatus
     PyObject_GetItem(::PyPtr, ::PyPtr)::Owned
     PyObject_SetItem(::PyPtr, ::PyPtr, ::PyPtr)::IntStatus
-    PyObject_DelItem(::PyPtr, ::PyPtr)::IntStatus
     PyObject_Call(::PyPtr, ::PyPtr, ::PyPtr)::Owned
     PyObject_RichCompareBool(::PyPtr, ::PyPtr, ::Cint)::IntStatus
     PyObject_Size(::PyPtr)::Status
     PyObject_Str(::PyPtr)::Owned
     PyObject_Repr(::PyPtr)::Owned
     PyObject_Dir(::PyPtr)::Owned
-    PyObject_IsTrue(::PyPtr)::IntStatus
     PyObject_IsInstance(::PyPtr, ::PyPtr)::IntStatus
     PyObject_Hash(::PyPtr)::Cssize_t
     PyObject_GetIter(::PyPtr)::Owned
@@ -76,7 +74,6 @@ end
     PyErr_Fetch(::Ptr{PyPtr}, ::Ptr{PyPtr}, ::Ptr{PyPtr})::Cvoid
     PyErr_NormalizeException(::Ptr{PyPtr}, ::Ptr{PyPtr}, ::Ptr{PyPtr})::Cvoid
     PyErr_Restore(::PyPtr, ::PyPtr, ::PyPtr)::Cvoid             # steals all three
-    PyErr_SetObject(::PyPtr, ::PyPtr)::Cvoid
     PyGILState_Ensure()::Cint
     PyGILState_Release(::Cint)::Cvoid
     PyEval_SaveThread()::Ptr{Cvoid}
