@@ -3,4 +3,5 @@
 pub(crate) mod lease;
 pub(crate) mod options;
 pub(crate) mod roots;
+pub(crate) mod signals;
 pub(crate) mod start;

@@ -78,6 +78,7 @@ function start(host::Ptr{Cvoid})
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
+        watch_signals()
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),

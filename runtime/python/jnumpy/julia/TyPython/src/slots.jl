@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(1)
+const PROTOCOL = UInt64(2)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -74,10 +74,11 @@ struct HostTable
     take_root::Ptr{Cvoid}
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
+    control::Ptr{UInt8}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 11)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 12)...))
 
 "What the runtime calls."
 struct GuestTable
