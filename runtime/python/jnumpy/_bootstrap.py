@@ -29,7 +29,7 @@ def _load():
         if found != wanted:
             raise ImportError(
                 f"{here} needs jnumpy with protocol {wanted}, but {loaded.__file__}, which is loaded already, has "
-                f"{'protocol ' + found if found else 'another origin'}; import this package first, or in another one"
+                f"{'protocol ' + found if found else 'another origin'}; use one process for each"
             )
     else:
         installed = importlib.util.find_spec("jnumpy")
