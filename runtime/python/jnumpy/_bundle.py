@@ -1,7 +1,7 @@
 """The bundles of packed wheels: Julia, its image and its depot inside the user's package.
 
-A process has one Julia: that of the bundle that starts it, or an installed one. Every other bundle joins it: its project
-is loaded from the bundled sources into the Julia that runs, if versions agree.
+A process has one Julia: that of the bundle that starts it, or an installed one. Every other bundle joins it: its
+project is loaded from the bundled sources into the Julia that runs, if versions agree.
 
 Everything is checked before libjulia is opened, because its loader ends the process when a file is missing.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from _thread import allocate_lock  # `threading` costs time to import
 
 from jnumpy import _runtime
 from jnumpy._project import top_level
@@ -24,6 +25,8 @@ FORMAT = 2
 _bundles: list[Bundle] = []  # of the packages that were imported, in that order
 _host: Bundle | None = None  # whose Julia it is
 _joined: list[Bundle] = []  # in that order
+#: Held by the thread that starts Julia or lets a bundle join it.
+lock = allocate_lock()
 
 
 class Bundle:
@@ -172,6 +175,11 @@ def join(bundle: Bundle) -> None:
         ImportError: versions of Julia or of a package differ; the message names both, and where they come from.
 
     """
+    with lock:
+        _join(bundle)
+
+
+def _join(bundle: Bundle) -> None:
     if bundle is _host or bundle in _joined:
         return
     running = _runtime.julia_version()

@@ -31,11 +31,20 @@ def init_jl() -> None:
         RuntimeError: Julia does not start.
 
     """
-    global _ready
     if _ready:
         return
     if sys.implementation.name != "cpython":
         raise ImportError(f"jnumpy needs CPython, this is {sys.implementation.name}")
+    from jnumpy import _bundle
+
+    with _bundle.lock:
+        _start()
+
+
+def _start() -> None:
+    global _ready
+    if _ready:
+        return
     from jnumpy import _bundle, _find
 
     bundle = _bundle.candidate()
@@ -201,9 +210,9 @@ def bundle_info() -> dict[str, Any] | None:
     """What runs and from where; ``None`` before the start.
 
     Returns:
-        ``julia_version``; ``jnumpy``, version and directory of the runtime; ``bundle``, the directory of the bundle that
-        Julia was started from (``None`` for an installed one), with what its ``bundle.json`` says; and ``joined``, a
-        list that says the same of every bundle that was loaded into this Julia afterwards.
+        ``julia_version``; ``jnumpy``, version and directory of the runtime; ``bundle``, the directory of the bundle
+        that Julia was started from (``None`` for an installed one), with what its ``bundle.json`` says; and
+        ``joined``, a list that says the same of every bundle that was loaded into this Julia afterwards.
 
     """
     from jnumpy import _bundle
