@@ -13,17 +13,20 @@ UUIDS = {
     "Two": "22222222-0000-4000-8000-000000000002",
     "Later": "33333333-0000-4000-8000-000000000003",
 }
-DATES = "ade2ca70-3891-5945-98fb-dc099432e06a"
+STDLIB = {"Dates": "ade2ca70-3891-5945-98fb-dc099432e06a", "LibGit2": "76f85450-5226-5b5a-8eaa-529ad045b433"}
 
-# Each says what it computes with the package that both need, and reads a file that lies beside its source.
+# Each says what it computes with the package that both need, and reads a file that lies beside its source. `Two` alone
+# uses a library that a wheel leaves out when nothing in it does.
 SOURCE = """
 module {name}
-using TyPython.CPython, Dates, Shared
+using TyPython.CPython, Shared
+import {libraries}
 
 @export_py scaled(x::Float64)::Float64 = Shared.FACTOR * x
 @export_py shared()::UInt64 = objectid(Shared)
 @export_py text()::String = read(joinpath(@__DIR__, "text"), String)
-@export_py year()::Int = Dates.year(Date(2022, 2, 2))
+@export_py year()::Int = Dates.year(Dates.Date(2022, 2, 2))
+@export_py library()::String = {library}
 
 function init()
     haskey(ENV, "{name}_FAILS") && error("{name} was told to fail")
@@ -32,6 +35,7 @@ function init()
         shared = Pyfunc(shared)
         text = Pyfunc(text)
         year = Pyfunc(year)
+        library = Pyfunc(library)
     end
 end
 
@@ -43,7 +47,7 @@ from jnumpy import init_jl, init_project
 init_jl()
 init_project(__file__)
 
-from _{lower} import scaled, shared, text, year
+from _{lower} import library, scaled, shared, text, year
 """
 
 
@@ -81,10 +85,17 @@ def make_project(root: Path, name: str, package: str, shared: str) -> Path:
     lower = name.lower()
     write(root / "pyproject.toml", f'[project]\nname = "{package}"\nversion = "0.1.0"\n')
     inside = root / package
-    deps = f'Dates = "{DATES}"\nShared = "{SHARED}"\nTyPython = "{TYPYTHON}"\n'
+    library = {"libraries": "Dates", "library": '""'}
+    if name == "Two":
+        library = {"libraries": "Dates, LibGit2", "library": "string(LibGit2.version())"}
+    used = {"Shared": SHARED, "TyPython": TYPYTHON, "Dates": STDLIB["Dates"]}
+    if name == "Two":
+        used["LibGit2"] = STDLIB["LibGit2"]
+    deps = "".join(f'{dependency} = "{uuid}"\n' for dependency, uuid in used.items())
+    manifest = "".join(f'[[{library}]]\nuuid = "{uuid}"\n\n' for library, uuid in STDLIB.items())
     write(inside / "Project.toml", f'name = "{name}"\nuuid = "{UUIDS[name]}"\nversion = "0.1.0"\n\n[deps]\n{deps}')
-    write(inside / "Manifest.toml", f'[[Dates]]\nuuid = "{DATES}"\n\n{shared}\n[[TyPython]]\nuuid = "{TYPYTHON}"\n')
-    write(inside / f"src/{name}.jl", SOURCE.format(name=name, lower=lower))
+    write(inside / "Manifest.toml", f'{manifest}{shared}\n[[TyPython]]\nuuid = "{TYPYTHON}"\n')
+    write(inside / f"src/{name}.jl", SOURCE.format(name=name, lower=lower, **library))
     write(inside / "src/text", f"beside {name}")
     write(inside / "__init__.py", INIT.format(lower=lower))
     return root

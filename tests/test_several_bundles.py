@@ -96,6 +96,15 @@ print(dict(os.environ) == before, "JULIA" in child, jnumpy.eval_julia("Base.ACTI
     assert sites.printed(site, code) == f"True False {site}/jl_one/Project.toml\n"
 
 
+def test_a_library_that_the_first_leaves_out_is_found_in_the_second(site, bundles):
+    left_out = [name for name in bundles if not list((bundles[name] / "julia").rglob("libgit2.so*"))]
+    # Since 1.6 Julia's own image opens it at every start.
+    old = json.loads((bundles["jl_one"] / "bundle.json").read_text())["julia"]["version"].startswith("1.5.")
+    assert left_out == (["jl_one", "jl_later"] if old else [])
+    printed = sites.printed(site, "import jl_one, jl_two; print(jl_two.library())")
+    assert printed.strip()[0].isdigit()
+
+
 def test_another_version_of_a_package_is_refused(site, bundles):
     code = f"""
 import jl_one
