@@ -41,7 +41,7 @@ def test_it_works(site):
 @pytest.mark.parametrize("order", [(PACKAGE, "jl_one"), ("jl_one", PACKAGE)])
 def test_one_with_an_image_and_one_without_share_a_julia(site, order):
     code = f"""
-import numpy, jnumpy, {order[0]}, {order[1]}
+import numpy, {order[0]}, {order[1]}, jnumpy
 print({PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0].tolist(), jl_one.scaled(3.0), jl_one.year())
 info = jnumpy.bundle_info()
 print(info["bundle"], [joined["bundle"] for joined in info["joined"]])
