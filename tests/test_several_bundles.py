@@ -136,6 +136,18 @@ def test_another_package_under_the_same_version_is_refused(site, bundles, descri
     )
 
 
+def test_a_copied_uuid_is_refused(site, bundles, described):
+    one, two = small_projects.UUIDS["One"], small_projects.UUIDS["Two"]
+    described(
+        bundles["jl_two"], lambda description: description["packages"].update({one: description["packages"][two]})
+    )
+    assert sites.refused(site, "import jl_one, jl_two") == (
+        f"ImportError: the bundle in {bundles['jl_two']} holds the Julia package Two, and the bundle in "
+        f"{bundles['jl_one']}, which is loaded, holds One with the same UUID {one}; give one of them another one and "
+        "pack it again"
+    )
+
+
 def test_another_julia_is_refused(site, bundles, described):
     running = json.loads((bundles["jl_one"] / "bundle.json").read_text())["julia"]["version"]
     described(bundles["jl_two"], lambda description: description["julia"].update(version="1.99.0"))

@@ -208,6 +208,11 @@ def _check_packages(bundle: Bundle) -> None:
         known.update(other.packages)
         for uuid in bundle.packages.keys() & other.packages.keys():
             ours, theirs = bundle.packages[uuid], other.packages[uuid]
+            if ours["name"] != theirs["name"]:
+                raise ImportError(
+                    f"{bundle} holds the Julia package {ours['name']}, and {other}, which is loaded, holds "
+                    f"{theirs['name']} with the same UUID {uuid}; give one of them another one and pack it again"
+                )
             if ours != theirs:
                 raise ImportError(
                     f"{bundle} holds the Julia package {_words(ours, theirs)}, but {other}, which is loaded, holds "
@@ -239,8 +244,7 @@ _ONE_VERSION = (
 def _words(package: dict[str, str], other: dict[str, str]) -> str:
     """Name and version, and the hash of the sources where the version does not tell one from the other."""
     words = f"{package['name']} {package['version']}"
-    same = (package["name"], package["version"]) == (other["name"], other["version"])
-    return f"{words} (sources {package['sources'][:12]})" if same else words
+    return f"{words} (sources {package['sources'][:12]})" if package["version"] == other["version"] else words
 
 
 def _version_in(directory: str) -> str | None:
