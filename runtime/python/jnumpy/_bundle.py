@@ -104,14 +104,35 @@ def current() -> Bundle | None:
     return _current
 
 
-def start(bundle: Bundle) -> tuple[str, str, str, str | None]:
-    """Paths of libjulia, its ``bin``, the image, and the sources of TyPython if the image does not hold it."""
+class Relocation:
+    """What the runtime writes over the directory that the sources of an image were in."""
+
+    def __init__(self, described: dict[str, Any], directory: str) -> None:
+        self.old = described["sources"].encode()
+        new = os.fsencode(directory)
+        if len(new) > len(self.old):
+            raise ImportError(
+                f"{directory} has {len(new)} characters, and Julia code can be used from a directory of at most "
+                f"{len(self.old)}: install the package in another place"
+            )
+        # In the same length; to the system, many slashes are as one.
+        self.new = new.ljust(len(self.old), b"/")
+        self.writable, self.read_only = described["writable"], described["read_only"]
+
+
+def start(bundle: Bundle) -> tuple[str, str, str, str | None, Relocation | None]:
+    """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
+
+    That is the directory with TyPython's sources, and where the image has to be told its place.
+    """
     bundle.check()
     julia = bundle.description["julia"]
     typython = bundle.description["typython"]
+    relocation = bundle.description["image"]["relocation"]
     return (
         bundle.path(julia["libjulia"]),
         bundle.path(julia["bindir"]),
         bundle.path(bundle.description["image"]["path"]),
         None if typython is None else os.path.dirname(bundle.path(typython)),
+        None if relocation is None else Relocation(relocation, os.path.dirname(bundle.directory)),
     )

@@ -79,10 +79,11 @@ def init_project(package_file: str) -> None:
     """
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
-    path = os.path.join(directory, "Project.toml")
-    if not os.path.isfile(path):
+    paths = [os.path.join(directory, name) for name in ("JuliaProject.toml", "Project.toml")]
+    path = next(filter(os.path.isfile, paths), None)
+    if path is None:
         raise FileNotFoundError(
-            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+            f"{paths[1]} does not exist: `init_project(__file__)` loads the Julia project beside the file"
         )
     name = _project_name(path)
     source = os.path.join(directory, "src", f"{name}.jl")

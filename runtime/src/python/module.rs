@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
+use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
 use crate::sys::slot::{Kind, PROTOCOL, Slot};
 
@@ -21,16 +22,18 @@ fn start_julia(
     bindir: PathBuf,
     image: PathBuf,
     typython: Option<PathBuf>,
+    relocation: Option<Relocation>,
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
-    let start = Start { libjulia, bindir, image, typython, options, environment };
+    let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
     start::start(&start, &HOST).map_err(|error| match error {
-        StartError::Library(_) | StartError::NoImage { .. } | StartError::Protocol { .. } => {
-            PyImportError::new_err(error.to_string())
-        }
+        StartError::Library(_)
+        | StartError::Relocation { .. }
+        | StartError::NoImage { .. }
+        | StartError::Protocol { .. } => PyImportError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     })
 }
