@@ -55,7 +55,7 @@ pub enum BundleError {
     Policy(#[from] PolicyError),
     /// A file of a dependency cannot be packed.
     #[error(transparent)]
-    Depot(#[from] DepotError),
+    Depot(Box<DepotError>),
     /// A file of a package cannot be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -71,6 +71,12 @@ pub enum BundleError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<DepotError> for BundleError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
 }
 
 impl Hint for BundleError {

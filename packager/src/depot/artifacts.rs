@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{DepotError, files, tree_hash};
+use super::{DepotError, Kind, files, tree_hash};
 use crate::julia::{ChildError, Julia, JuliaError, Run};
 use crate::project::{ProjectError, TreeHash, Uuid, read_toml};
 use crate::report::printable;
@@ -82,13 +82,13 @@ pub(super) fn find(
             if !wishes.unverified.contains(&answer.name) {
                 return Err(DepotError::Differs {
                     name: printable(&answer.name),
-                    what: "artifact",
+                    what: Kind::Artifact,
                     directory: answer.directory,
                     expected: place.unwrap_or(answer.hash),
                     found,
                 });
             }
-            notes.push(unverified("artifact", &answer.name, &found));
+            notes.push(unverified(Kind::Artifact, &answer.name, &found));
         }
         let artifact = Artifact { name: answer.name, package, directory: answer.directory, found };
         artifacts.entry(answer.hash).or_insert(artifact);
@@ -101,7 +101,7 @@ pub(super) fn find(
     }
 }
 
-pub(super) fn unverified(what: &str, name: &str, found: &TreeHash) -> String {
+pub(super) fn unverified(what: Kind, name: &str, found: &TreeHash) -> String {
     format!(
         "the {what} `{}` is packed with the tree hash {found}, which is not the one asked for, as `unverified` allows",
         printable(name)
@@ -155,7 +155,9 @@ fn ask(owners: &[Owner<'_>], julia: &Julia, depots: &[PathBuf]) -> Result<Vec<An
     }
     let path = std::env::join_paths(depots).map_err(std::io::Error::other)?;
     let output = run.env("JULIA_DEPOT_PATH", path).run(|_| ()).map_err(|error| match error {
-        JuliaError::Child(source @ ChildError::Failed { .. }) => DepotError::Selection { source },
+        JuliaError::Child(source @ ChildError::Failed { .. }) => {
+            DepotError::Selection { source: source.into() }
+        }
         error => error.into(),
     })?;
     Ok(output.stdout.lines().filter_map(Answer::parse).collect())

@@ -105,6 +105,24 @@ impl Resolution {
     }
 }
 
+/// What has a tree hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sources of a package.
+    Package,
+    /// Files that a package comes with.
+    Artifact,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Package => "package",
+            Self::Artifact => "artifact",
+        })
+    }
+}
+
 /// What can be wrong with a dependency.
 #[derive(Debug, thiserror::Error)]
 pub enum DepotError {
@@ -165,7 +183,7 @@ pub enum DepotError {
         /// The package or artifact.
         name: String,
         /// Which of the two.
-        what: &'static str,
+        what: Kind,
         /// Where it is.
         directory: PathBuf,
         /// The hash it should have.
@@ -198,7 +216,7 @@ pub enum DepotError {
     #[error("Julia cannot read the artifacts of the packages")]
     Selection {
         /// What it said.
-        source: ChildError,
+        source: Box<ChildError>,
     },
     /// Pkg could not resolve the project.
     #[error("the project `{project}` has no manifest, and Pkg cannot resolve it")]
@@ -206,7 +224,7 @@ pub enum DepotError {
         /// The project's Julia name.
         project: String,
         /// What it said.
-        source: ChildError,
+        source: Box<ChildError>,
     },
     /// Sources are kept by name while an image is built.
     #[error("two packages are called `{name}`, which cannot be packed: {first} and {second}")]
@@ -257,21 +275,25 @@ impl Hint for DepotError {
     }
 }
 
-/// The depots that the user's own Julia would search.
+/// The depots that the user's own Julia would search, and the one that comes with it.
 #[must_use]
 pub fn user_depots(julia: &Julia) -> Vec<PathBuf> {
-    let mut standard =
-        vec![julia.prefix.join("local/share/julia"), julia.prefix.join(&julia.layout.share_julia)];
+    let own = julia.prefix.join(&julia.layout.share_julia);
+    let mut standard = vec![julia.prefix.join("local/share/julia"), own.clone()];
     if let Some(home) = std::env::home_dir() {
         standard.insert(0, home.join(".julia"));
     }
-    match std::env::var_os("JULIA_DEPOT_PATH") {
+    let mut depots = match std::env::var_os("JULIA_DEPOT_PATH") {
         None => standard,
         // An empty entry stands for the standard ones.
         Some(paths) => std::env::split_paths(&paths)
             .flat_map(|path| if path.as_os_str().is_empty() { standard.clone() } else { vec![path] })
             .collect(),
+    };
+    if !depots.contains(&own) {
+        depots.push(own);
     }
+    depots
 }
 
 /// Finds every dependency of `project`, of its dependencies, and of TyPython, whose sources are at `typython`.
@@ -476,7 +498,7 @@ impl Resolver<'_> {
         }
         run.run(|_| ()).map_err(|error| match error {
             JuliaError::Child(source @ ChildError::Failed { .. }) => {
-                DepotError::Resolve { project: own.name.clone(), source }
+                DepotError::Resolve { project: own.name.clone(), source: source.into() }
             }
             error => error.into(),
         })?;
@@ -498,13 +520,13 @@ impl Resolver<'_> {
             if !unverified.contains(&package.name) {
                 return Err(DepotError::Differs {
                     name: package.name.clone(),
-                    what: "package",
+                    what: Kind::Package,
                     directory: directory.clone(),
                     expected,
                     found,
                 });
             }
-            resolution.notes.push(artifacts::unverified("package", &package.name, &found));
+            resolution.notes.push(artifacts::unverified(Kind::Package, &package.name, &found));
             package.edited = Some(found);
         }
         Ok(())

@@ -266,7 +266,7 @@ pub enum ImageError {
     Project(#[from] ProjectError),
     /// A dependency's files cannot be staged.
     #[error(transparent)]
-    Depot(#[from] DepotError),
+    Depot(Box<DepotError>),
     /// Julia failed.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -287,6 +287,12 @@ impl From<ChildError> for ImageError {
             ChildError::Interrupted(stop) => Self::Interrupted(stop),
             error => Self::Child(error),
         }
+    }
+}
+
+impl From<DepotError> for ImageError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
     }
 }
 

@@ -37,8 +37,8 @@ def init_jl() -> None:
     from jnumpy import _bundle, _find
 
     bundle = _bundle.current()
-    start = _bundle.start(bundle) if bundle is not None else _find.start()
-    _runtime.start(*start, _options(bundle), _environment(bundle))
+    place = _bundle.start(bundle) if bundle is not None else _find.start()
+    _runtime.start(place, _options(bundle), _environment(bundle))
     atexit.register(_runtime.end)
     _ready = True
 

@@ -11,6 +11,9 @@ use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
 use crate::sys::slot::{Kind, PROTOCOL, Slot};
 
+/// Paths of libjulia, its `bin` and its image; the sources of TyPython and the relocation that an image may need.
+type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<Relocation>);
+
 /// Starts Julia in this process; does nothing when it runs already.
 ///
 /// Raises `ImportError` when Julia's library cannot be used, `RuntimeError` for anything else.
@@ -18,16 +21,13 @@ use crate::sys::slot::{Kind, PROTOCOL, Slot};
 #[pyo3(name = "start")]
 fn start_julia(
     py: Python<'_>,
-    libjulia: PathBuf,
-    bindir: PathBuf,
-    image: PathBuf,
-    typython: Option<PathBuf>,
-    relocation: Option<Relocation>,
+    place: Place,
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
+    let (libjulia, bindir, image, typython, relocation) = place;
     let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
     start::start(&start, &HOST).map_err(|error| match error {
         StartError::Library(_)
