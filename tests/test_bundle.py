@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import installed
 import pytest
 
 PACKAGE = "jl_kmeans1d"
@@ -18,13 +18,7 @@ LIBJULIA = "julia/lib/x86_64-linux-gnu/libjulia.so.1"
 def site(kmeans_wheel, tmp_path_factory) -> Path:
     """Return a directory with the packed package and NumPy, and no other `jnumpy`."""
     site = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, kmeans_wheel]
-    subprocess.run(command, check=True)
-    numpy = Path(
-        subprocess.check_output([sys.executable, "-c", "import numpy; print(numpy.__path__[0])"], text=True).strip()
-    )
-    for name in ("numpy", "numpy.libs"):
-        (site / name).symlink_to(numpy.parent / name)
+    installed.install(kmeans_wheel, site)
     return site
 
 
@@ -34,20 +28,7 @@ def bundle(site):
 
 
 def run(site, code=CLUSTER, streams=subprocess.PIPE, **variables):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
-    environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", **variables}
-    # `-S` leaves out the environment's own packages, the installed runtime among them.
-    command = [sys.executable, "-S", "-c", code]
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=streams,
-        stderr=streams,
-        text=True,
-        timeout=120,
-        cwd="/",
-    )
+    return installed.run(site, code, streams, **variables)
 
 
 def refused(site, code=CLUSTER, **variables):

@@ -43,7 +43,8 @@ pub(super) struct ImagePart {
 /// package over it, in memory.
 #[derive(Debug, Serialize)]
 pub(super) struct RelocationPart {
-    pub(super) sources: String,
+    /// The length of its path. The path itself stays out: it tells of the machine that packed.
+    pub(super) length: usize,
     /// Distances from the start of the loaded image.
     pub(super) writable: Vec<u64>,
     /// The same, where memory must be made writable first.

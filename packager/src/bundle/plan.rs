@@ -234,7 +234,7 @@ impl Ingredients<'_> {
         let Some(image) = self.image else { return Ok(None) };
         let Places { writable, read_only } = places(bytes, &image.sources)
             .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
-        Ok(Some(RelocationPart { sources: image.sources.clone(), writable, read_only }))
+        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
 

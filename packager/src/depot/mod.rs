@@ -490,7 +490,9 @@ impl Resolver<'_> {
             .arg(directory.path())
             .arg(self.typython)
             .args(own.sources.values())
-            .env("JULIA_DEPOT_PATH", depots);
+            .env("JULIA_DEPOT_PATH", depots)
+            // Nothing is loaded from there, and it takes minutes.
+            .env("JULIA_PKG_PRECOMPILE_AUTO", "0");
         for variable in ["JULIA_PKG_SERVER", "JULIA_PKG_OFFLINE"] {
             if let Some(value) = std::env::var_os(variable) {
                 run = run.env(variable, value);

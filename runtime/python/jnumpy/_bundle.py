@@ -108,15 +108,14 @@ class Relocation:
     """What the runtime writes over the directory that the sources of an image were in."""
 
     def __init__(self, described: dict[str, Any], directory: str) -> None:
-        self.old = described["sources"].encode()
-        new = os.fsencode(directory)
-        if len(new) > len(self.old):
+        path, length = os.fsencode(directory), described["length"]
+        if len(path) > length:
             raise ImportError(
-                f"{directory} has {len(new)} characters, and Julia code can be used from a directory of at most "
-                f"{len(self.old)}: install the package in another place"
+                f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
+                "install the package in another place"
             )
         # In the same length; to the system, many slashes are as one.
-        self.new = new.ljust(len(self.old), b"/")
+        self.text = path.ljust(length, b"/")
         self.writable, self.read_only = described["writable"], described["read_only"]
 
 

@@ -10,13 +10,14 @@ use crate::sys::dl::Library;
 /// A symbol that every system image has.
 const DATA: &std::ffi::CStr = c"jl_system_image_data";
 
+/// How the directory of every build begins.
+const BUILT_IN: &[u8] = b"/tmp/jnumpy-";
+
 /// Text to be replaced in a loaded image.
 #[derive(Debug, pyo3::FromPyObject)]
 pub(crate) struct Relocation {
-    /// What is there.
-    pub(crate) old: Vec<u8>,
-    /// What takes its place: as long.
-    pub(crate) new: Vec<u8>,
+    /// What takes the place of the directory of the build: as long.
+    pub(crate) text: Vec<u8>,
     /// Where it is: distances from the start of the loaded image.
     pub(crate) writable: Vec<usize>,
     /// The same, in memory that may not be written as it is.
@@ -28,8 +29,6 @@ pub(crate) struct Relocation {
 pub(crate) enum RelocationError {
     #[error("it has no data of Julia")]
     NoData,
-    #[error("the old and the new directory differ in length")]
-    Length,
     #[error("it holds something else where it should name the directory of its sources")]
     Other,
     #[error("its memory cannot be made writable: {0}")]
@@ -40,9 +39,6 @@ impl Relocation {
     /// Writes into the memory of `image`, which Julia has not seen yet.
     pub(crate) fn apply(&self, image: &Library) -> Result<(), RelocationError> {
         let base = image.base(DATA).ok_or(RelocationError::NoData)?.as_ptr();
-        if self.old.len() != self.new.len() {
-            return Err(RelocationError::Length);
-        }
         for &distance in &self.writable {
             // SAFETY: the distance was computed from this very file's program headers (its size was checked, and the
             // packager's audit has read it), so the bytes are mapped, and writable; nobody else uses them yet.
@@ -50,10 +46,10 @@ impl Relocation {
         }
         for &distance in &self.read_only {
             let place = base.wrapping_add(distance);
-            protect(place, self.old.len(), libc::PROT_READ | libc::PROT_WRITE)?;
+            protect(place, self.text.len(), libc::PROT_READ | libc::PROT_WRITE)?;
             // SAFETY: as above, and the pages have just been made writable.
             unsafe { self.replace(place)? };
-            protect(place, self.old.len(), libc::PROT_READ)?;
+            protect(place, self.text.len(), libc::PROT_READ)?;
         }
         Ok(())
     }
@@ -64,12 +60,12 @@ impl Relocation {
     /// As many bytes as the text has must be mapped there, be writable, and be used by nobody else.
     unsafe fn replace(&self, place: *mut u8) -> Result<(), RelocationError> {
         // SAFETY: the caller's duty.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(place, self.old.len()) };
-        // A process that starts Julia after a failed start has replaced it already.
-        if bytes != self.old && bytes != self.new {
+        let bytes = unsafe { std::slice::from_raw_parts_mut(place, self.text.len()) };
+        // A start that failed later has replaced it already.
+        if !bytes.starts_with(BUILT_IN) && bytes != self.text {
             return Err(RelocationError::Other);
         }
-        bytes.copy_from_slice(&self.new);
+        bytes.copy_from_slice(&self.text);
         Ok(())
     }
 }
