@@ -48,8 +48,8 @@ def _start() -> None:
     from jnumpy import _bundle, _find
 
     bundle = _bundle.candidate()
-    start = _bundle.start(bundle) if bundle is not None else _find.start()
-    _runtime.start(*start, _options(bundle), _environment(bundle))
+    place = _bundle.start(bundle) if bundle is not None else _find.start()
+    _runtime.start(place, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
@@ -95,10 +95,11 @@ def init_project(package_file: str) -> None:
 
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
-    path = os.path.join(directory, "Project.toml")
-    if not os.path.isfile(path):
+    paths = [os.path.join(directory, name) for name in ("JuliaProject.toml", "Project.toml")]
+    path = next(filter(os.path.isfile, paths), None)
+    if path is None:
         raise FileNotFoundError(
-            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+            f"{paths[1]} does not exist: `init_project(__file__)` loads the Julia project beside the file"
         )
     name = top_level(path, "name")
     if name is None:

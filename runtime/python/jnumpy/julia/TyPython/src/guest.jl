@@ -18,7 +18,8 @@ this one is to `stay`.
 """
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
-    Base.ACTIVE_PROJECT[], PACKAGE[] = joinpath(directory, "Project.toml"), package
+    files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
         identity = Base.identify_package(name)
         identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
@@ -58,8 +59,18 @@ end
     part == 3 && return docstring(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
+    part == 1 && return with_places(sprint(Base.show_backtrace, filter(is_julia_frame, backtrace)))
     return string(typeof(failure))
+end
+
+# In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
+# installed package over it, with slashes up to the old length, so that this string is right; debug information stays.
+const HERE = @__DIR__
+
+"The text of a backtrace with the places where the sources are now."
+function with_places(text)
+    package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
+    return replace(replace(text, r"/tmp/jnumpy-[0-9a-f]{16}/_{226}" => package), r"//+" => "/")
 end
 
 "What `dladdr` says of an address."
@@ -93,6 +104,11 @@ function start(host::Ptr{Cvoid})
     if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
         HOST[] = unsafe_load(Ptr{HostTable}(host))
         find_c_functions()
+        if isdefined(Base, :pkgorigins)
+            for origin in values(Base.pkgorigins)
+                origin.path === nothing || (origin.path = normpath(origin.path))
+            end
+        end
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
