@@ -12,7 +12,11 @@ TESTS = Path(__file__).parent
 
 def run(code, julia, **variables):
     """Run Python code in a new process that can import the contract project."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
+    }
     environment |= {"PYTHONPATH": str(TESTS), "PYTHONFAULTHANDLER": "1", **variables}
     if julia is not None:
         environment["TYPY_JL_EXE"] = julia

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
 use crate::sys::dl::{DlError, Library};
-use crate::sys::libjulia::LibJulia;
+use crate::sys::libjulia::{LibJulia, prefer_own_halves};
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
 
@@ -163,6 +163,7 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
         }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
+    prefer_own_halves(&start.libjulia);
     let (version, minor) = version(&libjulia, &start.libjulia)?;
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
@@ -346,11 +347,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) 
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
         "try; {load_path} \
-             global jnumpy_typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
-        "try; jnumpy_typython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
+        "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
              @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",

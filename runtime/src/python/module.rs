@@ -99,6 +99,7 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(include, module)?,
         wrap_pyfunction!(load_project, module)?,
         wrap_pyfunction!(entry::set_copy_policy, module)?,
+        wrap_pyfunction!(entry::report_copy, module)?,
     ] {
         module.add_function(function)?;
     }

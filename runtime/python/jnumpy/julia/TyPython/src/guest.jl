@@ -21,6 +21,8 @@ become submodules of the Python package `package`.
     identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
     loaded = Base.require(identity)
     isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
+    # As `import` would: the project's code may be called by `exec_julia`.
+    isdefined(Main, nameof(loaded)) || Core.eval(Main, :(import $(nameof(loaded))))
     before = PACKAGE[]
     PACKAGE[] = package
     try
@@ -36,8 +38,10 @@ end
     part == 3 && return docstring(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
-    return string(typeof(failure))
+    part == 1 && return rendered(
+        Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show",
+    )
+    return julia_type(failure)
 end
 
 "What `dladdr` says of an address."
@@ -74,10 +78,12 @@ function start(host::Ptr{Cvoid})
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
+        empty!(NAMED_TUPLES)
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
+        setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),
