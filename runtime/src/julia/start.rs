@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
 use crate::sys::dl::{DlError, Library};
-use crate::sys::libjulia::{LibJulia, prefer_own_halves};
+use crate::sys::libjulia::LibJulia;
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
 
@@ -163,7 +163,6 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
         }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
-    prefer_own_halves(&start.libjulia);
     let (version, minor) = version(&libjulia, &start.libjulia)?;
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);

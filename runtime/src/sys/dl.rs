@@ -1,7 +1,6 @@
 //! Opening shared libraries and finding symbols at run time.
 
-use std::ffi::{CStr, CString, OsStr, c_void};
-use std::mem::MaybeUninit;
+use std::ffi::{CStr, CString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -49,22 +48,6 @@ impl Library {
     pub(crate) fn find(&self, symbol: &CStr) -> Option<NonNull<c_void>> {
         // SAFETY: the handle came from `dlopen` and is never closed.
         NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), symbol.as_ptr()) })
-    }
-
-    /// The address of `symbol`, if the library itself has it.
-    pub(crate) fn find_own(&self, symbol: &CStr) -> Option<NonNull<c_void>> {
-        let address = self.find(symbol)?;
-        let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
-        // SAFETY: `dladdr` takes any address and fills the struct when it returns non-zero; the file name it gives then
-        // is NUL-terminated and lives as long as the library.
-        let file = unsafe {
-            if libc::dladdr(address.as_ptr(), found.as_mut_ptr()) == 0 {
-                return None;
-            }
-            CStr::from_ptr(found.assume_init().dli_fname)
-        };
-        let file = Path::new(OsStr::from_bytes(file.to_bytes()));
-        (file.file_name() == self.path.file_name()).then_some(address)
     }
 }
 

@@ -53,29 +53,6 @@ functions! {
     version: &[c"jl_ver_string"] => unsafe extern "C" fn() -> *const c_char;
 }
 
-/// Gives Julia's compiler Julia's own conversions of half-precision numbers. Julia 1.6 and 1.7 look for them by libgcc's
-/// names in the whole process, and those of libgcc 12 and later take and return another register: `Float16(1.5)` would
-/// be some other number.
-pub(crate) fn prefer_own_halves(libjulia: &Path) {
-    let Ok(internal) = Library::open_global(&libjulia.with_file_name("julia").join("libjulia-internal.so.1"))
-    else {
-        return; // Julia 1.5 is one library, and uses other names.
-    };
-    let Some(add_symbol) = internal.find(c"LLVMAddSymbol") else { return };
-    // SAFETY: the function of LLVM's C interface with that name (`llvm-c/Support.h`).
-    let add_symbol = unsafe {
-        std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*const c_char, *mut c_void)>(
-            add_symbol.as_ptr(),
-        )
-    };
-    for name in [c"__truncdfhf2", c"__truncsfhf2", c"__extendhfsf2", c"__extendhfdf2"] {
-        if let Some(address) = internal.find_own(name) {
-            // SAFETY: LLVM copies the name; the function stays as long as the library, for ever.
-            unsafe { add_symbol(name.as_ptr(), address.as_ptr()) };
-        }
-    }
-}
-
 fn first_of(library: &Library, symbols: &[&'static CStr]) -> Result<NonNull<c_void>, DlError> {
     let (last, others) = symbols.split_last().expect("every function has a symbol");
     others.iter().find_map(|symbol| library.find(symbol)).map_or_else(|| library.require(last), Ok)

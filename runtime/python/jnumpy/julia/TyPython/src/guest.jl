@@ -75,6 +75,7 @@ function start(host::Ptr{Cvoid})
     if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
         HOST[] = unsafe_load(Ptr{HostTable}(host))
         find_c_functions()
+        mend_half_precision()
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
