@@ -99,6 +99,10 @@ function signature(definition)
         error("@export_py: `", head.args[1], "` has no result type; write `", head, "::T`")
     end
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : nothing
+    # `f(a::T)::T where T = …` parses as a result of type `T where T`.
+    if Meta.isexpr(call, :call) && Meta.isexpr(head.args[2], :where)
+        error("@export_py: `", head, "` has type parameters (`where`); write the types out")
+    end
     Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
     Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
     name = call.args[1]
