@@ -188,4 +188,6 @@ def test_ctrl_c_between_calls_and_after_a_call(julia, contract):
 
 def test_numpy_names_for_projects_that_say_import_jnumpy_as_np(julia):
     assert succeeds("import jnumpy as np; print(np.arange(3).sum())", julia) == "3\n"
+    unused = "import contract, _contract, sys; print(_contract.int_add(1, 2), 'numpy' in sys.modules)"
+    assert succeeds(unused, julia) == "3 False\n"
     assert "has no attribute 'no_such_name'" in run("import jnumpy as np; np.no_such_name", julia).stderr
