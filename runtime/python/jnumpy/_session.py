@@ -178,7 +178,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     _runtime.include(path)
 
 
-def set_julia_path(path: str) -> None:
+def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
 
     Raises:
@@ -187,7 +187,7 @@ def set_julia_path(path: str) -> None:
     """
     if _ready:
         raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
-    os.environ["TYPY_JL_EXE"] = path
+    os.environ["TYPY_JL_EXE"] = os.fspath(path)
 
 
 def set_julia_mirror(server: str = "") -> None:

@@ -362,11 +362,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) 
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
         "try; {load_path} \
-             global jnumpy_typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
-        "try; jnumpy_typython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
+        "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
              @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",

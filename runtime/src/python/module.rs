@@ -128,6 +128,7 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(extend_paths, module)?,
         wrap_pyfunction!(loaded_packages, module)?,
         wrap_pyfunction!(entry::set_copy_policy, module)?,
+        wrap_pyfunction!(entry::report_copy, module)?,
     ] {
         module.add_function(function)?;
     }

@@ -26,6 +26,8 @@ this one is to `stay`.
         loaded = Base.require(identity)
         isdefined(loaded, :init) ||
             error("module `", name, "` has no function `init`, which exports its functions to Python")
+        # As `import` would: the project's code may be called by `exec_julia`.
+        isdefined(Main, nameof(loaded)) || Core.eval(Main, :(import $(nameof(loaded))))
         Base.invokelatest(loaded.init)
     finally
         PACKAGE[] = before[2]
@@ -59,8 +61,10 @@ end
     part == 3 && return docstring(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return with_places(sprint(Base.show_backtrace, filter(is_julia_frame, backtrace)))
-    return string(typeof(failure))
+    part == 1 && return with_places(
+        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
+    )
+    return julia_type(failure)
 end
 
 # In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
@@ -109,13 +113,16 @@ function start(host::Ptr{Cvoid})
                 origin.path === nothing || (origin.path = normpath(origin.path))
             end
         end
+        mend_half_precision()
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
+        empty!(NAMED_TUPLES)
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
+        setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),
