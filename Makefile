@@ -42,10 +42,12 @@ test: pack venv $(JULIA_1_6)
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
 
-bench: pack venv
+# A process has one Julia; the figures go into benches/results.
+bench: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
-	$(PACK) --quiet julia install
-	TYPY_JL_EXE=$$($(PACK) julia find) $(PYTHON) benches/calls.py
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
+	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
 
 lint: venv
 	cargo fmt --check
