@@ -105,7 +105,7 @@ impl Ingredients<'_> {
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
     }
 
-    /// The user's own files, one of them with one more line.
+    /// The user's own files, one of them with one more line, and stubs.
     fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
         let package: WheelPath = self.project.package_name.parse()?;
         for file in &self.project.files {
@@ -116,6 +116,18 @@ impl Ingredients<'_> {
                 _ => Content::file(&file.path),
             };
             contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        self.add_stubs(&package, contents)
+    }
+
+    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
+        let stubs = self.image.iter().flat_map(|image| &image.stubs);
+        let mark = stubs.clone().next().map(|_| ("py.typed", ""));
+        for (name, text) in stubs.map(|(name, text)| (name.as_str(), text.as_str())).chain(mark) {
+            if !self.project.files.iter().any(|file| file.name == name) {
+                contents.add(package.join(name)?, Content::bytes(text))?;
+            }
         }
         Ok(())
     }

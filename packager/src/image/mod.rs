@@ -12,6 +12,7 @@ mod statements;
 mod target;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
@@ -20,7 +21,7 @@ use environment::Environment;
 use key::KeyBuilder;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
-use workload::{Python, Recording};
+use workload::{Python, Recorded, Recording};
 
 use crate::depot::Resolution;
 use crate::error::Hint;
@@ -32,7 +33,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
+    /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
+    pub stubs: BTreeMap<String, String>,
 }
 
 /// What to make an image from.
@@ -77,8 +80,8 @@ impl Request<'_> {
             Ok(python) => Some(python),
             Err(reason) => {
                 report.warn(format_args!(
-                    "no run is recorded, so the first calls will have to compile: {reason}; name a Python \
-                     with `--python`"
+                    "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
+                     name a Python with `--python`"
                 ));
                 None
             }
@@ -89,7 +92,7 @@ impl Request<'_> {
         let entry = Entry::lock(&self.home.join("images"), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return Ok(self.image(&entry, key, &record, true));
+            return Ok(self.image(&entry, key, record, true));
         }
 
         let logs = self.home.join("logs");
@@ -105,7 +108,7 @@ impl Request<'_> {
             python: python.as_ref(),
             log: &record_log,
         };
-        let statements = recording.run(|_| stage_line.progress("recording a run"))?;
+        let Recorded { statements, stubs } = recording.run(|_| stage_line.progress("recording a run"))?;
         fs_err::write(stage.path().join(STATEMENTS_NAME), &statements)?;
         let count = statements.lines().count();
 
@@ -126,6 +129,7 @@ impl Request<'_> {
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
             statements: count,
+            stubs,
             size,
             sha256,
         })?;
@@ -138,11 +142,12 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        Ok(self.image(&entry, key, &record, false))
+        Ok(self.image(&entry, key, record, false))
     }
 
-    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Image {
-        Image { path: entry.image(), key, cpu_target: self.cpu_target.clone(), size: record.size, cached }
+    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
+        let Record { size, stubs, .. } = record;
+        Image { path: entry.image(), key, cpu_target: self.cpu_target.clone(), size, cached, stubs }
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the

@@ -55,6 +55,7 @@ pub(crate) struct Guest {
     pub(crate) include: Entry,
     /// `(directory, name, Python package)` → `None`.
     pub(crate) load_project: Entry,
-    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring.
+    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring,
+    /// 4 the type of the result, 5 what a stub says of its types.
     pub(crate) describe: Entry,
 }
