@@ -97,7 +97,9 @@ def test_a_foreign_package_named_jnumpy_is_passed_over_or_named(site, bundle, tm
     path = f"{tmp_path}:{site}"
     assert run(site, PYTHONPATH=path).stdout == "[0, 0, 1]\n"
     last = refused(site, f"import jnumpy, {PACKAGE}", PYTHONPATH=path)
-    assert last.startswith(f"ImportError: {bundle} needs jnumpy with protocol {PROTOCOL}, but {tmp_path}/jnumpy/__init__.py")
+    assert last.startswith(
+        f"ImportError: {bundle} needs jnumpy with protocol {PROTOCOL}, but {tmp_path}/jnumpy/__init__.py"
+    )
 
 
 def test_a_julia_that_runs_already_is_named(site, bundle, julia, tmp_path):
@@ -157,7 +159,10 @@ def test_a_damaged_description_is_named(site, changed, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": 99}, f"is format 1, protocol 99, but the jnumpy that is loaded reads format 1, protocol {PROTOCOL}"),
+        (
+            {"protocol": 99},
+            f"is format 1, protocol 99, but the jnumpy that is loaded reads format 1, protocol {PROTOCOL}",
+        ),
         ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
         ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
     ],

@@ -14,7 +14,7 @@ from jnumpy._runtime import JuliaFunction
 #: The first line of every stub; a file without it is somebody else's.
 MARK = "# Written by jnumpy.write_stubs: edit the Julia source instead."
 _NOTE = (
-    "# At run time arguments are taken as strictly as declared: where `float` or `complex` stands, an `int` is refused,\n"
+    "# At run time arguments are taken as strictly as declared: for `float` and `complex` an `int` is refused,\n"
     "# although type checkers let it pass."
 )
 # What the annotations name, and where it comes from.
@@ -33,7 +33,9 @@ _WIDTH = 120
 def write(package: str | ModuleType, directory: str | os.PathLike[str] | None) -> list[str]:
     """See `jnumpy.write_stubs`."""
     if not isinstance(package, (str, ModuleType)):
-        raise TypeError(f"write_stubs() argument `package`: expected a module or its name, got {type(package).__name__}")
+        raise TypeError(
+            f"write_stubs() argument `package`: expected a module or its name, got {type(package).__name__}"
+        )
     module = importlib.import_module(package) if isinstance(package, str) else package
     texts = render(module)
     if not texts:
@@ -135,7 +137,8 @@ class _Stub:
         by_position = 0
         for (name, _, default, keyword), annotation in zip(described, annotations, strict=True):
             nameable = name.isidentifier() and not iskeyword(name)
-            shown = f"{name if nameable else f'_{len(positional) + 1}'}: {annotation}{'' if default is None else ' = ...'}"
+            shown = name if nameable else f"_{len(positional) + 1}"
+            shown += f": {annotation}" if default is None else f": {annotation} = ..."
             if not keyword:
                 positional.append(shown)
                 by_position = by_position if nameable else len(positional)
@@ -196,10 +199,12 @@ def _docstring(text: str) -> str:
     """A docstring in a function's body, or nothing."""
     if not text:
         return ""
-    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    text = text.replace("\\", "\\\\")
+    if '"""' in text or text.endswith('"'):
+        text = text.replace('"', '\\"')
     text = re.sub(r"[\x00-\x09\x0b-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", text)
     lines = [f"    {line}".rstrip() for line in text.split("\n")]
     lines[0] = f'    """{lines[0].lstrip()}'
-    if len(lines) == 1 and not text.endswith('"'):
+    if len(lines) == 1:
         return f'{lines[0]}"""'
     return "\n".join([*lines, '    """'])
