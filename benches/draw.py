@@ -10,7 +10,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results")
 
-LEFT, RIGHT, WIDTH = 236, 120, 860
+LEFT, RIGHT, WIDTH = 248, 120, 860
 TOP, STEP = 84, 30
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
@@ -40,7 +40,7 @@ def readable(nanoseconds: float) -> str:
     """Return a time in the unit that fits it."""
     for unit, size in (("ms", 1e6), ("µs", 1e3)):
         if nanoseconds >= size:
-            return f"{nanoseconds / size:.2g} {unit}"
+            return f"{nanoseconds / size:.{0 if nanoseconds >= 10 * size else 1}f} {unit}"
     return f"{nanoseconds:.0f} ns"
 
 
@@ -110,15 +110,8 @@ def draw(reports: list[dict]) -> str:
     lines.append(text(x_of_key + 14, y, "target", "soft"))
     lines.append(f'<circle class="numpy" cx="{x_of_key + 80:.1f}" cy="{y - 4}" r="5"/>')
     lines.append(text(x_of_key + 92, y, f"NumPy's x @ x, {readable(numpy)}", "soft"))
-    lines.append(
-        text(
-            WIDTH - 16,
-            y,
-            f"right: Julia {reports[-1]['julia']}, × the empty C function or NumPy's x @ x",
-            "soft",
-            "end",
-        )
-    )
+    of = f"right: Julia {reports[-1]['julia']}, × the empty C function or NumPy's x @ x"
+    lines.append(text(WIDTH - 16, y, of, "soft", "end"))
     return "\n".join([*lines, "</svg>", ""])
 
 

@@ -84,6 +84,13 @@ def test_the_start_and_the_first_call_compile_nothing(site, tmp_path, streams):
     assert not trace.exists(), trace.read_text()
 
 
+def test_nothing_is_imported_that_a_bundle_has_no_use_for(site):
+    code = f"import sys, numpy; before = set(sys.modules); import {PACKAGE}; print(*sorted(set(sys.modules) - before))"
+    brought = set(run(site, code).stdout.split())
+    assert "jnumpy._runtime" in brought
+    assert brought & {"ctypes", "glob", "inspect", "shutil", "socket", "subprocess", "threading", "typing"} == set()
+
+
 def test_an_installed_runtime_is_preferred(site, bundle, tmp_path):
     shutil.copytree(bundle / "jnumpy", tmp_path / "jnumpy")
     code = f"import {PACKAGE}, jnumpy; print(jnumpy.__file__)"

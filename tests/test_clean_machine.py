@@ -55,12 +55,25 @@ def test_clusters(machine, cluster):
     assert outcome.errors == ""
 
 
-def test_opens_nothing_outside(machine, cluster):
-    trace = machine.run(cluster, trace=True).trace
+@pytest.fixture(scope="module")
+def trace(machine, cluster):
+    """Return what a run of the command did."""
+    return machine.run(cluster, trace=True).trace
+
+
+def test_opens_nothing_outside(trace):
     allowed = [ENVIRONMENT, *SYSTEM]
     leaks = sorted(path for path in trace.opened if not any(is_under(path, place) for place in allowed))
     assert leaks == []
 
 
-def test_starts_no_other_program(machine, cluster):
-    assert machine.run(cluster, trace=True).trace.executed == {cluster[0]}
+def test_starts_no_other_program(trace, cluster):
+    assert trace.executed == {cluster[0]}
+
+
+def test_writes_nothing(trace):
+    assert trace.written - {"/dev/null"} == set()
+
+
+def test_waits_for_no_lock_and_uses_no_network(trace):
+    assert trace.locked | trace.network == set()

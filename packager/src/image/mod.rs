@@ -162,6 +162,9 @@ impl Request<'_> {
         key.text("target", &self.cpu_target.to_string());
         key.text("linker", &linker.version);
         key.text("recorded", if recorded { "python" } else { "no" });
+        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| recorded) {
+            key.file("stubs", writer)?;
+        }
         for (name, file) in &environment.files {
             match file {
                 StagedFile::Copy(path) => key.file(name, path)?,

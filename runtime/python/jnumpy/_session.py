@@ -35,10 +35,15 @@ def init_jl() -> None:
         return
     if sys.implementation.name != "cpython":
         raise ImportError(f"jnumpy needs CPython, this is {sys.implementation.name}")
-    from jnumpy import _bundle, _find
+    from jnumpy import _bundle
 
     bundle = _bundle.current()
-    start = _bundle.start(bundle) if bundle is not None else _find.start()
+    if bundle is not None:
+        start = _bundle.start(bundle)
+    else:
+        from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
+
+        start = _find.start()
     _runtime.start(*start, _options(bundle), _environment(bundle))
     atexit.register(_runtime.end)
     _ready = True
