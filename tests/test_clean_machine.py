@@ -1,5 +1,6 @@
 """The packed wheel of kmeans1d works where there is no Julia, no network, no home and nothing to write to."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def test_starts_no_other_program(trace, cluster):
 
 
 def test_writes_nothing(trace):
-    assert trace.written - {"/dev/null"} == set()
+    # Julia's compiler puts code into the process's own memory through a file.
+    own_memory = re.compile(r"/proc/\d+/mem")
+    assert {path for path in trace.written if path != "/dev/null" and not own_memory.fullmatch(path)} == set()
 
 
 def test_waits_for_no_lock_and_uses_no_network(trace):

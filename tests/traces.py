@@ -12,7 +12,7 @@ _CHANGED = re.compile(
     r"((?:rename|mkdir|mknod|unlink|rmdir|link|symlink|chmod|fchmodat|chown|lchown|truncate|utime)\w*)\(.*\) += 0"
 )
 _LOCKED = re.compile(r"(?:flock\(|fcntl\(.*F_(?:OFD_)?SETLKW?\b)")
-_SOCKET = re.compile(r"(?:socket|connect|sendto|sendmsg)\(")
+_NETWORK = re.compile(r"(?:socket|connect|sendto|sendmsg)\((?!.*\bAF_UNIX\b)")
 _NOTHING_DONE = re.compile(r".* = (?:-1 E|\?).*")
 
 
@@ -29,7 +29,7 @@ class Trace:
     locked: frozenset[str]
     """Calls that lock a file."""
     network: frozenset[str]
-    """Calls that use sockets of any kind."""
+    """Calls that use sockets, but for those that stay on the machine."""
 
 
 def command(records: Path) -> list[str]:
@@ -64,7 +64,7 @@ def read(records: Path, root: Path) -> Trace:
                 written.add(line)
             elif _LOCKED.match(line):
                 locked.add(line)
-            elif _SOCKET.match(line):
+            elif _NETWORK.match(line):
                 network.add(line)
     return Trace(*map(frozenset, (opened, executed, written, locked, network)))
 
