@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import sites
+from conftest import REPOSITORY
 
+PROTOCOL = (REPOSITORY / "runtime/python/jnumpy/protocol").read_text().strip()
 PACKAGE = "jl_kmeans1d"
 CLUSTER = f"import numpy, {PACKAGE}; print({PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0].tolist())"
 LIBJULIA = "julia/lib/x86_64-linux-gnu/libjulia.so.1"
@@ -69,6 +71,13 @@ def test_the_start_and_the_first_call_compile_nothing(site, tmp_path, streams):
     assert not trace.exists(), trace.read_text()
 
 
+def test_nothing_is_imported_that_a_bundle_has_no_use_for(site):
+    code = f"import sys, numpy; before = set(sys.modules); import {PACKAGE}; print(*sorted(set(sys.modules) - before))"
+    brought = set(run(site, code).stdout.split())
+    assert "jnumpy._runtime" in brought
+    assert brought & {"ctypes", "glob", "inspect", "shutil", "socket", "subprocess", "threading", "typing"} == set()
+
+
 def test_an_installed_runtime_is_preferred(site, bundle, tmp_path):
     shutil.copytree(bundle / "jnumpy", tmp_path / "jnumpy")
     code = f"import {PACKAGE}, jnumpy; print(jnumpy.__file__)"
@@ -82,7 +91,9 @@ def test_a_foreign_package_named_jnumpy_is_passed_over_or_named(site, bundle, tm
     path = f"{tmp_path}:{site}"
     assert run(site, PYTHONPATH=path).stdout == "[0, 0, 1]\n"
     last = refused(site, f"import jnumpy, {PACKAGE}", PYTHONPATH=path)
-    assert last.startswith(f"ImportError: {bundle} needs jnumpy with protocol 2, but {tmp_path}/jnumpy/__init__.py")
+    assert last.startswith(
+        f"ImportError: {bundle} needs jnumpy with protocol {PROTOCOL}, but {tmp_path}/jnumpy/__init__.py"
+    )
 
 
 @pytest.fixture
@@ -132,7 +143,7 @@ def test_a_damaged_description_is_named(site, changed, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": 99}, "is loaded, reads format 2, protocol 2; pack both with"),
+        ({"protocol": 99}, f"is loaded, reads format 2, protocol {PROTOCOL}; pack both with"),
         ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
         ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
     ],

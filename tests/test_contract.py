@@ -275,7 +275,7 @@ def test_functions_say_what_they_are(c: Any) -> None:
     assert c.int_add.__doc__ == "Adds two numbers.\n\n    int_add(1, 2)"
     assert c.bool.__doc__ is None
     assert repr(c.int_add) == "<Julia function Contract.int_add>"
-    assert str(inspect.signature(c.int_add)) == "(a: Int64, b: Int64)"
+    assert str(inspect.signature(c.int_add)) == "(a: Int64, b: Int64) -> Int64"
     assert list(inspect.signature(c.with_defaults).parameters) == ["a", "b", "n", "label"]
     assert inspect.signature(c.with_defaults).parameters["n"].kind is inspect.Parameter.KEYWORD_ONLY
     assert pickle.loads(pickle.dumps(c.int_add)) is c.int_add

@@ -12,6 +12,7 @@ from jnumpy._project import top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
     from jnumpy._bundle import Bundle
@@ -45,10 +46,15 @@ def _start() -> None:
     global _ready
     if _ready:
         return
-    from jnumpy import _bundle, _find
+    from jnumpy import _bundle
 
     bundle = _bundle.candidate()
-    place = _bundle.start(bundle) if bundle is not None else _find.start()
+    if bundle is not None:
+        place = _bundle.start(bundle)
+    else:
+        from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
+
+        place = _find.start()
     _runtime.start(place, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
@@ -205,6 +211,31 @@ def set_julia_mirror(server: str = "") -> None:
         server = _mirror.fastest() or ""
     if server:
         os.environ["JULIA_PKG_SERVER"] = server
+
+
+def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
+    """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
+
+    Types come from what the exported functions declare, texts from their docstrings. The same functions give the same
+    bytes. A stub stands beside the package's own modules, as ``<package>/<module>.pyi``; for checkers to read it in an
+    installed package, the package also needs a file ``py.typed``. Packing a wheel does both.
+
+    Args:
+        package: the package whose ``__init__.py`` calls ``init_project``, or its name, which is imported.
+        directory: where to write; the package's own directory by default.
+
+    Returns:
+        The paths written, sorted.
+
+    Raises:
+        ValueError: the package exports no module.
+        FileNotFoundError: there is no such directory.
+        FileExistsError: a stub is there already that this function has not written; nothing is changed.
+
+    """
+    from jnumpy import _stubs
+
+    return _stubs.write(package, directory)
 
 
 def bundle_info() -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ struct Export
     name::String
     owner::Module
     parameters::Vector{Parameter}
+    result::Type
 end
 
 "`exported(f) -> Export`, with a method for each exported function."
@@ -45,7 +46,7 @@ macro export_py(arguments...)
 end
 
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
-    name, positional, keywords = signature(definition)
+    name, positional, keywords, declared = signature(definition)
     # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
     entry = gensym(string("entry of ", name))
     # Names that no parameter can have.
@@ -83,12 +84,12 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         end
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)])
+        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
         $name
     end)
 end
 
-"The parts of a definition: its name, positional and keyword parameters; an error that names the function if one is not typed."
+"The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
 function signature(definition)
     if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
         error("@export_py wants a function definition, got `", definition, "`")
@@ -115,7 +116,7 @@ function signature(definition)
             push!(positional, parameter(name, item, false))
         end
     end
-    return name, positional, keywords
+    return name, positional, keywords, head.args[2]
 end
 
 function parameter(name::Symbol, item, keyword::Bool)
