@@ -38,6 +38,17 @@ fn start_julia(
     })
 }
 
+/// Raises `ImportError` in a subinterpreter: Julia and what it exports belong to the main one.
+#[pyfunction]
+fn refuse_subinterpreter() -> PyResult<()> {
+    if entry::in_main_interpreter() {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "jnumpy works in the main interpreter only, since a process has one Julia: use a process instead of a subinterpreter",
+    ))
+}
+
 /// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
 #[pyfunction]
 fn end() {
@@ -119,6 +130,7 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("JuliaFunction", entry::function::function_type(py)?)?;
     module.add_class::<Root>()?;
     for function in [
+        wrap_pyfunction!(refuse_subinterpreter, module)?,
         wrap_pyfunction!(start_julia, module)?,
         wrap_pyfunction!(end, module)?,
         wrap_pyfunction!(julia_version, module)?,

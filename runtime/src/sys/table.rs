@@ -2,6 +2,7 @@
 //! states the same layouts in the same order.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::AtomicU8;
 
 use pyo3::ffi::PyObject;
 
@@ -42,6 +43,8 @@ pub(crate) struct Host {
     /// Makes the Python function of an exported Julia function: `function(entry, slots, count)`, see
     /// [`crate::python::entry::function`] for the slots.
     pub(crate) function: unsafe extern "C" fn(Entry, *const Slot, usize) -> *mut PyObject,
+    /// Where control is: see [`crate::julia::signals`].
+    pub(crate) control: &'static AtomicU8,
 }
 
 /// What TyPython offers to Rust.

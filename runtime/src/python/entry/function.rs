@@ -285,9 +285,10 @@ unsafe fn invoke(
     slots: &mut [MaybeUninit<Slot>],
 ) -> PyResult<*mut ffi::PyObject> {
     // Refused before anything is read.
-    if let Err(refusal) = running() {
-        return Err(refused(refusal));
-    }
+    let running = match running() {
+        Ok(running) => running,
+        Err(refusal) => return Err(refused(refusal)),
+    };
     let mut owners = Owners::default();
     // SAFETY: the caller's promises; `read` and `bind` fill every slot that the entry reads.
     unsafe {
@@ -301,7 +302,7 @@ unsafe fn invoke(
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
         let mut result = Slot::new(Kind::Nothing);
-        (function.entry)(slots.as_ptr().cast(), &raw mut result);
+        running.enter(function.entry, slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
 }

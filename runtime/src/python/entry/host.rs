@@ -10,6 +10,7 @@ use super::read::Mode;
 use super::{array, function, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
+use crate::julia::signals::CONTROL;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
@@ -29,6 +30,7 @@ pub(crate) static HOST: Host = Host {
     take_root,
     add_roots,
     function: make_function,
+    control: &CONTROL,
 };
 
 macro_rules! symbols {
@@ -56,7 +58,7 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
             PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem
-            PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
+            PyErr_CheckSignals PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
             PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
             Py_IncRef Py_DecRef
         }

@@ -15,6 +15,45 @@ end
 
 # --- NumPy → Julia
 
+# A Julia array over NumPy's memory is small to Julia's collector, and so may keep much memory for long: what has been
+# lent since the last collection is counted.
+
+"So many bytes may be lent between two collections."
+const MOST_LENT = Int(min(Sys.total_memory() ÷ 8, UInt(2)^30))
+const LENT = Ref(0)
+"The latest owners: to lend the same memory again costs none."
+const LENDERS = zeros(UInt64, 8)
+const COLLECTIONS = Ref(0)
+
+@inline function lend(slot::Ptr{Slot}, bytes::Int)
+    # For a small array the search would cost more than a collection too many.
+    bytes < 16384 || lent_already(second_word(slot)) && return nothing
+    LENT[] += bytes
+    LENT[] > MOST_LENT && collect_lent()
+    return nothing
+end
+
+@noinline function lent_already(owner::UInt64)
+    owner in LENDERS && return true
+    copyto!(LENDERS, 2, LENDERS, 1, length(LENDERS) - 1)
+    LENDERS[1] = owner
+    return false
+end
+
+"Mostly a quick collection; some arrays have lived long enough to be missed by it."
+@noinline function collect_lent()
+    COLLECTIONS[] += 1
+    GC.gc(COLLECTIONS[] % 8 == 0)
+    return nothing
+end
+
+"After a collection."
+function forget_lent()
+    LENT[] = 0
+    fill!(LENDERS, 0)
+    return nothing
+end
+
 """
     array(slot)
 
@@ -52,6 +91,7 @@ end
 end
 
 @inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
+    lend(slot, prod(lengths) * sizeof(T))
     shared = unsafe_wrap(Array, Ptr{T}(UInt(first_word(slot))), lengths)
     GC.@preserve shared begin
         ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), slot)
@@ -111,7 +151,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     unsafe_store!(Ptr{NTuple{N,Int}}(lengths), size(array))
     unsafe_store!(Ptr{NTuple{N,Int}}(steps), strides)
     unsafe_store!(slot, Slot(ARRAY; dtype=element_number(T), ndim=UInt8(N), a=address(memory), c=address(lengths)))
-    made = ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
+    made = @python ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
     return checked(Owned, made)
 end
 

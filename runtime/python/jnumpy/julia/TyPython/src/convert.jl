@@ -119,7 +119,7 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
     holder = Ref(Slot(NOTHING))
     GC.@preserve holder object begin
         slot = Base.unsafe_convert(Ptr{Slot}, holder)
-        status = ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
+        status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
         status < 0 && refuse(T, object, pending_exception())
         try
             return load(T, slot, "")
@@ -252,7 +252,7 @@ scalar_slot(value::ComplexF64) =
 function new_object(slot::Slot)
     scratch = Ptr{Slot}(pointer(SCRATCH))
     unsafe_store!(scratch, slot)
-    return checked(Owned, ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch))
+    return checked(Owned, @python(ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch)))
 end
 
 to_python(value::String) = GC.@preserve value new_object(text_slot(value))
@@ -346,7 +346,7 @@ Writes the result of an entry.
     # The result's own slot tells the runtime where the text is, and then takes the object.
     GC.@preserve value begin
         unsafe_store!(result, text_slot(value))
-        made = ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
+        made = @python ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
     end
     return unsafe_store!(result, Slot(OBJECT; a=address(checked(Owned, made))))
 end

@@ -59,6 +59,17 @@ python_class(::StackOverflowError) = "RecursionError"
 "A wrapper that says where a file failed says less than what failed."
 cause(failure) = failure
 cause(failure::LoadError) = cause(failure.error)
+cause(failure::CompositeException) = something(findinterrupt(failure), failure)
+cause(failure::TaskFailedException) = something(findinterrupt(failure), failure)
+
+"Ctrl-C that reached a task instead of the one that waits for it."
+findinterrupt(::Any) = nothing
+findinterrupt(failure::InterruptException) = failure
+findinterrupt(failure::TaskFailedException) = findinterrupt(failure.task.exception)
+function findinterrupt(failure::CompositeException)
+    isempty(failure.exceptions) && return nothing
+    return findinterrupt(first(failure.exceptions))
+end
 
 is_class(type::Py, class::Symbol) = getfield(type, :ptr) == getfield(getproperty(G_PyBuiltin, class), :ptr)
 

@@ -79,6 +79,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 $store($result, $call)
                 return Cint(0)
             catch $failure
+                $leave_try()
                 return $fail($result, $failure)
             end
         end
@@ -169,7 +170,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
         append!(texts, more)
         push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
-    made = GC.@preserve texts ccall(
+    made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
     )
     return Py(checked(Owned, made))

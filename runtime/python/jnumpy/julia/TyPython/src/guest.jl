@@ -128,6 +128,7 @@ function start(host::Ptr{Cvoid})
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
         setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
+        watch_signals()
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),

@@ -77,10 +77,11 @@ struct HostTable
     take_root::Ptr{Cvoid}
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
+    control::Ptr{UInt8}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 11)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 12)...))
 
 "What the runtime calls."
 struct GuestTable
