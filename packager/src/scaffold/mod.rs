@@ -12,15 +12,15 @@ use crate::project::Uuid;
 
 /// The files of a new project: path and text, both with `{{placeholders}}`.
 const TEMPLATE: [(&str, &str); 9] = [
-    (".gitignore", include_str!("template/gitignore")),
-    ("README.md", include_str!("template/README.md")),
-    ("conftest.py", include_str!("template/conftest.py")),
-    ("precompile.py", include_str!("template/precompile.py")),
-    ("pyproject.toml", include_str!("template/pyproject.toml")),
-    ("tests/test_{{package}}.py", include_str!("template/test.py")),
-    ("{{package}}/Project.toml", include_str!("template/Project.toml")),
-    ("{{package}}/__init__.py", include_str!("template/init.py")),
-    ("{{package}}/src/{{module}}.jl", include_str!("template/module.jl")),
+    (".gitignore", include_str!("template/gitignore.in")),
+    ("README.md", include_str!("template/README.md.in")),
+    ("conftest.py", include_str!("template/conftest.py.in")),
+    ("precompile.py", include_str!("template/precompile.py.in")),
+    ("pyproject.toml", include_str!("template/pyproject.toml.in")),
+    ("tests/test_{{package}}.py", include_str!("template/test.py.in")),
+    ("{{package}}/Project.toml", include_str!("template/Project.toml.in")),
+    ("{{package}}/__init__.py", include_str!("template/init.py.in")),
+    ("{{package}}/src/{{module}}.jl", include_str!("template/module.jl.in")),
 ];
 
 /// Words that Python keeps for itself: no package can be imported by such a name.
