@@ -10,6 +10,6 @@ if "t" in getattr(sys, "abiflags", ""):
         f"python{sys.version_info[0]}.{sys.version_info[1]}"
     )
 
-from jnumpy import _runtime  # noqa: E402 - a free-threaded Python cannot load it
+from jnumpy import _runtime
 
 _runtime.refuse_subinterpreter()
