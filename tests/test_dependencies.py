@@ -10,8 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import installed
 import pytest
+import sites
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PACKAGE = "jl_chain"
@@ -389,7 +389,7 @@ def wheel(pack, julia, depot, version, tmp_path_factory) -> Path:
 def site(wheel, depot, tmp_path_factory):
     """Return where the wheel is installed; the depot that it was made from is away meanwhile."""
     site = tmp_path_factory.mktemp("site")
-    installed.install(wheel, site)
+    sites.install(site, wheel)
     away = depot.with_name("away")
     depot.rename(away)
     yield site
@@ -411,7 +411,7 @@ def seen(site) -> dict:
             file=chain.file(), places=chain.places(), backtrace=backtrace,
         )))
     """
-    outcome = installed.run(site, code)
+    outcome = sites.run(site, code)
     assert (outcome.returncode, outcome.stderr) == (0, ""), outcome.stderr
     return json.loads(outcome.stdout)
 
@@ -467,7 +467,7 @@ def test_another_place_and_yet_another(site, tmp_path, seen):
     for name in ("short", "a long name with blanks, which is longer than the first one was " * 2):
         place = tmp_path / name.strip()
         shutil.copytree(site, place, symlinks=True)
-        outcome = installed.run(place, f"import {PACKAGE} as chain; print(chain.words()[0], chain.numbers().tolist())")
+        outcome = sites.run(place, f"import {PACKAGE} as chain; print(chain.words()[0], chain.numbers().tolist())")
         assert (outcome.stdout, outcome.stderr) == ("one two three [2, 4, 6]\n", "")
 
 
@@ -476,7 +476,7 @@ def test_a_place_with_too_long_a_name_is_refused(site, tmp_path, version):
         pytest.skip("without an image nothing is written over")
     place = tmp_path / ("n" * 250)
     shutil.copytree(site, place, symlinks=True)
-    outcome = installed.run(place, f"import {PACKAGE}")
+    outcome = sites.run(place, f"import {PACKAGE}")
     assert outcome.returncode == 1
     last = outcome.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: {place}/{PACKAGE} has ")

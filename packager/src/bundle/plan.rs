@@ -8,6 +8,7 @@ use super::description::{
     Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
 };
 use super::libraries::Libraries;
+use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
 use super::trees::Trees;
 use super::{BundleError, Demand, Prune, policy};
@@ -112,7 +113,7 @@ impl Ingredients<'_> {
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
     }
 
-    /// The user's own files, one of them with one more line, and a manifest that is true in the wheel.
+    /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
     fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
         let package: WheelPath = self.project.package_name.parse()?;
         let named = self.project.julia.manifest.as_deref();
@@ -130,6 +131,18 @@ impl Ingredients<'_> {
             .map(|placed| manifest_entry(placed.uuid, placed.package, placed.place.as_deref()))
             .collect();
         contents.add(package.join("Manifest.toml")?, Content::bytes(manifest))?;
+        self.add_stubs(&package, contents)
+    }
+
+    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
+        let stubs = self.image.iter().flat_map(|image| &image.stubs);
+        let mark = stubs.clone().next().map(|_| ("py.typed", ""));
+        for (name, text) in stubs.map(|(name, text)| (name.as_str(), text.as_str())).chain(mark) {
+            if !self.project.files.iter().any(|file| file.name == name) {
+                contents.add(package.join(name)?, Content::bytes(text))?;
+            }
+        }
         Ok(())
     }
 
@@ -207,10 +220,13 @@ impl Ingredients<'_> {
         Ok(Description {
             format: FORMAT,
             protocol: self.runtime.protocol,
+            runtime: self.runtime.version.clone(),
             julia: JuliaPart {
                 version: self.julia.version.to_string(),
                 bindir: in_julia(&self.julia.layout.bindir)?,
                 libjulia: in_julia(&libraries.libjulia)?,
+                private_libdir: in_julia(&self.julia.layout.private_libdir)?,
+                stdlib: in_julia(&self.julia.layout.stdlib)?,
             },
             image: ImagePart {
                 path: in_julia(&self.julia.layout.sysimage)?,
@@ -224,6 +240,7 @@ impl Ingredients<'_> {
                 name: self.project.julia.name.clone(),
                 uuid: self.project.uuid().to_string(),
             },
+            packages: bundled_packages(self.project, self.resolution)?,
             platform: PlatformPart { machine, glibc },
             files,
         })

@@ -12,6 +12,7 @@ mod statements;
 mod target;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
@@ -20,7 +21,7 @@ use environment::Environment;
 use key::KeyBuilder;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
-use workload::{Python, Recording};
+use workload::{Python, Recorded, Recording};
 
 use crate::depot::{DepotError, Resolution};
 use crate::error::Hint;
@@ -49,6 +50,8 @@ pub struct Image {
     pub cached: bool,
     /// The directory that its sources were in: what it says of their places begins with this.
     pub sources: String,
+    /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
+    pub stubs: BTreeMap<String, String>,
 }
 
 /// What to make an image from.
@@ -79,8 +82,8 @@ impl Request<'_> {
             Ok(python) => Some(python),
             Err(reason) => {
                 report.warn(format_args!(
-                    "no run is recorded, so the first calls will have to compile: {reason}; name a Python \
-                     with `--python`"
+                    "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
+                     name a Python with `--python`"
                 ));
                 None
             }
@@ -91,7 +94,7 @@ impl Request<'_> {
         let entry = Entry::lock(&self.home.join("images"), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return Ok(self.image(&entry, key, &record, true));
+            return Ok(self.image(&entry, key, record, true));
         }
 
         let logs = self.home.join("logs");
@@ -107,7 +110,7 @@ impl Request<'_> {
             python: python.as_ref(),
             log: &record_log,
         };
-        let statements = recording.run(|_| stage_line.progress("recording a run"))?;
+        let Recorded { statements, stubs } = recording.run(|_| stage_line.progress("recording a run"))?;
         fs_err::write(stage.path().join(STATEMENTS_NAME), &statements)?;
         let count = statements.lines().count();
 
@@ -128,6 +131,7 @@ impl Request<'_> {
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
             statements: count,
+            stubs,
             size,
             sha256,
         })?;
@@ -140,18 +144,19 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        Ok(self.image(&entry, key, &record, false))
+        Ok(self.image(&entry, key, record, false))
     }
 
-    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Image {
-        let sources = stage::sources(&key);
+    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
+        let Record { size, stubs, .. } = record;
         Image {
             path: entry.image(),
+            sources: stage::sources(&key),
             key,
-            sources,
             cpu_target: self.cpu_target.clone(),
-            size: record.size,
+            size,
             cached,
+            stubs,
         }
     }
 
@@ -167,6 +172,9 @@ impl Request<'_> {
         key.text("target", &self.cpu_target.to_string());
         key.text("linker", &linker.version);
         key.text("recorded", if recorded { "python" } else { "no" });
+        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| recorded) {
+            key.file("stubs", writer)?;
+        }
         for (name, file) in &environment.files {
             match file {
                 StagedFile::Copy(path) => key.file(name, path)?,
