@@ -279,7 +279,8 @@ def grow(directory: Path, chance: random.Random, depth: int = 0) -> None:
                 path.write_bytes(chance.randbytes(chance.choice([0, 1, 100, 70_000])))
                 path.chmod(chance.choice([0o644, 0o755, 0o600, 0o444, 0o744, 0o611]))
             case 2:
-                files = [other.name for other in directory.iterdir() if other.is_file()]
+                # Of a link's target Julia counts the characters where Git counts the bytes.
+                files = [other.name for other in directory.iterdir() if other.is_file() and other.name.isascii()]
                 path.symlink_to(chance.choice(["nothing", "./not/there", *files]))
             case 3:
                 (path / "empty").mkdir(parents=True)

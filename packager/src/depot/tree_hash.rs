@@ -19,14 +19,17 @@ pub fn tree_hash(directory: &Path) -> io::Result<TreeHash> {
 /// The hash of a directory, unless there is no file in it.
 fn tree(directory: &Path) -> io::Result<Option<TreeHash>> {
     let mut entries: Vec<(Vec<u8>, &str, OsString, TreeHash)> = Vec::new();
+    let mut hidden = false;
     for entry in fs_err::read_dir(directory)? {
         interrupt::check().map_err(io::Error::other)?;
         let entry = entry?;
         let (name, path) = (entry.file_name(), entry.path());
+        let kind = entry.file_type()?;
         if name == ".git" {
+            // To Julia a directory with nothing else in it is there, and empty.
+            hidden |= !kind.is_dir() || tree(&path)?.is_some();
             continue;
         }
-        let kind = entry.file_type()?;
         // Git sorts as if the name of a directory ended with a slash.
         let mut order = name.as_bytes().to_vec();
         let (mode, hash) = if kind.is_symlink() {
@@ -45,7 +48,7 @@ fn tree(directory: &Path) -> io::Result<Option<TreeHash>> {
         };
         entries.push((order, mode, name, hash));
     }
-    if entries.is_empty() {
+    if entries.is_empty() && !hidden {
         return Ok(None);
     }
     entries.sort();

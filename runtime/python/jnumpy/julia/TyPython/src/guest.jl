@@ -79,7 +79,7 @@ const HERE = @__DIR__
 "The text of a backtrace with the places where the sources are now."
 function with_places(text)
     package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
-    return replace(replace(text, r"/tmp/jnumpy-[0-9a-f]{16}/_{226}" => package), r"//+" => "/")
+    return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
 "What `dladdr` says of an address."
