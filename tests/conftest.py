@@ -10,6 +10,7 @@ from types import ModuleType
 
 import machines
 import pytest
+import small_projects
 
 REPOSITORY = Path(__file__).parent.parent
 NUMPY = "numpy==2.5.5"
@@ -78,6 +79,12 @@ def kmeans_wheel(pack, julia, tmp_path_factory) -> Path:
             pytest.fail(f"`JNUMPY_KMEANS_WHEEL` names no file: `{named}`", pytrace=False)
         return wheel
     return pack_project(pack, julia, REPOSITORY / "fixtures/kmeans1d", tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def small(pack, julia, tmp_path_factory) -> small_projects.Small:
+    """Return three small packages, as source trees and packed without images."""
+    return small_projects.pack_all(pack, julia, tmp_path_factory.mktemp("small"))
 
 
 def pack_project(pack: Path, julia: str, project: Path, out_dir: Path, *options: str) -> Path:

@@ -13,6 +13,7 @@ mod description;
 mod error;
 mod libraries;
 mod names;
+mod packages;
 mod plan;
 pub mod policy;
 mod provenance;

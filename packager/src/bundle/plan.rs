@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::bootstrap::with_bootstrap;
 use super::description::{Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart};
 use super::libraries::Libraries;
+use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
 use super::{BundleError, Demand, Prune, policy};
 use crate::depot::{Resolution, Source, slug};
@@ -203,10 +204,13 @@ impl Ingredients<'_> {
         Ok(Description {
             format: FORMAT,
             protocol: self.runtime.protocol,
+            runtime: self.runtime.version.clone(),
             julia: JuliaPart {
                 version: self.julia.version.to_string(),
                 bindir: in_julia(&self.julia.layout.bindir)?,
                 libjulia: in_julia(&libraries.libjulia)?,
+                private_libdir: in_julia(&self.julia.layout.private_libdir)?,
+                stdlib: in_julia(&self.julia.layout.stdlib)?,
             },
             image: ImagePart {
                 path: in_julia(&self.julia.layout.sysimage)?,
@@ -219,6 +223,7 @@ impl Ingredients<'_> {
                 name: self.project.julia.name.clone(),
                 uuid: self.project.uuid().to_string(),
             },
+            packages: bundled_packages(self.project, self.resolution)?,
             platform: PlatformPart { machine, glibc },
             files,
         })

@@ -115,6 +115,11 @@ pub(crate) fn running() -> Result<&'static Running, Refusal> {
     }
 }
 
+/// The version of the Julia in this process, whichever thread asks.
+pub(crate) fn version() -> Option<&'static str> {
+    RUNNING.get().map(|running| running.version.as_str())
+}
+
 #[cold]
 fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
     match (PHASE.load(Ordering::Acquire), running) {
@@ -163,7 +168,7 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
         }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
-    let (version, minor) = version(&libjulia, &start.libjulia)?;
+    let (version, minor) = version_of(&libjulia, &start.libjulia)?;
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
@@ -208,7 +213,7 @@ pub(crate) fn end() {
     PHASE.store(ENDED, Ordering::Release);
 }
 
-fn version(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
+fn version_of(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
     // SAFETY: `jl_ver_string` returns a static NUL-terminated text and works before Julia is initialised.
     let version = unsafe { CStr::from_ptr((libjulia.version)()) }.to_string_lossy().into_owned();
     let minor = version

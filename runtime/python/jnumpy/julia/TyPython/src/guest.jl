@@ -13,22 +13,44 @@ end
 
 """
 Activates the project in `directory`, loads its module and runs the `init()` of it. Modules exported meanwhile
-become submodules of the Python package `package`.
+become submodules of the Python package `package`. Afterwards the project that was active before is so again, unless
+this one is to `stay`.
 """
-@export_py function load_project(directory::String, name::String, package::String)::Nothing
-    Base.ACTIVE_PROJECT[] = joinpath(directory, "Project.toml")
-    identity = Base.identify_package(name)
-    identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
-    loaded = Base.require(identity)
-    isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
-    before = PACKAGE[]
-    PACKAGE[] = package
+@export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
+    before = Base.ACTIVE_PROJECT[], PACKAGE[]
+    Base.ACTIVE_PROJECT[], PACKAGE[] = joinpath(directory, "Project.toml"), package
     try
+        identity = Base.identify_package(name)
+        identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
+        loaded = Base.require(identity)
+        isdefined(loaded, :init) ||
+            error("module `", name, "` has no function `init`, which exports its functions to Python")
         Base.invokelatest(loaded.init)
     finally
-        PACKAGE[] = before
+        PACKAGE[] = before[2]
+        stay || (Base.ACTIVE_PROJECT[] = before[1])
     end
     return nothing
+end
+
+"""
+From now on Julia looks in more places, after those it knows: for packages in `environments`, for their sources and
+artifacts in `depots`, for libraries that are opened by name in `libraries`. Each is a list with NUL between the paths.
+"""
+@export_py function extend_paths(environments::String, depots::String, libraries::String)::Nothing
+    # Julia's own libraries are found without being in this list, but only after what is in it.
+    own = joinpath(Sys.BINDIR, Base.PRIVATE_LIBDIR)
+    isempty(libraries) || (libraries = string(own, '\0', libraries))
+    for (known, more) in ((LOAD_PATH, environments), (DEPOT_PATH, depots), (Base.DL_LOAD_PATH, libraries))
+        append!(known, setdiff(split(more, '\0'; keepempty=false), known))
+    end
+    return nothing
+end
+
+"The packages that are loaded, and their source files: UUID, path, UUID, path …, with NUL between them."
+@export_py function loaded_packages()::String
+    paths = (string(id.uuid) => pathof(loaded) for (id, loaded) in Base.loaded_modules)
+    return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
 end
 
 """
@@ -88,6 +110,8 @@ function start(host::Ptr{Cvoid})
             entry_pointer(evaluate),
             entry_pointer(include_file),
             entry_pointer(load_project),
+            entry_pointer(extend_paths),
+            entry_pointer(loaded_packages),
             entry_pointer(describe),
         )
     end

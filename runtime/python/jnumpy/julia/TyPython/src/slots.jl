@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(2)
+const PROTOCOL = UInt64(3)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -85,7 +85,9 @@ struct GuestTable
     evaluate::Ptr{Cvoid}
     include_file::Ptr{Cvoid}
     load_project::Ptr{Cvoid}
+    extend_paths::Ptr{Cvoid}
+    loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
 end
 
-const GUEST = Ref(GuestTable(PROTOCOL, C_NULL, C_NULL, C_NULL, C_NULL))
+const GUEST = Ref(GuestTable(PROTOCOL, ntuple(_ -> C_NULL, 6)...))
