@@ -37,8 +37,8 @@ test: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
-	    $(PYTHON) -m pytest tests/test_contract.py tests/test_stubs.py tests/test_processes.py \
-	    tests/test_several_bundles.py tests/test_stock_image.py
+	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py exports.py fuzz.py \
+	        jnumpy_project.py processes.py stubs.py several_bundles.py stock_image.py)
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels

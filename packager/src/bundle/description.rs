@@ -44,6 +44,19 @@ pub(super) struct ImagePart {
     pub(super) path: String,
     pub(super) cpu_target: Option<String>,
     pub(super) holds_project: bool,
+    pub(super) relocation: Option<RelocationPart>,
+}
+
+/// Where the image names the directory that its sources were in. The runtime writes the directory of the installed
+/// package over it, in memory.
+#[derive(Debug, Serialize)]
+pub(super) struct RelocationPart {
+    /// The length of its path. The path itself stays out: it tells of the machine that packed.
+    pub(super) length: usize,
+    /// Distances from the start of the loaded image.
+    pub(super) writable: Vec<u64>,
+    /// The same, where memory must be made writable first.
+    pub(super) read_only: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]

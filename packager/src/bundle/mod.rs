@@ -18,6 +18,7 @@ mod plan;
 pub mod policy;
 mod provenance;
 mod prune;
+mod trees;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub use error::BundleError;

@@ -23,7 +23,7 @@ use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
 use workload::{Python, Recorded, Recording};
 
-use crate::depot::Resolution;
+use crate::depot::{DepotError, Resolution};
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
 use crate::julia::{Julia, JuliaError};
@@ -33,7 +33,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
+    /// The directory that its sources were in: what it says of their places begins with this.
+    pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
 }
@@ -147,7 +149,8 @@ impl Request<'_> {
 
     fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
         let Record { size, stubs, .. } = record;
-        Image { path: entry.image(), key, cpu_target: self.cpu_target.clone(), size, cached, stubs }
+        let sources = stage::sources(&key);
+        Image { path: entry.image(), key, sources, cpu_target: self.cpu_target.clone(), size, cached, stubs }
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
@@ -168,7 +171,7 @@ impl Request<'_> {
         for (name, file) in &environment.files {
             match file {
                 StagedFile::Copy(path) => key.file(name, path)?,
-                StagedFile::Text(text) => key.text(name, text),
+                StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
             }
         }
         for workload in &self.project.settings.precompile {
@@ -262,6 +265,9 @@ pub enum ImageError {
     /// A package's files cannot be staged.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A dependency's files cannot be staged.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
     /// Julia failed.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -285,6 +291,12 @@ impl From<ChildError> for ImageError {
     }
 }
 
+impl From<DepotError> for ImageError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
 impl Hint for ImageError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -300,6 +312,7 @@ impl Hint for ImageError {
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             _ => None,
         }

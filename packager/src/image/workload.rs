@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::stage::SOURCES;
 use super::statements;
 use crate::julia::{Julia, JuliaError, Run};
 use crate::process;
@@ -182,10 +183,11 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// A place to write to, and what Julia itself brings; nothing of the user's.
+    /// A place to write to, the artifacts, and what Julia itself brings; nothing of the user's.
     fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        std::env::join_paths([scratch.join("depot"), own]).map_err(std::io::Error::other)
+        let staged = self.stage.join(SOURCES).join("_jnumpy/depot");
+        std::env::join_paths([scratch.join("depot"), staged, own]).map_err(std::io::Error::other)
     }
 
     fn load_path(&self) -> String {

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::report::printable;
+
 /// A package's UUID. Parses and prints the usual hyphenated form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(u128);
 
 /// A text that is no UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a UUID: `{0}`")]
+#[error("not a UUID: `{}`", printable(.0))]
 pub struct InvalidUuid(String);
 
 impl Uuid {

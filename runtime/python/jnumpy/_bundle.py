@@ -156,15 +156,35 @@ def started(bundle: Bundle | None) -> None:
     _host = bundle
 
 
-def start(bundle: Bundle) -> tuple[str, str, str, str | None]:
-    """Paths of libjulia, its ``bin``, the image, and the sources of TyPython if the image does not hold it."""
+class Relocation:
+    """What the runtime writes over the directory that the sources of an image were in."""
+
+    def __init__(self, described: dict[str, Any], directory: str) -> None:
+        path, length = os.fsencode(directory), described["length"]
+        if len(path) > length:
+            raise ImportError(
+                f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
+                "install the package in another place"
+            )
+        # In the same length; to the system, many slashes are as one.
+        self.text = path.ljust(length, b"/")
+        self.writable, self.read_only = described["writable"], described["read_only"]
+
+
+def start(bundle: Bundle) -> tuple[str, str, str, str | None, Relocation | None]:
+    """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
+
+    That is the directory with TyPython's sources, and where the image has to be told its place.
+    """
     julia = bundle.description["julia"]
     typython = bundle.description["typython"]
+    relocation = bundle.description["image"]["relocation"]
     return (
         bundle.path(julia["libjulia"]),
         bundle.path(julia["bindir"]),
         bundle.path(bundle.description["image"]["path"]),
         None if typython is None else os.path.dirname(bundle.path(typython)),
+        None if relocation is None else Relocation(relocation, os.path.dirname(bundle.directory)),
     )
 
 

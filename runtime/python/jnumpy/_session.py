@@ -50,12 +50,12 @@ def _start() -> None:
 
     bundle = _bundle.candidate()
     if bundle is not None:
-        start = _bundle.start(bundle)
+        place = _bundle.start(bundle)
     else:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
-        start = _find.start()
-    _runtime.start(*start, _options(bundle), _environment(bundle))
+        place = _find.start()
+    _runtime.start(place, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
@@ -101,10 +101,11 @@ def init_project(package_file: str) -> None:
 
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
-    path = os.path.join(directory, "Project.toml")
-    if not os.path.isfile(path):
+    paths = [os.path.join(directory, name) for name in ("JuliaProject.toml", "Project.toml")]
+    path = next(filter(os.path.isfile, paths), None)
+    if path is None:
         raise FileNotFoundError(
-            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+            f"{paths[1]} does not exist: `init_project(__file__)` loads the Julia project beside the file"
         )
     name = top_level(path, "name")
     if name is None:
@@ -183,7 +184,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     _runtime.include(path)
 
 
-def set_julia_path(path: str) -> None:
+def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
 
     Raises:
@@ -192,7 +193,7 @@ def set_julia_path(path: str) -> None:
     """
     if _ready:
         raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
-    os.environ["TYPY_JL_EXE"] = path
+    os.environ["TYPY_JL_EXE"] = os.fspath(path)
 
 
 def set_julia_mirror(server: str = "") -> None:

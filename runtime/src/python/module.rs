@@ -7,8 +7,12 @@ use pyo3::prelude::*;
 
 use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
+use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
 use crate::sys::slot::{Kind, PROTOCOL, Slot};
+
+/// Paths of libjulia, its `bin` and its image; the sources of TyPython and the relocation that an image may need.
+type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<Relocation>);
 
 /// Starts Julia in this process; does nothing when it runs already.
 ///
@@ -17,20 +21,19 @@ use crate::sys::slot::{Kind, PROTOCOL, Slot};
 #[pyo3(name = "start")]
 fn start_julia(
     py: Python<'_>,
-    libjulia: PathBuf,
-    bindir: PathBuf,
-    image: PathBuf,
-    typython: Option<PathBuf>,
+    place: Place,
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
-    let start = Start { libjulia, bindir, image, typython, options, environment };
+    let (libjulia, bindir, image, typython, relocation) = place;
+    let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
     start::start(&start, &HOST).map_err(|error| match error {
-        StartError::Library(_) | StartError::NoImage { .. } | StartError::Protocol { .. } => {
-            PyImportError::new_err(error.to_string())
-        }
+        StartError::Library(_)
+        | StartError::Relocation { .. }
+        | StartError::NoImage { .. }
+        | StartError::Protocol { .. } => PyImportError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     })
 }
@@ -125,6 +128,7 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(extend_paths, module)?,
         wrap_pyfunction!(loaded_packages, module)?,
         wrap_pyfunction!(entry::set_copy_policy, module)?,
+        wrap_pyfunction!(entry::report_copy, module)?,
     ] {
         module.add_function(function)?;
     }

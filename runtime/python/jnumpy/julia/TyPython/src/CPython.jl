@@ -10,6 +10,7 @@ export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, W
 export py_cast, py_coerce
 export Pyfunc, @export_py, @export_pymodule
 
+include("compat.jl")    # what depends on Julia's version
 include("slots.jl")     # what crosses the border, and how the runtime's tables look
 include("table.jl")     # Python's C functions
 include("py.jl")        # Python objects

@@ -18,13 +18,16 @@ this one is to `stay`.
 """
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
-    Base.ACTIVE_PROJECT[], PACKAGE[] = joinpath(directory, "Project.toml"), package
+    files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
         identity = Base.identify_package(name)
         identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
         loaded = Base.require(identity)
         isdefined(loaded, :init) ||
             error("module `", name, "` has no function `init`, which exports its functions to Python")
+        # As `import` would: the project's code may be called by `exec_julia`.
+        isdefined(Main, nameof(loaded)) || Core.eval(Main, :(import $(nameof(loaded))))
         Base.invokelatest(loaded.init)
     finally
         PACKAGE[] = before[2]
@@ -63,8 +66,20 @@ A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 
     part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
-    return string(typeof(failure))
+    part == 1 && return with_places(
+        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
+    )
+    return julia_type(failure)
+end
+
+# In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
+# installed package over it, with slashes up to the old length, so that this string is right; debug information stays.
+const HERE = @__DIR__
+
+"The text of a backtrace with the places where the sources are now."
+function with_places(text)
+    package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
+    return replace(replace(text, r"/tmp/jnumpy-[0-9a-f]{16}/_{226}" => package), r"//+" => "/")
 end
 
 "What `dladdr` says of an address."
@@ -98,13 +113,21 @@ function start(host::Ptr{Cvoid})
     if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
         HOST[] = unsafe_load(Ptr{HostTable}(host))
         find_c_functions()
+        if isdefined(Base, :pkgorigins)
+            for origin in values(Base.pkgorigins)
+                origin.path === nothing || (origin.path = normpath(origin.path))
+            end
+        end
+        mend_half_precision()
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
+        empty!(NAMED_TUPLES)
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
+        setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),

@@ -56,9 +56,12 @@ address(pointer::Ptr) = UInt64(UInt(pointer))
 @inline second_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 3)
 @inline third_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 4)
 
+"NumPy's limit."
+const MOST_DIMENSIONS = 64
+
 # Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between writing and
-# reading it can run other code. NumPy's limit is 64 dimensions.
-const SCRATCH = zeros(UInt64, 4 + 2 * 64)
+# reading it can run other code.
+const SCRATCH = zeros(UInt64, 4 + 2 * MOST_DIMENSIONS)
 
 "What the runtime offers: its `sys/table.rs` documents each function."
 struct HostTable
