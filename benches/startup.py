@@ -41,7 +41,7 @@ jnumpy = step("the runtime's Python modules and extension", lambda: load("jnumpy
 from jnumpy import _bundle, _runtime
 bundle = _bundle.Bundle(os.path.join(package, "_jnumpy"))
 step("checking the bundle", lambda: _bundle.Bundle(os.path.join(package, "_jnumpy")).check())
-libjulia, _, image, _ = _bundle.start(bundle)
+libjulia, _, image, *_ = _bundle.start(bundle)
 libraries = [step("libjulia and what it needs", lambda: ctypes.CDLL(libjulia, os.RTLD_NOW | os.RTLD_GLOBAL))]
 libraries.append(step("opening the image", lambda: ctypes.CDLL(image, os.RTLD_LAZY)))
 def timed(name, function):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy
 
+#: The protocol number of the runtime in this repository.
+PROTOCOL = (Path(__file__).parent.parent / "runtime/python/jnumpy/protocol").read_text().strip()
+
 
 def install(site: Path, *wheels: Path) -> Path:
     """Install the wheels and NumPy into the directory `site`."""

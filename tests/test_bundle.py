@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 import sites
-from conftest import REPOSITORY
 
-PROTOCOL = (REPOSITORY / "runtime/python/jnumpy/protocol").read_text().strip()
 PACKAGE = "jl_kmeans1d"
 CLUSTER = f"import numpy, {PACKAGE}; print({PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0].tolist())"
 LIBJULIA = "julia/lib/x86_64-linux-gnu/libjulia.so.1"
@@ -91,9 +89,8 @@ def test_a_foreign_package_named_jnumpy_is_passed_over_or_named(site, bundle, tm
     path = f"{tmp_path}:{site}"
     assert run(site, PYTHONPATH=path).stdout == "[0, 0, 1]\n"
     last = refused(site, f"import jnumpy, {PACKAGE}", PYTHONPATH=path)
-    assert last.startswith(
-        f"ImportError: {bundle} needs jnumpy with protocol {PROTOCOL}, but {tmp_path}/jnumpy/__init__.py"
-    )
+    needs = f"{bundle} needs jnumpy with protocol {sites.PROTOCOL}"
+    assert last.startswith(f"ImportError: {needs}, but {tmp_path}/jnumpy/__init__.py")
 
 
 @pytest.fixture
@@ -143,7 +140,7 @@ def test_a_damaged_description_is_named(site, changed, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": 99}, f"is loaded, reads format 2, protocol {PROTOCOL}; pack both with"),
+        ({"protocol": 99}, f"is loaded, reads format 2, protocol {sites.PROTOCOL}; pack both with"),
         ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
         ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
     ],

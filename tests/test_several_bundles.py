@@ -162,7 +162,8 @@ def test_another_protocol_is_refused(site, bundles, changed):
     changed(bundles["jl_two"] / "jnumpy/protocol", "99\n")
     assert sites.refused(site, "import jl_one, jl_two") == (
         f"ImportError: {bundles['jl_two']} needs jnumpy with protocol 99, but {bundles['jl_one']}/jnumpy/__init__.py, "
-        "which is loaded already, has protocol 2; pack both with the same jnumpy-pack, or use one process for each"
+        f"which is loaded already, has protocol {sites.PROTOCOL}; pack both with the same jnumpy-pack, or use one "
+        "process for each"
     )
 
 

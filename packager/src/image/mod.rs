@@ -33,7 +33,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,15 +149,8 @@ impl Request<'_> {
 
     fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
         let Record { size, stubs, .. } = record;
-        Image {
-            path: entry.image(),
-            sources: stage::sources(&key),
-            key,
-            cpu_target: self.cpu_target.clone(),
-            size,
-            cached,
-            stubs,
-        }
+        let sources = stage::sources(&key);
+        Image { path: entry.image(), key, sources, cpu_target: self.cpu_target.clone(), size, cached, stubs }
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
