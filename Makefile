@@ -18,7 +18,7 @@ help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
 	@echo "make stress  random calls, threads, collections and exceptions, on both Julias; DURATION=150 s for each of four runs"
-	@echo "make bench   what a call costs, beside an empty C extension"
+	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -38,8 +38,8 @@ test: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
-	    $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py tests/test_signals.py \
-	    tests/test_threads.py tests/test_memory.py tests/test_stress.py tests/test_stock_image.py
+	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py dependencies.py exports.py \
+	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py stock_image.py stress.py threads.py)
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
@@ -52,10 +52,17 @@ stress: pack venv $(JULIA_1_6)
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
 
-bench: pack venv
+# A process has one Julia. Figures and picture go into benches/results.
+bench: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
-	$(PACK) --quiet julia install
-	TYPY_JL_EXE=$$($(PACK) julia find) $(PYTHON) benches/calls.py
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
+	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
+	$(PYTHON) benches/draw.py
+	JULIA=$$($(TEST_PLACES) $(PACK) julia find) && \
+	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
+	        --cpu-target generic --python $(PYTHON)) && \
+	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
 
 lint: venv
 	cargo fmt --check

@@ -11,7 +11,11 @@ LIMIT = 120
 
 def run(code, julia, limit=LIMIT, **variables):
     """Run Python code in a new process that can import the projects of the tests."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
+    }
     environment |= {"PYTHONPATH": str(TESTS), "PYTHONFAULTHANDLER": "1", **variables}
     if julia is not None:
         environment["TYPY_JL_EXE"] = julia

@@ -23,6 +23,7 @@ from jnumpy._session import (
     init_project,
     set_julia_mirror,
     set_julia_path,
+    write_stubs,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "set_copy_policy",
     "set_julia_mirror",
     "set_julia_path",
+    "write_stubs",
 ]
 
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
+use crate::julia::relocation::{Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::LibJulia;
@@ -35,6 +36,8 @@ pub(crate) enum StartError {
     Version { version: String, path: PathBuf },
     #[error("the system image `{path}` does not exist")]
     NoImage { path: PathBuf },
+    #[error("the system image `{path}` is damaged: {reason}; reinstall the package")]
+    Relocation { path: PathBuf, reason: RelocationError },
     #[error("`{path}` holds a NUL byte")]
     Path { path: PathBuf },
     #[error("JULIA_NUM_THREADS is {value:?}, but must be a number above 0 or `auto`")]
@@ -80,6 +83,8 @@ pub(crate) struct Start {
     pub(crate) image: PathBuf,
     /// A directory with TyPython's sources, for images that do not hold it.
     pub(crate) typython: Option<PathBuf>,
+    /// What has to be written into the image before Julia sees it.
+    pub(crate) relocation: Option<Relocation>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
     /// Environment variables for the time of the start only.
@@ -114,6 +119,11 @@ pub(crate) fn running() -> Result<&'static Running, Refusal> {
         Some(running) if SERVED_THREAD.load(Ordering::Relaxed) == this_thread() => Ok(running),
         running => refuse(running),
     }
+}
+
+/// The version of the Julia in this process, whichever thread asks.
+pub(crate) fn version() -> Option<&'static str> {
+    RUNNING.get().map(|running| running.version.as_str())
 }
 
 #[cold]
@@ -181,15 +191,21 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
         }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
-    let (version, minor) = version(&libjulia, &start.libjulia)?;
+    let (version, minor) = version_of(&libjulia, &start.libjulia)?;
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
+    // The relocation is that of the bundle's own image.
+    let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
         return Err(StartError::NoImage { path: image });
     }
-    let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
     let threads = threads(&options)?;
     let arguments = arguments(&options, threads);
+    if let Some(relocation) = relocation {
+        let opened = Library::open_local(&image)?;
+        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
+    }
+    let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
     initialise(&libjulia, arguments, bindir, image, &start.environment, threads > 1);
@@ -237,7 +253,7 @@ pub(crate) fn end() {
     PHASE.store(ENDED, Ordering::Release);
 }
 
-fn version(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
+fn version_of(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
     // SAFETY: `jl_ver_string` returns a static NUL-terminated text and works before Julia is initialised.
     let version = unsafe { CStr::from_ptr((libjulia.version)()) }.to_string_lossy().into_owned();
     let minor = version
@@ -350,11 +366,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) 
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
         "try; {load_path} \
-             global jnumpy_typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
-        "try; jnumpy_typython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
+        "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
              @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",

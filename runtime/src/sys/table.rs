@@ -56,8 +56,13 @@ pub(crate) struct Guest {
     pub(crate) evaluate: Entry,
     /// `(path)` → `None`.
     pub(crate) include: Entry,
-    /// `(directory, name, Python package)` → `None`.
+    /// `(directory, name, Python package, stay active)` → `None`.
     pub(crate) load_project: Entry,
-    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring.
+    /// `(environments, depots, directories of libraries)` → `None`.
+    pub(crate) extend_paths: Entry,
+    /// `()` → text: UUIDs and source files of what is loaded.
+    pub(crate) loaded_packages: Entry,
+    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring,
+    /// 4 the type of the result, 5 what a stub says of its types.
     pub(crate) describe: Entry,
 }

@@ -53,7 +53,7 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
         // Those of TyPython's `table.jl`.
         symbols! { name;
             PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_Call
-            PyObject_RichCompareBool PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
+            PyObject_RichCompare PyObject_IsTrue PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
             PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
             PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem

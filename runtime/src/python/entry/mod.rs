@@ -10,7 +10,7 @@ mod write;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-pub(crate) use array::set_copy_policy;
+pub(crate) use array::{report_copy, set_copy_policy};
 
 use crate::sys::slot::Slot;
 

@@ -11,6 +11,7 @@ export py_cast, py_coerce
 export check_signals
 export Pyfunc, @export_py, @export_pymodule
 
+include("compat.jl")    # what depends on Julia's version
 include("slots.jl")     # what crosses the border, and how the runtime's tables look
 include("border.jl")    # what has to be true while Python runs
 include("table.jl")     # Python's C functions
@@ -21,6 +22,7 @@ include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory
 include("convert.jl")   # py_coerce, py_cast, arguments and results
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
+include("annotations.jl")  # what a stub says of types
 include("guest.jl")     # what the runtime calls
 
 end

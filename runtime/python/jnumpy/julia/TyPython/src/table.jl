@@ -49,7 +49,8 @@ end
     PyObject_GetItem(::PyPtr, ::PyPtr)::Owned
     PyObject_SetItem(::PyPtr, ::PyPtr, ::PyPtr)::IntStatus
     PyObject_Call(::PyPtr, ::PyPtr, ::PyPtr)::Owned
-    PyObject_RichCompareBool(::PyPtr, ::PyPtr, ::Cint)::IntStatus
+    PyObject_RichCompare(::PyPtr, ::PyPtr, ::Cint)::Owned
+    PyObject_IsTrue(::PyPtr)::IntStatus
     PyObject_Size(::PyPtr)::Status
     PyObject_Str(::PyPtr)::Owned
     PyObject_Repr(::PyPtr)::Owned
