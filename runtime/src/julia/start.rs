@@ -137,6 +137,12 @@ fn this_thread() -> usize {
 }
 
 impl Running {
+    /// The number of Julia's world, where that matters: see [`Guest::world`].
+    #[inline]
+    pub(crate) fn world(&self) -> Option<usize> {
+        self.guest.world.map(|world| world.load(Ordering::Relaxed))
+    }
+
     /// Calls one of TyPython's functions. The result is a value, [`Kind::Exception`] or [`Kind::PythonException`].
     #[expect(clippy::unused_self, reason = "a `Running` is the proof that this thread may call")]
     pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::proof::Entries;
 use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
@@ -41,7 +42,9 @@ struct Parameter {
 
 /// An exported function. It lives as long as the process, like the Julia code it stands for.
 struct Function {
-    entry: Entry,
+    entries: Entries,
+    /// The root that holds the Julia function, never given back, and its number.
+    root: (Py<Root>, u64),
     name: String,
     parameters: Box<[Parameter]>,
     /// How many parameters come before the first keyword-only one.
@@ -65,7 +68,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     let [name, module, qualified, root] = slots.get(..HEADER).unwrap_or_default() else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
-    let root = Root::new(root.a);
+    let (number, root) = (root.a, Py::new(py, Root::new(root.a))?);
     // SAFETY: the other slots are texts (the caller's promise).
     let text = |slot: &Slot| unsafe {
         Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))?
@@ -94,7 +97,8 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         });
     }
     let function = Box::leak(Box::new(Function {
-        entry,
+        entries: Entries::new(entry),
+        root: (root.clone_ref(py), number),
         name: name.to_str()?.to_owned(),
         positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
         parameters: parameters.into_boxed_slice(),
@@ -274,9 +278,10 @@ unsafe fn invoke(
     slots: &mut [MaybeUninit<Slot>],
 ) -> PyResult<*mut ffi::PyObject> {
     // Refused before anything is read.
-    if let Err(refusal) = running() {
-        return Err(refused(refusal));
-    }
+    let running = match running() {
+        Ok(running) => running,
+        Err(refusal) => return Err(refused(refusal)),
+    };
     let mut owners = Owners::default();
     // SAFETY: the caller's promises; `read` and `bind` fill every slot that the entry reads.
     unsafe {
@@ -290,7 +295,8 @@ unsafe fn invoke(
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
         let mut result = Slot::new(Kind::Nothing);
-        (function.entry)(slots.as_ptr().cast(), &raw mut result);
+        let entry = function.entries.choose(running, function.root.1);
+        entry(slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
 }

@@ -17,6 +17,7 @@ include("errors.jl")    # exceptions, both ways
 include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory
 include("convert.jl")   # py_coerce, py_cast, arguments and results
+include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("guest.jl")     # what the runtime calls
 

@@ -78,7 +78,7 @@ cause(failure::LoadError) = cause(failure.error)
         # The names are constants, so their memory stays.
         unsafe_store!(
             result,
-            Slot(EXCEPTION; a=number, b=address(pointer(class)), c=UInt64(sizeof(class))),
+            Slot(EXCEPTION, number, address(pointer(class)), UInt64(sizeof(class))),
         )
     end
     return Cint(1)

@@ -24,6 +24,12 @@ function entry_pointer end
 "`entry_function(f)`: what `entry_pointer` points to."
 function entry_function end
 
+"`bare_pointer(f) -> Ptr{Cvoid}`: the C entry that catches nothing, for a function that is [`proven`](@ref)."
+function bare_pointer end
+
+"`bare_function(f)`: what `bare_pointer` points to."
+function bare_function end
+
 """
     @export_py function f(a::A, b::B = default; c::C = default)::R … end
     @export_py f(a::A)::R = …
@@ -46,7 +52,7 @@ end
 
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
     name, positional, keywords = signature(definition)
-    entry = Symbol("#entry#", name)
+    entry, bare = Symbol("#entry#", name), Symbol("#bare#", name)
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
@@ -68,16 +74,22 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     return esc(quote
         Base.@__doc__ $definition
+        @inline function $bare($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
+            $source
+            $(loads...)
+            $store($result, $call)
+            return Cint(0)
+        end
         function $entry($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
             try
-                $(loads...)
-                $store($result, $call)
-                return Cint(0)
+                return $bare($arguments, $result)
             catch $failure
                 return $fail($result, $failure)
             end
         end
+        $CPython.bare_function(::typeof($name)) = $bare
+        $CPython.bare_pointer(::typeof($name)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)])
@@ -147,7 +159,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
     owner = string(described.owner)
     texts = String[described.name, owner, string(owner, ".", described.name)]
     slots = map(text_slot, texts)
-    push!(slots, Slot(UINT; a=number))
+    push!(slots, Slot(UINT, number))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         wanted = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
@@ -240,6 +252,7 @@ function precompile_exports()
         f = type.instance
         precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
         precompile(entry_pointer, (type,))
+        proven(bare_function(f)) && precompile(bare_pointer, (type,))
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)

@@ -40,6 +40,14 @@ end
     return string(typeof(failure))
 end
 
+"""
+The address of the C entry without a `try` for the exported function in a root, or 0 if it may throw: see `proof.jl`.
+"""
+@export_py function bare_entry(number::UInt64)::UInt64
+    f = rooted(number)
+    return proven(bare_function(f)) ? address(bare_pointer(f)) : UInt64(0)
+end
+
 "What `dladdr` says of an address."
 struct SharedObject
     file::Cstring
@@ -84,6 +92,9 @@ function start(host::Ptr{Cvoid})
             entry_pointer(include_file),
             entry_pointer(load_project),
             entry_pointer(describe),
+            entry_pointer(bare_entry),
+            @cfunction(lend_on, Cvoid, (Any,)),
+            world_counter(),
         )
     end
     return Ptr{Cvoid}(Base.unsafe_convert(Ptr{GuestTable}, GUEST))
