@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ClosureError;
 use super::policy::PolicyError;
+use crate::depot::DepotError;
 use crate::elf::ElfError;
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
@@ -46,18 +47,15 @@ pub enum BundleError {
         /// The path.
         path: PathBuf,
     },
-    /// A package without a tree hash has no place in a depot.
-    #[error("`{name}` is developed from a directory, so it can only be packed inside an image")]
-    NeedsImage {
-        /// The package.
-        name: String,
-    },
     /// A needed library is missing.
     #[error(transparent)]
     Closure(#[from] ClosureError),
     /// No platform tag fits.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A file of a dependency cannot be packed.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
     /// A file of a package cannot be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -75,13 +73,19 @@ pub enum BundleError {
     Interrupted(#[from] Interrupted),
 }
 
+impl From<DepotError> for BundleError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
 impl Hint for BundleError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Elf { source, .. } => source.hint(),
-            Self::NeedsImage { .. } => Some("leave out `--no-image`".into()),
             Self::Closure(error) => error.hint(),
             Self::Policy(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             Self::Wheel(error) => error.hint(),

@@ -31,8 +31,13 @@ pub(super) struct Libraries {
 }
 
 impl Libraries {
-    /// Collects what `image` and libjulia need. `image` is a file that will lie in the private library directory.
-    pub(super) fn collect(julia: &Julia, image: &Path, prune: &Prune) -> Result<Self, BundleError> {
+    /// Collects what `image` and libjulia need, and what is `wanted` beside. `image` is a file that will lie in the private library directory.
+    pub(super) fn collect(
+        julia: &Julia,
+        image: &Path,
+        prune: &Prune,
+        wanted: Vec<Opened>,
+    ) -> Result<Self, BundleError> {
         let prefix = &julia.prefix;
         let libjulia = prefix.join(&julia.layout.libjulia);
         let private = prefix.join(&julia.layout.private_libdir);
@@ -57,6 +62,7 @@ impl Libraries {
                     .into_iter()
                     .map(|name| opened(name, "Julia's code in the image", false)),
             )
+            .chain(wanted)
             .collect();
         let closure = Closure::new(&Search {
             prefix,
@@ -93,6 +99,11 @@ impl Libraries {
         collected.files.insert(julia.layout.sysimage.clone(), content);
         collected.places = places;
         Ok(collected)
+    }
+
+    /// The directory below Julia's prefix in which a library answers to `name`.
+    pub(super) fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        self.places.values().find_map(|place| place.directory_of(name))
     }
 
     /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
@@ -205,7 +216,7 @@ impl Place {
 
 /// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
 /// does, and leads nowhere else.
-fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
+pub(super) fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
     let has: Vec<Option<PathBuf>> = elf
         .runpath
         .iter()
@@ -225,7 +236,7 @@ fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String>
 }
 
 /// The path from one directory to another, both below the prefix, in the loader's notation.
-fn origin_to(from: &Path, to: &Path) -> String {
+pub(super) fn origin_to(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(one, two)| one == two).count();
     let mut path = String::from("$ORIGIN");

@@ -13,10 +13,12 @@ mod description;
 mod error;
 mod libraries;
 mod names;
+mod packages;
 mod plan;
 pub mod policy;
 mod provenance;
 mod prune;
+mod trees;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub use error::BundleError;

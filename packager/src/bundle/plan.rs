@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::bootstrap::with_bootstrap;
-use super::description::{Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart};
+use super::description::{
+    Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
+};
 use super::libraries::Libraries;
+use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
+use super::trees::Trees;
 use super::{BundleError, Demand, Prune, policy};
-use crate::depot::{Resolution, Source, slug};
-use crate::elf::{Elf, VersionNeed, is_elf};
+use crate::depot::{ARTIFACTS, Resolution, manifest_entry};
+use crate::elf::{Elf, Places, VersionNeed, is_elf, places};
 use crate::image::Image;
 use crate::interrupt;
 use crate::julia::Julia;
-use crate::project::{Project, TreeHash, list_files};
+use crate::project::{Manifest, Project, list_files};
 use crate::runtime::Runtime;
 use crate::wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
 
@@ -66,21 +70,25 @@ impl Ingredients<'_> {
         let image_path = self
             .image
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
-        let prune = Prune::new(self.resolution, &fs_err::read(&image_path)?);
-        let libraries = Libraries::collect(self.julia, &image_path, &prune)?;
+        let image = fs_err::read(&image_path)?;
+        let prune = Prune::new(self.resolution, &image);
+        let trees = self.trees()?;
+        let libraries = Libraries::collect(self.julia, &image_path, &prune, trees.wanted())?;
         let machine = libraries.image.machine;
 
         let mut inside = Inside::default();
         self.add_runtime(&mut inside)?;
         let left_out = self.add_julia(&libraries, &prune, &mut inside)?;
-        if self.image.is_none() {
-            self.add_depot(&mut inside)?;
+        for entry in trees.contents(&libraries) {
+            let (place, content) = entry?;
+            inside.add(&utf8(place)?, content)?;
         }
 
         let mut needs: Vec<(PathBuf, VersionNeed)> =
             libraries.closure.system_needs().map(|(path, need)| (path.to_owned(), need.clone())).collect();
         let of_the_image =
             libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
+        needs.extend(trees.system_needs().map(|(path, need)| (path.to_owned(), need.clone())));
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
             let elf = Elf::parse(&fs_err::read(path)?)
@@ -90,7 +98,7 @@ impl Ingredients<'_> {
         let floor = policy::floor(machine, needs.iter().map(|(path, need)| (path.as_path(), need)))?;
         let glibc = (floor.platform.glibc.major, floor.platform.glibc.minor);
 
-        let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        let description = self.description(&libraries, &image, &inside, machine.to_string(), glibc)?;
         inside.add("bundle.json", Content::bytes(description.text().map_err(std::io::Error::from)?))?;
 
         let mut contents = Contents::new();
@@ -105,17 +113,35 @@ impl Ingredients<'_> {
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
     }
 
-    /// The user's own files, one of them with one more line.
+    /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
     fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
         let package: WheelPath = self.project.package_name.parse()?;
+        let named = self.project.julia.manifest.as_deref();
         for file in &self.project.files {
             let content = match file.name.as_str() {
                 "__init__.py" => Content::bytes(with_bootstrap(&fs_err::read(&file.path)?)),
-                // Everything it pins is in the image, and it may name directories of this machine.
-                "Manifest.toml" if self.image.is_some() => continue,
+                // It names directories of this machine, and may be one of several.
+                name if Manifest::is_name(name) || named == Some(&file.path) => continue,
                 _ => Content::file(&file.path),
             };
             contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        let placed = self.resolution.placed(&self.project.package_dir);
+        let manifest: String = placed
+            .map(|placed| manifest_entry(placed.uuid, placed.package, placed.place.as_deref()))
+            .collect();
+        contents.add(package.join("Manifest.toml")?, Content::bytes(manifest))?;
+        self.add_stubs(&package, contents)
+    }
+
+    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
+        let stubs = self.image.iter().flat_map(|image| &image.stubs);
+        let mark = stubs.clone().next().map(|_| ("py.typed", ""));
+        for (name, text) in stubs.map(|(name, text)| (name.as_str(), text.as_str())).chain(mark) {
+            if !self.project.files.iter().any(|file| file.name == name) {
+                contents.add(package.join(name)?, Content::bytes(text))?;
+            }
         }
         Ok(())
     }
@@ -157,29 +183,32 @@ impl Ingredients<'_> {
         Ok(left_out)
     }
 
-    /// Sources of the packages that no image holds, where Julia looks for them.
-    fn add_depot(&self, inside: &mut Inside) -> Result<(), BundleError> {
-        for (uuid, package) in &self.resolution.packages {
-            let Source::Directory(directory) = &package.source else { continue };
-            let hash = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok());
-            let hash = hash.ok_or_else(|| BundleError::NeedsImage { name: package.name.clone() })?;
-            let place = format!("depot/packages/{}/{}", package.name, slug(*uuid, &hash, 5));
-            for file in list_files(directory)? {
-                inside.add(&format!("{place}/{}", file.name), Content::file(file.path))?;
+    /// The depot: sources of packages, and artifacts.
+    fn trees(&self) -> Result<Trees, BundleError> {
+        let mut trees = Trees::default();
+        let inside = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
+        for placed in self.resolution.placed(&self.project.package_dir) {
+            if let Some((place, directory)) = placed.copied() {
+                trees.add(&inside(place), directory, placed.package.tree_hash.is_none())?;
             }
         }
-        Ok(())
+        for (hash, artifact) in &self.resolution.artifacts {
+            trees.add(&inside(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false)?;
+        }
+        Ok(trees)
     }
 
     fn description(
         &self,
         libraries: &Libraries,
+        image: &[u8],
         inside: &Inside,
         machine: String,
         glibc: (u32, u32),
     ) -> Result<Description, BundleError> {
         let mut files = BTreeMap::new();
-        for (path, content) in inside.0.iter().filter(|(path, _)| path.starts_with("julia/")) {
+        let opened = |path: &str| ["julia/", "depot/artifacts/"].iter().any(|start| path.starts_with(start));
+        for (path, content) in inside.0.iter().filter(|(path, _)| opened(path)) {
             let (size, elf) = match &content.source {
                 Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
                 Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
@@ -191,15 +220,19 @@ impl Ingredients<'_> {
         Ok(Description {
             format: FORMAT,
             protocol: self.runtime.protocol,
+            runtime: self.runtime.version.clone(),
             julia: JuliaPart {
                 version: self.julia.version.to_string(),
                 bindir: in_julia(&self.julia.layout.bindir)?,
                 libjulia: in_julia(&libraries.libjulia)?,
+                private_libdir: in_julia(&self.julia.layout.private_libdir)?,
+                stdlib: in_julia(&self.julia.layout.stdlib)?,
             },
             image: ImagePart {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
+                relocation: self.relocation(image)?,
             },
             depot: "depot",
             typython: self.image.is_none().then_some(TYPYTHON),
@@ -207,9 +240,18 @@ impl Ingredients<'_> {
                 name: self.project.julia.name.clone(),
                 uuid: self.project.uuid().to_string(),
             },
+            packages: bundled_packages(self.project, self.resolution)?,
             platform: PlatformPart { machine, glibc },
             files,
         })
+    }
+
+    /// Where the image names the directory of its sources.
+    fn relocation(&self, bytes: &[u8]) -> Result<Option<RelocationPart>, BundleError> {
+        let Some(image) = self.image else { return Ok(None) };
+        let Places { writable, read_only } = places(bytes, &image.sources)
+            .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
+        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
 
@@ -235,8 +277,12 @@ impl Inside {
 
 /// A path below Julia's prefix as a path in `_jnumpy`.
 fn in_julia(path: &Path) -> Result<String, BundleError> {
+    Ok(format!("julia/{}", utf8(path)?))
+}
+
+fn utf8(path: &Path) -> Result<String, BundleError> {
     let text = path.to_str().ok_or_else(|| BundleError::Name { path: path.to_owned() })?;
-    Ok(format!("julia/{text}"))
+    Ok(text.to_owned())
 }
 
 fn is_shared_library(name: &str) -> bool {

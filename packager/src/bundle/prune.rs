@@ -66,24 +66,16 @@ fn written() -> Result<Vec<Written>, toml::de::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::depot::{Package, Source};
 
     fn with(names: &[&str], image: &[u8]) -> Prune {
         let packages = names.iter().enumerate().map(|(number, name)| {
             let uuid = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
-            let package = Package {
-                name: (*name).into(),
-                version: None,
-                tree_hash: None,
-                source: Source::StandardLibrary,
-                deps: BTreeMap::new(),
-            };
+            let package = Package::new(name, Source::StandardLibrary);
             (uuid, package)
         });
-        Prune::new(&Resolution { packages: packages.collect() }, image)
+        Prune::new(&Resolution { packages: packages.collect(), ..Resolution::default() }, image)
     }
 
     #[test]

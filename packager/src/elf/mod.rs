@@ -4,10 +4,12 @@
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
+//! - [`places`] says where a text will lie in memory.
 //! - [`shim`] makes a library whose only content is that it needs another one.
 
 mod error;
 mod grow;
+mod places;
 mod read;
 mod rewrite;
 mod shim;
@@ -17,6 +19,7 @@ mod tables;
 mod tests;
 
 pub use error::ElfError;
+pub use places::{Places, places};
 pub use read::{Elf, Kind, Machine, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
 pub use shim::shim;

@@ -3,6 +3,7 @@
 //! An entry appears in one step, by renaming its directory, so what is there is complete. One lock for each key makes
 //! a second builder of the same image wait for the first, and find the result.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub(super) struct Record {
     pub(super) cpu_target: String,
     /// Number of precompile statements that were to be replayed.
     pub(super) statements: usize,
+    /// Stubs of the exported modules, by their paths in the package.
+    pub(super) stubs: BTreeMap<String, String>,
     pub(super) size: u64,
     pub(super) sha256: String,
 }
@@ -124,6 +127,7 @@ mod tests {
             julia: "1.5.3".into(),
             cpu_target: "generic".into(),
             statements: 2,
+            stubs: [("_add.pyi".into(), "def add() -> None: ...\n".into())].into(),
             size,
             sha256,
         }

@@ -12,6 +12,7 @@ mod statements;
 mod target;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
@@ -20,9 +21,9 @@ use environment::Environment;
 use key::KeyBuilder;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
-use workload::{Python, Recording};
+use workload::{Python, Recorded, Recording};
 
-use crate::depot::Resolution;
+use crate::depot::{DepotError, Resolution};
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
 use crate::julia::{Julia, JuliaError};
@@ -32,7 +33,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A system image that holds the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
+    /// The directory that its sources were in: what it says of their places begins with this.
+    pub sources: String,
+    /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
+    pub stubs: BTreeMap<String, String>,
 }
 
 /// What to make an image from.
@@ -77,8 +82,8 @@ impl Request<'_> {
             Ok(python) => Some(python),
             Err(reason) => {
                 report.warn(format_args!(
-                    "no run is recorded, so the first calls will have to compile: {reason}; name a Python \
-                     with `--python`"
+                    "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
+                     name a Python with `--python`"
                 ));
                 None
             }
@@ -89,7 +94,7 @@ impl Request<'_> {
         let entry = Entry::lock(&self.home.join("images"), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return Ok(self.image(&entry, key, &record, true));
+            return Ok(self.image(&entry, key, record, true));
         }
 
         let logs = self.home.join("logs");
@@ -105,7 +110,7 @@ impl Request<'_> {
             python: python.as_ref(),
             log: &record_log,
         };
-        let statements = recording.run(|_| stage_line.progress("recording a run"))?;
+        let Recorded { statements, stubs } = recording.run(|_| stage_line.progress("recording a run"))?;
         fs_err::write(stage.path().join(STATEMENTS_NAME), &statements)?;
         let count = statements.lines().count();
 
@@ -126,6 +131,7 @@ impl Request<'_> {
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
             statements: count,
+            stubs,
             size,
             sha256,
         })?;
@@ -138,11 +144,20 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        Ok(self.image(&entry, key, &record, false))
+        Ok(self.image(&entry, key, record, false))
     }
 
-    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Image {
-        Image { path: entry.image(), key, cpu_target: self.cpu_target.clone(), size: record.size, cached }
+    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
+        let Record { size, stubs, .. } = record;
+        Image {
+            path: entry.image(),
+            sources: stage::sources(&key),
+            key,
+            cpu_target: self.cpu_target.clone(),
+            size,
+            cached,
+            stubs,
+        }
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
@@ -157,10 +172,13 @@ impl Request<'_> {
         key.text("target", &self.cpu_target.to_string());
         key.text("linker", &linker.version);
         key.text("recorded", if recorded { "python" } else { "no" });
+        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| recorded) {
+            key.file("stubs", writer)?;
+        }
         for (name, file) in &environment.files {
             match file {
                 StagedFile::Copy(path) => key.file(name, path)?,
-                StagedFile::Text(text) => key.text(name, text),
+                StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
             }
         }
         for workload in &self.project.settings.precompile {
@@ -254,6 +272,9 @@ pub enum ImageError {
     /// A package's files cannot be staged.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A dependency's files cannot be staged.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
     /// Julia failed.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -277,6 +298,12 @@ impl From<ChildError> for ImageError {
     }
 }
 
+impl From<DepotError> for ImageError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
 impl Hint for ImageError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -292,6 +319,7 @@ impl Hint for ImageError {
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             _ => None,
         }

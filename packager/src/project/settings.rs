@@ -16,6 +16,12 @@ pub struct Settings {
     /// one path or a list.
     #[serde(default, deserialize_with = "one_or_more")]
     pub precompile: Vec<PathBuf>,
+    /// Names of artifacts that packages load lazily, to be bundled all the same.
+    #[serde(default, rename = "lazy-artifacts")]
+    pub lazy_artifacts: Vec<String>,
+    /// Names of packages and artifacts that are taken although their files are not what their tree hash says.
+    #[serde(default)]
+    pub unverified: Vec<String>,
 }
 
 impl Settings {

@@ -43,7 +43,7 @@ fn ok_loads() {
     let project = Project::load(directory.path()).unwrap();
     assert_eq!(project.package_name, "jl_a");
     assert_eq!(project.julia.name, "A");
-    assert_eq!(project.manifest, None);
+    assert_eq!(project.manifest(&"1.5.3".parse().unwrap()).unwrap(), None);
     let names: Vec<&str> = project.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["Project.toml", "__init__.py", "data/_jnumpy/kept.txt", "src/A.jl"]);
 }
@@ -102,7 +102,7 @@ fn err_settings_wording() {
     let wrong = |text: &str| error_after(|root| write(root, "pyproject.toml", text));
     assert_eq!(
         wrong("[tool.jnumpy]\npackge = \"a\"\n"),
-        "`<root>/pyproject.toml` is invalid: `[tool.jnumpy]`: unknown field `packge`, expected `package` or `precompile`"
+        "`<root>/pyproject.toml` is invalid: `[tool.jnumpy]`: unknown field `packge`, expected one of `package`, `precompile`, `lazy-artifacts`, `unverified`"
     );
     assert_eq!(
         wrong("[tool.jnumpy]\npackage = \"../a\"\n"),

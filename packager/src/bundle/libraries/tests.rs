@@ -69,8 +69,8 @@ fn tree() -> (tempfile::TempDir, Julia) {
 }
 
 fn collect(julia: &Julia) -> Result<Libraries, BundleError> {
-    let prune = Prune::new(&Resolution { packages: BTreeMap::new() }, b"");
-    Libraries::collect(julia, &julia.prefix.join(&julia.layout.sysimage), &prune)
+    let prune = Prune::new(&Resolution::default(), b"");
+    Libraries::collect(julia, &julia.prefix.join(&julia.layout.sysimage), &prune, Vec::new())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,7 +22,7 @@ use crate::sys::slot::{Entry, Kind, Slot};
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
-/// Slots before the first parameter: name, module, Julia name, root of the function.
+/// Slots before the first parameter: name, module, Julia name, roots of the function and of its bare entry.
 const HEADER: usize = 4;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
 const PER_PARAMETER: usize = 3;
@@ -34,6 +34,8 @@ struct Parameter {
     /// An interned `str`, kept for ever.
     name: *mut ffi::PyObject,
     text: String,
+    /// What the declared type is called when it is an integer of less than 64 bits: all are read as `Int64`.
+    narrow: Option<&'static str>,
     kind: Kind,
     optional: bool,
     keyword_only: bool,
@@ -43,8 +45,6 @@ struct Parameter {
 /// An exported function. It lives as long as the process, like the Julia code it stands for.
 struct Function {
     entries: Entries,
-    /// The root that holds the Julia function, never given back, and its number.
-    root: (Py<Root>, u64),
     name: String,
     parameters: Box<[Parameter]>,
     /// How many parameters come before the first keyword-only one.
@@ -68,7 +68,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     let [name, module, qualified, root] = slots.get(..HEADER).unwrap_or_default() else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
-    let (number, root) = (root.a, Py::new(py, Root::new(root.a))?);
+    let (root, bare) = (Root::new(root.a), root.b);
     // SAFETY: the other slots are texts (the caller's promise).
     let text = |slot: &Slot| unsafe {
         Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))?
@@ -90,6 +90,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         parameters.push(Parameter {
             name: PyString::intern(py, text).into_ptr(),
             text: text.to_owned(),
+            narrow: narrow_integer(texts[1].to_str()?),
             kind,
             optional,
             keyword_only,
@@ -97,8 +98,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         });
     }
     let function = Box::leak(Box::new(Function {
-        entries: Entries::new(entry),
-        root: (root.clone_ref(py), number),
+        entries: Entries::new(entry, bare),
         name: name.to_str()?.to_owned(),
         positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
         parameters: parameters.into_boxed_slice(),
@@ -111,6 +111,14 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     object.setattr("__julia_function__", root)?;
     object.setattr("__julia_parameters__", PyTuple::new(py, described)?)?;
     Ok(object.into_ptr())
+}
+
+/// The name of the integer type of less than 64 bits in `T` or `Union{Nothing, T}`.
+fn narrow_integer(julia_type: &str) -> Option<&'static str> {
+    let inner = julia_type.strip_prefix("Union{Nothing, ").and_then(|rest| rest.strip_suffix('}'));
+    ["Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32"]
+        .into_iter()
+        .find(|&narrow| inner.unwrap_or(julia_type) == narrow)
 }
 
 fn allocate<'py>(py: Python<'py>, function: &'static Function) -> PyResult<Bound<'py, PyAny>> {
@@ -295,8 +303,7 @@ unsafe fn invoke(
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
         let mut result = Slot::new(Kind::Nothing);
-        let entry = function.entries.choose(running, function.root.1);
-        entry(slots.as_ptr().cast(), &raw mut result);
+        function.entries.call(running, slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
 }
@@ -355,13 +362,17 @@ unsafe fn read_argument(
 #[cold]
 fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
     let class = error.get_type(py);
-    if !class.is(py.get_type::<PyTypeError>())
-        && !class.is(py.get_type::<pyo3::exceptions::PyOverflowError>())
-    {
+    let reason = if class.is(py.get_type::<PyTypeError>()) {
+        error.value(py).to_string()
+    } else if class.is(py.get_type::<PyOverflowError>()) {
+        let reason = error.value(py).to_string();
+        parameter
+            .narrow
+            .map_or_else(|| reason.clone(), |narrow| reason.replace(" Int64", &format!(" {narrow}")))
+    } else {
         return error;
-    }
-    let text = format!("{}() argument `{}`: {}", function.name, parameter.text, error.value(py));
-    PyErr::from_type(class, text)
+    };
+    PyErr::from_type(class, format!("{}() argument `{}`: {reason}", function.name, parameter.text))
 }
 
 /// Binds positional and keyword arguments to parameters, with Python's words for what does not fit.
@@ -380,15 +391,10 @@ unsafe fn bind(
 ) -> PyResult<()> {
     let name = &function.name;
     let wrong = |text: String| PyErr::new::<PyTypeError, _>(text);
-    if positional > function.positional {
-        let takes = function.positional;
-        let plural = if takes == 1 { "" } else { "s" };
-        let was = if positional == 1 { "was" } else { "were" };
-        let text = format!("{name}() takes {takes} positional argument{plural} but {positional} {was} given");
-        return Err(wrong(text));
-    }
     let mut bound = vec![std::ptr::null_mut(); function.parameters.len()];
-    bound[..positional].copy_from_slice(&arguments[..positional]);
+    for (place, &argument) in bound[..function.positional].iter_mut().zip(&arguments[..positional]) {
+        *place = argument;
+    }
     for (index, &argument) in arguments[positional..].iter().enumerate() {
         // SAFETY: `names` is a tuple of strings with an entry for each of these arguments.
         let key = unsafe { Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index.cast_signed())) };
@@ -396,6 +402,7 @@ unsafe fn bind(
             parameter.name == key.as_ptr() || key.extract::<&str>().is_ok_and(|key| key == parameter.text)
         });
         let Some(known) = known else {
+            key.cast::<PyString>().map_err(|_| wrong("keywords must be strings".into()))?;
             return Err(wrong(format!("{name}() got an unexpected keyword argument '{key}'")));
         };
         if !bound[known].is_null() {
@@ -403,20 +410,26 @@ unsafe fn bind(
         }
         bound[known] = argument;
     }
-    let missing: Vec<&str> = function
-        .parameters
-        .iter()
-        .zip(&bound)
-        .filter(|(parameter, argument)| argument.is_null() && !parameter.optional)
-        .map(|(parameter, _)| parameter.text.as_str())
-        .collect();
-    if !missing.is_empty() {
-        let count = missing.len();
-        let plural = if count == 1 { "" } else { "s" };
-        return Err(wrong(format!(
-            "{name}() missing {count} required argument{plural}: {}",
-            listed(&missing)
-        )));
+    if positional > function.positional {
+        let keywords = bound[function.positional..].iter().filter(|argument| !argument.is_null()).count();
+        return Err(wrong(too_many(function, positional, keywords)));
+    }
+    for (keyword_only, kind) in [(false, "positional"), (true, "keyword-only")] {
+        let missing: Vec<&str> = function
+            .parameters
+            .iter()
+            .zip(&bound)
+            .filter(|(parameter, argument)| {
+                argument.is_null() && !parameter.optional && parameter.keyword_only == keyword_only
+            })
+            .map(|(parameter, _)| parameter.text.as_str())
+            .collect();
+        if !missing.is_empty() {
+            let count = missing.len();
+            let plural = if count == 1 { "" } else { "s" };
+            let names = listed(&missing);
+            return Err(wrong(format!("{name}() missing {count} required {kind} argument{plural}: {names}")));
+        }
     }
     for ((parameter, &argument), slot) in function.parameters.iter().zip(&bound).zip(slots) {
         if argument.is_null() {
@@ -427,6 +440,22 @@ unsafe fn bind(
         }
     }
     Ok(())
+}
+
+/// Python's words for too many positional arguments, with `keywords` keyword-only ones beside them.
+fn too_many(function: &Function, given: usize, keywords: usize) -> String {
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let most = function.positional;
+    let least = function.parameters[..most].iter().filter(|parameter| !parameter.optional).count();
+    let takes = if least == most { most.to_string() } else { format!("from {least} to {most}") };
+    let plural = if least == most { s(most) } else { "s" };
+    let beside = if keywords == 0 {
+        String::new()
+    } else {
+        format!(" positional argument{} (and {keywords} keyword-only argument{})", s(given), s(keywords))
+    };
+    let was = if given == 1 && keywords == 0 { "was" } else { "were" };
+    format!("{}() takes {takes} positional argument{plural} but {given}{beside} {was} given", function.name)
 }
 
 /// `'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`: as Python lists missing arguments.

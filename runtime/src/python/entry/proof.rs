@@ -20,6 +20,8 @@ const NO_WORLD: usize = usize::MAX;
 pub(super) struct Entries {
     guarded: Entry,
     bare: Cell<Entry>,
+    /// The root that holds the Julia function behind the bare entry, for ever.
+    root: u64,
     /// The world in which `bare` is proven.
     proven: Cell<usize>,
     /// The world in which calls are counted.
@@ -28,40 +30,53 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// `guarded` catches everything.
-    pub(super) fn new(guarded: Entry) -> Self {
+    /// `guarded` catches everything; `root` holds the function of the bare entry.
+    pub(super) fn new(guarded: Entry, root: u64) -> Self {
         Self {
             guarded,
             bare: Cell::new(guarded),
+            root,
             proven: Cell::new(NO_WORLD),
             counted: Cell::new(NO_WORLD),
             calls: Cell::new(0),
         }
     }
 
-    /// The entry for one call now of the Julia function in `root`.
+    /// Calls one of the entries.
+    ///
+    /// # Safety
+    /// As for [`Running::enter`].
     #[inline]
-    pub(super) fn choose(&self, running: &Running, root: u64) -> Entry {
-        let Some(world) = running.world() else { return self.guarded };
-        if self.proven.get() == world {
-            return self.bare.get();
+    pub(super) unsafe fn call(&self, running: &Running, arguments: *const Slot, result: *mut Slot) {
+        let world = running.world();
+        if world.is_some_and(|world| world == self.proven.get()) {
+            // SAFETY: the caller's promise. A proof is only looked for where no other thread can define a method, so
+            // it still holds. Nothing is thrown, so control need not be said to be in Julia.
+            unsafe { self.bare.get()(arguments, result) };
+            return;
         }
-        if self.counted.get() == world {
-            let calls = self.calls.get().saturating_add(1);
-            self.calls.set(calls);
-            if calls == OFTEN {
-                self.prove(running, root, world);
-            }
-        } else {
-            self.counted.set(world);
+        if let Some(world) = world {
+            self.count(running, world);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { running.enter(self.guarded, arguments, result) };
+    }
+
+    fn count(&self, running: &Running, world: usize) {
+        if self.counted.replace(world) != world {
             self.calls.set(0);
         }
-        self.guarded
+        // A function without a proof is not asked for one again in the same world.
+        let calls = self.calls.get().saturating_add(1);
+        self.calls.set(calls);
+        if calls == OFTEN {
+            self.prove(running, world);
+        }
     }
 
     #[cold]
-    fn prove(&self, running: &Running, root: u64, world: usize) {
-        let argument = [Slot { a: root, ..Slot::new(Kind::UInt) }];
+    fn prove(&self, running: &Running, world: usize) {
+        let argument = [Slot { a: self.root, ..Slot::new(Kind::UInt) }];
         let result = running.call(running.guest.bare_entry, &argument);
         match Kind::from_number(result.kind) {
             Some(Kind::UInt) if result.a != 0 => {

@@ -13,6 +13,7 @@ struct Export
     name::String
     owner::Module
     parameters::Vector{Parameter}
+    result::Type
 end
 
 "`exported(f) -> Export`, with a method for each exported function."
@@ -24,11 +25,11 @@ function entry_pointer end
 "`entry_function(f)`: what `entry_pointer` points to."
 function entry_function end
 
-"`bare_pointer(f) -> Ptr{Cvoid}`: the C entry that catches nothing, for a function that is [`proven`](@ref)."
-function bare_pointer end
-
-"`bare_function(f)`: what `bare_pointer` points to."
+"`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
 function bare_function end
+
+"`bare_pointer(bare) -> Ptr{Cvoid}`: the C entry that `bare`, a [`bare_function`](@ref), is."
+function bare_pointer end
 
 """
     @export_py function f(a::A, b::B = default; c::C = default)::R … end
@@ -51,8 +52,9 @@ macro export_py(arguments...)
 end
 
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
-    name, positional, keywords = signature(definition)
-    entry, bare = Symbol("#entry#", name), Symbol("#bare#", name)
+    name, positional, keywords, declared = signature(definition)
+    # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
+    entry, bare = gensym(string("entry of ", name)), gensym(string("bare entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
@@ -66,38 +68,45 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     named = [Expr(:kw, parameter.name, parameter.name) for parameter in keywords]
     values = [parameter.name for parameter in positional]
-    call = isempty(named) ? Expr(:call, name, values...) : Expr(:call, name, Expr(:parameters, named...), values...)
+    # A parameter may have the function's name.
+    callee = GlobalRef(owner, name)
+    call = isempty(named) ? Expr(:call, callee, values...) : Expr(:call, callee, Expr(:parameters, named...), values...)
     nogil && (call = :($without_gil(() -> $call)))
     described = map(parameters) do parameter
         default = parameter.default === nothing ? nothing : string(parameter.default)
         :($Parameter($(String(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
+    # Written out in both, so that backtraces show one frame.
+    body = quote
+        $(loads...)
+        $store($result, $call)
+        return Cint(0)
+    end
     return esc(quote
         Base.@__doc__ $definition
-        @inline function $bare($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
+        function $bare($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
-            $(loads...)
-            $store($result, $call)
-            return Cint(0)
+            $body
         end
         function $entry($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
             try
-                return $bare($arguments, $result)
+                $body
             catch $failure
+                $leave_try()
                 return $fail($result, $failure)
             end
         end
         $CPython.bare_function(::typeof($name)) = $bare
-        $CPython.bare_pointer(::typeof($name)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)])
+        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
         $name
     end)
 end
 
-"The parts of a definition: its name, positional and keyword parameters; an error that names the function if one is not typed."
+"The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
 function signature(definition)
     if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
         error("@export_py wants a function definition, got `", definition, "`")
@@ -108,6 +117,10 @@ function signature(definition)
         error("@export_py: `", head.args[1], "` has no result type; write `", head, "::T`")
     end
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : nothing
+    # `f(a::T)::T where T = …` parses as a result of type `T where T`.
+    if Meta.isexpr(call, :call) && Meta.isexpr(head.args[2], :where)
+        error("@export_py: `", head, "` has type parameters (`where`); write the types out")
+    end
     Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
     Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
     name = call.args[1]
@@ -120,7 +133,7 @@ function signature(definition)
             push!(positional, parameter(name, item, false))
         end
     end
-    return name, positional, keywords
+    return name, positional, keywords, head.args[2]
 end
 
 function parameter(name::Symbol, item, keyword::Bool)
@@ -129,24 +142,26 @@ function parameter(name::Symbol, item, keyword::Bool)
         item, default = item.args
         default === nothing && (default = :nothing)
     end
+    Meta.isexpr(item, :(...)) && error("@export_py: argument `", item, "` of `", name, "` is variadic; take a tuple or an array")
     if !Meta.isexpr(item, :(::), 2) || !(item.args[1] isa Symbol)
         error("@export_py: argument `", item, "` of `", name, "` needs a name and a type: `x::T`")
     end
     return (name=item.args[1], type=item.args[2], default=default, keyword=keyword)
 end
 
-"Python functions made so far."
+"Python functions made so far, by [`entry_function`](@ref)."
 const FUNCTIONS = IdDict{Any,Py}()
 
 """
     Pyfunc(f) -> Py
 
-The Python function of a function that was defined with [`@export_py`](@ref): always the same object.
+The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
+defined again.
 """
 function Pyfunc(f)
-    return get!(FUNCTIONS, f) do
-        applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
-        make_function(exported(f), entry_pointer(f), root(f))
+    applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    return get!(FUNCTIONS, entry_function(f)) do
+        make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
     end
 end
 
@@ -155,23 +170,23 @@ const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 
-function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
+function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
     texts = String[described.name, owner, string(owner, ".", described.name)]
     slots = map(text_slot, texts)
-    push!(slots, Slot(UINT, number))
+    push!(slots, Slot(UINT, number, bare))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
-        wanted = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
+        wanted = argument_kind(type)
         traits = 0x00
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
-        takes_none && wanted != OBJECT && (traits |= NULLABLE)
+        takes_none && (traits |= NULLABLE)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
-    made = GC.@preserve texts ccall(
+    made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
     )
     return Py(checked(Owned, made))
@@ -252,7 +267,7 @@ function precompile_exports()
         f = type.instance
         precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
         precompile(entry_pointer, (type,))
-        proven(bare_function(f)) && precompile(bare_pointer, (type,))
+        proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)

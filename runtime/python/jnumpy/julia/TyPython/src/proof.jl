@@ -14,11 +14,8 @@ const ARITHMETIC = (
     :rint_llvm,
 )
 
-"Conversions `(T, x)`, with the sizes of `T` and `x` that they take."
-const CONVERSIONS = Dict{Symbol,Function}(
-    :bitcast => ==, :trunc_int => <, :zext_int => >, :sext_int => >, :fptrunc => <, :fpext => >,
-    :sitofp => (to, from) -> true, :uitofp => (to, from) -> true,
-)
+"Conversions `(T, x)` to a smaller, a larger, an equally large type, and those to any."
+const CONVERSIONS = (:trunc_int, :fptrunc, :zext_int, :sext_int, :fpext, :bitcast, :sitofp, :uitofp)
 
 """
     world_counter() -> Ptr{UInt}
@@ -30,84 +27,104 @@ world_counter() =
     VERSION < v"1.9" && Threads.nthreads() == 1 ? Ptr{UInt}(cglobal(:jl_world_counter, UInt)) : Ptr{UInt}(C_NULL)
 
 "Whether it is certain that `bare(arguments, result)` does not throw, in the methods as they are."
-function proven(bare)
+function proven(@nospecialize(bare))
     VERSION < v"1.9" || return false
     found = code_typed(bare, (Ptr{Slot}, Ptr{Slot}))
     length(found) == 1 || return false
-    code = found[1].first
-    return all(index -> harmless(code, index, code.code[index]), eachindex(code.code))
+    code = found[1].first::Core.CodeInfo
+    for (index, statement) in enumerate(code.code)
+        harmless(code, index, statement) || return false
+    end
+    return true
 end
 
 "The type of an operand; `Any` if looking at it may throw."
-operand(code, value) = typeof(value)
-operand(code, value::Core.SSAValue) = Core.Compiler.widenconst(code.ssavaluetypes[value.id])
-operand(code, value::Core.SlotNumber) = value.id == 1 ? Any : Ptr{Slot}
-operand(code, value::Core.Compiler.Argument) = value.n == 1 ? Any : Ptr{Slot}
-operand(code, value::QuoteNode) = typeof(value.value)
-operand(code, value::GlobalRef) = isconst(value.mod, value.name) ? typeof(getfield(value.mod, value.name)) : Any
+function operand(code::Core.CodeInfo, @nospecialize(value))::Type
+    value isa Core.SSAValue && return Core.Compiler.widenconst(code.ssavaluetypes[value.id])
+    value isa Core.SlotNumber && return value.id == 1 ? Any : Ptr{Slot}
+    value isa Core.Compiler.Argument && return value.n == 1 ? Any : Ptr{Slot}
+    value isa GlobalRef && !isconst(value.mod, value.name) && return Any
+    return typeof(written(value))
+end
 
 "The value of an operand that is written out in the code; `missing` for any other."
-written(value) = value
-written(value::Union{Core.SSAValue,Core.SlotNumber,Core.Compiler.Argument}) = missing
-written(value::QuoteNode) = value.value
-written(value::GlobalRef) = isconst(value.mod, value.name) ? getfield(value.mod, value.name) : missing
+function written(@nospecialize(value))
+    value isa QuoteNode && return value.value
+    value isa GlobalRef && return isconst(value.mod, value.name) ? getfield(value.mod, value.name) : missing
+    return value isa Union{Core.SSAValue,Core.SlotNumber,Core.Compiler.Argument} ? missing : value
+end
 
-number(T) = isprimitivetype(T) && isbitstype(T)
-data(T) = isa(T, DataType) && isbitstype(T)
+readable(code::Core.CodeInfo, @nospecialize(value)) = operand(code, value) !== Any
+
+number(@nospecialize(T)) = T isa DataType && isprimitivetype(T)
+data(@nospecialize(T)) = T isa DataType && isbitstype(T)
+number_pointer(@nospecialize(T)) = T isa DataType && T <: Ptr && data(eltype(T))
 
 "Whether statement `index` of `code` does not throw and does not go back."
-harmless(code, index, statement) = operand(code, statement) !== Any
-harmless(code, index, statement::Core.GotoNode) = statement.label > index
-harmless(code, index, statement::Core.PiNode) = operand(code, statement.val) !== Any
-harmless(code, index, statement::Core.PhiNode) =
-    all(n -> isassigned(statement.values, n) && operand(code, statement.values[n]) !== Any, eachindex(statement.values))
-
-function harmless(code, index, statement::Expr)
-    arguments = statement.args
-    statement.head in (:meta, :inbounds, :code_coverage_effect) && return true
-    statement.head === :return && return length(arguments) == 1 && operand(code, arguments[1]) !== Any
-    statement.head === :gotoifnot && return operand(code, arguments[1]) === Bool && arguments[2] > index
-    if statement.head === :new
-        T = written(arguments[1])
-        data(T) && length(arguments) == fieldcount(T) + 1 || return false
-        return all(n -> operand(code, arguments[n + 1]) === fieldtype(T, n), 1:fieldcount(T))
+function harmless(code::Core.CodeInfo, index::Int, @nospecialize(statement))
+    if statement isa Expr
+        arguments = statement.args
+        statement.head in (:meta, :inbounds, :code_coverage_effect) && return true
+        statement.head === :return && return readable(code, arguments[1])
+        statement.head === :gotoifnot && return operand(code, arguments[1]) === Bool && arguments[2]::Int > index
+        statement.head === :new && return harmless_new(code, arguments)
+        return statement.head === :call && harmless_call(code, arguments)
     end
-    statement.head === :call || return false
-    f, operands = written(arguments[1]), arguments[2:end]
-    return harmless_call(f, map(value -> operand(code, value), operands), map(written, operands))
+    statement isa Core.GotoNode && return statement.label > index
+    statement isa Core.PiNode && return readable(code, statement.val)
+    if statement isa Core.PhiNode
+        for n in eachindex(statement.values)
+            isassigned(statement.values, n) && readable(code, statement.values[n]) || return false
+        end
+        return true
+    end
+    @static if isdefined(Core, :ReturnNode)
+        statement isa Core.ReturnNode && return isdefined(statement, :val) && readable(code, statement.val)
+        statement isa Core.GotoIfNot && return operand(code, statement.cond) === Bool && statement.dest > index
+    end
+    return readable(code, statement)
 end
 
-@static if isdefined(Core, :ReturnNode)
-    harmless(code, index, statement::Core.ReturnNode) =
-        isdefined(statement, :val) && operand(code, statement.val) !== Any
-    harmless(code, index, statement::Core.GotoIfNot) =
-        operand(code, statement.cond) === Bool && statement.dest > index
+function harmless_new(code::Core.CodeInfo, arguments::Vector{Any})
+    T = written(arguments[1])
+    data(T) && length(arguments) == fieldcount(T) + 1 || return false
+    for n in 1:fieldcount(T)
+        operand(code, arguments[n + 1]) === fieldtype(T, n) || return false
+    end
+    return true
 end
 
-function harmless_call(f, types, values)
-    f === (===) && return length(types) == 2 && all(data, types)
+function harmless_call(code::Core.CodeInfo, arguments::Vector{Any})
+    f, count = written(arguments[1]), length(arguments) - 1
+    types = Any[operand(code, arguments[n + 1]) for n in 1:count]
+    f === (===) && return count == 2 && data(types[1]) && data(types[2])
     if f === getfield
-        length(types) >= 2 && data(types[1]) || return false
-        field = values[2]
+        count >= 2 && data(types[1]) || return false
+        field = written(arguments[3])
         return field isa Symbol ? hasfield(types[1], field) : field isa Int && 1 <= field <= fieldcount(types[1])
     end
-    f === ifelse && return length(types) == 3 && types[1] === Bool && data(types[2]) && types[2] === types[3]
+    f === ifelse && return count == 3 && types[1] === Bool && data(types[2]) && types[2] === types[3]
     f isa Core.IntrinsicFunction || return false
     name = nameof(f)
     if name in ARITHMETIC
-        return all(number, types) && all(==(types[1]), types)
-    elseif haskey(CONVERSIONS, name)
-        length(types) == 2 && values[1] isa DataType && number(values[1]) && number(types[2]) || return false
-        return CONVERSIONS[name](sizeof(values[1]), sizeof(types[2]))
+        for T in types
+            number(T) && T === types[1] || return false
+        end
+        return true
+    elseif name in CONVERSIONS
+        T = written(arguments[2])
+        count == 2 && number(T) && number(types[2]) || return false
+        to, from = Core.sizeof(T), Core.sizeof(types[2])
+        name in (:trunc_int, :fptrunc) && return to < from
+        name in (:zext_int, :sext_int, :fpext) && return to > from
+        return name !== :bitcast || to == from
     elseif name === :add_ptr || name === :sub_ptr
-        return length(types) == 2 && (types[1] === UInt || types[1] isa DataType && types[1] <: Ptr) && types[2] === UInt
+        return count == 2 && number(types[1]) && types[1] <: Union{UInt,Ptr} && types[2] === UInt
     elseif name === :pointerref
-        return length(types) == 3 && harmless_pointer(types[1]) && types[2] === Int && values[3] === 1
+        return count == 3 && number_pointer(types[1]) && types[2] === Int && arguments[4] === 1
     elseif name === :pointerset
-        return length(types) == 4 && harmless_pointer(types[1]) && types[2] === eltype(types[1]) && types[3] === Int &&
-               values[4] === 1
+        return count == 4 && number_pointer(types[1]) && types[2] === eltype(types[1]) && types[3] === Int &&
+               arguments[5] === 1
     end
     return false
 end
-
-harmless_pointer(T) = T isa DataType && T <: Ptr && data(eltype(T))
