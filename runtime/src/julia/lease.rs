@@ -78,7 +78,11 @@ struct Leases {
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { arrays: HashMap::default(), recent: Box::new([Recent::default(); RECENT]), returned: Vec::new() }
+        Self {
+            arrays: HashMap::default(),
+            recent: Box::new([Recent::default(); RECENT]),
+            returned: Vec::new(),
+        }
     }
 }
 

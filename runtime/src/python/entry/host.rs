@@ -10,8 +10,8 @@ use super::read::Mode;
 use super::{array, function, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
-use crate::julia::start::guest;
 use crate::julia::signals::CONTROL;
+use crate::julia::start::guest;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
@@ -131,8 +131,11 @@ unsafe extern "C" fn owner_of(
 unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
     let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
     // SAFETY: the caller's promise; an ndarray without dimensions may have no lengths.
-    let lengths =
-        if slot.ndim == 0 { &[] } else { unsafe { std::slice::from_raw_parts(lengths, usize::from(slot.ndim)) } };
+    let lengths = if slot.ndim == 0 {
+        &[]
+    } else {
+        unsafe { std::slice::from_raw_parts(lengths, usize::from(slot.ndim)) }
+    };
     let memory = Memory {
         data: write::address(slot.a),
         length: lengths.iter().product(),
