@@ -58,7 +58,7 @@ def from_source(small, bundles, site, tmp_path, julia):
     """Return the environment in which `jl_one` is imported from its source tree, by an installed jnumpy."""
     shutil.copytree(bundles["jl_one"] / "jnumpy", tmp_path / "jnumpy")
     path = f"{tmp_path}:{small.sources['jl_one']}:{site}"
-    return {"PYTHONPATH": path, "TYPY_JL_EXE": julia, "JULIA_DEPOT_PATH": str(small.depot)}
+    return {"PYTHONPATH": path, "TYPY_JL_EXE": julia, "JULIA_DEPOT_PATH": f"{small.depot}:"}
 
 
 @pytest.mark.parametrize("order", [("jl_one", "jl_two"), ("jl_two", "jl_one")])
@@ -91,7 +91,7 @@ import os, subprocess
 before = dict(os.environ)
 import jl_one, jl_two, jnumpy
 child = subprocess.run(["env"], stdout=subprocess.PIPE, text=True).stdout
-print(dict(os.environ) == before, "JULIA" in child, jnumpy.eval_julia("Base.ACTIVE_PROJECT[]"))
+print(dict(os.environ) == before, "\\nJULIA_" in f"\\n{child}", jnumpy.eval_julia("Base.ACTIVE_PROJECT[]"))
 """
     assert sites.printed(site, code) == f"True False {site}/jl_one/Project.toml\n"
 

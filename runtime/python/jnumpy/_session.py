@@ -133,9 +133,9 @@ def init_project(package_file: str) -> None:
 
 
 def _user_depots() -> list[str]:
-    """The depots in which the packages of a source tree are."""
-    named = os.environ.get("JULIA_DEPOT_PATH", "").split(os.pathsep)
-    return [depot for depot in named if depot] or [os.path.join(os.path.expanduser("~"), ".julia")]
+    """The depots in which the packages of a source tree are; as for Julia, an empty entry stands for the default."""
+    default = os.path.join(os.path.expanduser("~"), ".julia")
+    return [depot or default for depot in os.environ.get("JULIA_DEPOT_PATH", "").split(os.pathsep)]
 
 
 def _package_of(package_file: str) -> str:
