@@ -4,7 +4,9 @@
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
-//! - [`shim`] makes a library whose only content is that it needs another one.
+//! - [`strip`] takes out what no loader reads.
+//! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that takes the place of
+//!   a library that is never called.
 
 mod error;
 mod grow;
@@ -12,11 +14,13 @@ mod read;
 mod rewrite;
 mod shim;
 mod strings;
+mod strip;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use error::ElfError;
-pub use read::{Elf, Kind, Machine, VersionNeed, is_elf};
+pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
-pub use shim::shim;
+pub use shim::{shim, stand_in};
+pub use strip::strip;
