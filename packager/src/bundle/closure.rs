@@ -111,8 +111,8 @@ impl Hint for ClosureError {
             Self::Io(_) | Self::Interrupted(_) => None,
             Self::Elf { source, .. } => source.hint(),
             Self::Missing(_) => Some(
-                "install the package that contains it, then name its directory with `--library-dir`; \
-                 if nothing uses the file that needs it, leave that file out"
+                "install the package that contains it and name its directory in `library-dirs` of `[tool.jnumpy]`; \
+                 if nothing uses the file that needs it, leave that file out with `exclude`"
                     .into(),
             ),
         }
@@ -191,8 +191,17 @@ impl Closure {
         self.libraries.iter().find(known).map(|(path, _)| self.chain(path))
     }
 
+    /// Lets a file ask nothing of others: one that nothing but its name is taken of.
+    pub(super) fn cut(&mut self, path: &Path) {
+        if let Some(library) = self.libraries.get_mut(path) {
+            library.elf.needed.clear();
+            library.elf.requires.clear();
+        }
+        self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
+    }
+
     /// A file, who brought it in, and so on up to a root.
-    fn chain(&self, path: &Path) -> Vec<String> {
+    pub(super) fn chain(&self, path: &Path) -> Vec<String> {
         let show = |path: &Path| format!("`{}`", path.strip_prefix(&self.prefix).unwrap_or(path).display());
         let mut lines = vec![show(path)];
         let mut origin = self.libraries.get(path).map(|library| &library.origin);

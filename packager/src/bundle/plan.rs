@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::bootstrap::with_bootstrap;
 use super::description::{Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart};
-use super::libraries::Libraries;
+use super::explain::Explanations;
+use super::libraries::{self, Libraries};
+use super::policy::{self, Platform};
 use super::provenance::{self, Provenance};
-use super::{BundleError, Demand, Prune, policy};
+use super::{BundleError, Decisions, Demand, Prune};
 use crate::depot::{Resolution, Source, slug};
 use crate::elf::{Elf, VersionNeed, is_elf};
 use crate::image::Image;
@@ -41,6 +45,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// The image with the project; without one, Julia's stock image and all sources are bundled.
     pub image: Option<&'a Image>,
+    /// The platform that the wheel has to run on; the oldest possible when none is demanded.
+    pub platform: Option<Platform>,
 }
 
 /// Everything that goes into a wheel, `.dist-info` aside.
@@ -56,8 +62,10 @@ pub struct Bundle {
     pub tag: Tag,
     /// What keeps it from running on an older system.
     pub because: Option<Demand>,
-    /// What of Julia was left out: the reason, how many files, how many bytes.
-    pub left_out: BTreeMap<String, (usize, u64)>,
+    /// Why things are in it, or are not.
+    pub explanations: Explanations,
+    /// Holds the files that packing has changed, until the wheel is written.
+    pub scratch: TempDir,
 }
 
 impl Ingredients<'_> {
@@ -66,13 +74,24 @@ impl Ingredients<'_> {
         let image_path = self
             .image
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
-        let prune = Prune::new(self.resolution, &fs_err::read(&image_path)?);
-        let libraries = Libraries::collect(self.julia, &image_path, &prune)?;
+        let image_bytes = fs_err::read(&image_path)?;
+        let settings = &self.project.settings;
+        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
+        let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
+        let order = libraries::Order {
+            julia: self.julia,
+            image: &image_path,
+            prune: &prune,
+            root: &self.project.root,
+            settings,
+            scratch: scratch.path(),
+        };
+        let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
+        let libraries = Libraries::collect(&order, image_bytes, &mut inside.decisions)?;
         let machine = libraries.image.machine;
 
-        let mut inside = Inside::default();
         self.add_runtime(&mut inside)?;
-        let left_out = self.add_julia(&libraries, &prune, &mut inside)?;
+        self.add_julia(&order, &libraries, &mut inside)?;
         if self.image.is_none() {
             self.add_depot(&mut inside)?;
         }
@@ -87,22 +106,32 @@ impl Ingredients<'_> {
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
             needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
         }
-        let floor = policy::floor(machine, needs.iter().map(|(path, need)| (path.as_path(), need)))?;
-        let glibc = (floor.platform.glibc.major, floor.platform.glibc.minor);
+        let needs = || needs.iter().map(|(path, need)| (path.as_path(), need));
+        let floor = policy::floor(machine, needs())?;
+        let platform = self.platform.unwrap_or(floor.platform);
+        if platform.machine != machine {
+            return Err(policy::PolicyError::OtherMachine { platform, machine }.into());
+        }
+        policy::check(platform, needs())?;
+        let glibc = (platform.glibc.major, platform.glibc.minor);
 
         let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
-        inside.add("bundle.json", Content::bytes(description.text().map_err(std::io::Error::from)?))?;
+        let description = description.text().map_err(std::io::Error::from)?;
+        inside.add("bundle.json", Content::bytes(description), "says what is inside")?;
 
         let mut contents = Contents::new();
         self.add_package(&mut contents)?;
         let package: WheelPath = self.project.package_name.parse()?;
         let directory = package.join(DIRECTORY)?;
-        for (path, content) in inside.0 {
-            contents.add(directory.join(&path)?, content)?;
+        for (path, (content, _)) in &inside.files {
+            contents.add(directory.join(path)?, content.clone())?;
         }
+        prune.check_used(&inside.decisions)?;
         let Provenance { licenses, components } = provenance::collect(self, &libraries)?;
-        let tag = Tag::abi3(PYTHON, &floor.platform.to_string())?;
-        Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
+        let tag = Tag::abi3(PYTHON, &platform.to_string())?;
+        let brought = inside.files.into_iter().map(|(path, (_, by))| (path, by)).collect();
+        let explanations = Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought);
+        Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
     }
 
     /// The user's own files, one of them with one more line.
@@ -120,52 +149,54 @@ impl Ingredients<'_> {
         Ok(())
     }
 
-    fn add_runtime(&self, inside: &mut Inside) -> Result<(), BundleError> {
+    fn add_runtime(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
+        const BY: &str = "a part of the runtime";
         for (name, path) in &self.runtime.files {
             let is_source = Path::new(&format!("jnumpy/{name}")).starts_with(TYPYTHON);
             if !(is_source && self.image.is_some()) {
-                inside.add(&format!("jnumpy/{name}"), Content::file(path))?;
+                inside.add(&format!("jnumpy/{name}"), Content::file(path), BY)?;
             }
         }
-        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]))
+        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]), BY)
     }
 
-    /// Julia in its own layout; returns what was left out of `share`.
+    /// Julia in its own layout.
     fn add_julia(
         &self,
+        order: &libraries::Order<'_>,
         libraries: &Libraries,
-        prune: &Prune,
-        inside: &mut Inside,
-    ) -> Result<BTreeMap<String, (usize, u64)>, BundleError> {
+        inside: &mut Inside<'_>,
+    ) -> Result<(), BundleError> {
+        const BY: &str = "a part of Julia that no rule leaves out";
         let layout = &self.julia.layout;
-        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README))?;
+        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README), BY)?;
         for (path, content) in &libraries.files {
-            inside.add(&in_julia(path)?, content.clone())?;
+            let by = if *path == layout.sysimage { "the image" } else { BY };
+            inside.add(&in_julia(path)?, content.clone(), by)?;
         }
-        let mut left_out = BTreeMap::new();
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
-            if let Some(reason) = prune.reason(&below.to_string_lossy()) {
-                let (count, bytes) = left_out.entry(reason.to_owned()).or_insert((0, 0));
-                *count += 1;
-                *bytes += fs_err::metadata(&file.path)?.len();
-            } else {
-                inside.add(&in_julia(&below)?, libraries.other(&file.path, &below)?)?;
+            let path = in_julia(&below)?;
+            if inside.takes(&path, &file.path)? {
+                inside.add(&path, libraries.other(order, &file.path, &below)?, BY)?;
             }
         }
-        Ok(left_out)
+        Ok(())
     }
 
     /// Sources of the packages that no image holds, where Julia looks for them.
-    fn add_depot(&self, inside: &mut Inside) -> Result<(), BundleError> {
+    fn add_depot(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
         for (uuid, package) in &self.resolution.packages {
             let Source::Directory(directory) = &package.source else { continue };
             let hash = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok());
             let hash = hash.ok_or_else(|| BundleError::NeedsImage { name: package.name.clone() })?;
             let place = format!("depot/packages/{}/{}", package.name, slug(*uuid, &hash, 5));
             for file in list_files(directory)? {
-                inside.add(&format!("{place}/{}", file.name), Content::file(file.path))?;
+                let path = format!("{place}/{}", file.name);
+                if inside.takes(&path, &file.path)? {
+                    inside.add(&path, Content::file(file.path), "source code of a package")?;
+                }
             }
         }
         Ok(())
@@ -174,12 +205,12 @@ impl Ingredients<'_> {
     fn description(
         &self,
         libraries: &Libraries,
-        inside: &Inside,
+        inside: &Inside<'_>,
         machine: String,
         glibc: (u32, u32),
     ) -> Result<Description, BundleError> {
         let mut files = BTreeMap::new();
-        for (path, content) in inside.0.iter().filter(|(path, _)| path.starts_with("julia/")) {
+        for (path, (content, _)) in inside.files.iter().filter(|(path, _)| path.starts_with("julia/")) {
             let (size, elf) = match &content.source {
                 Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
                 Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
@@ -213,20 +244,29 @@ impl Ingredients<'_> {
     }
 }
 
-/// The files of `_jnumpy`, by their paths in it.
-#[derive(Debug, Default)]
-struct Inside(BTreeMap<String, Content>);
+/// The files of `_jnumpy`.
+struct Inside<'a> {
+    prune: &'a Prune,
+    decisions: Decisions,
+    /// By path below `_jnumpy`: the file, and who brings it.
+    files: BTreeMap<String, (Content, &'static str)>,
+}
 
-impl Inside {
-    fn add(&mut self, path: &str, content: Content) -> Result<(), BundleError> {
-        match self.0.entry(path.to_owned()) {
+impl Inside<'_> {
+    /// Whether the rules let the file `source` in at `path`.
+    fn takes(&mut self, path: &str, source: &Path) -> Result<bool, BundleError> {
+        Ok(self.decisions.takes(self.prune, path, || Ok(fs_err::metadata(source)?.len()))?)
+    }
+
+    fn add(&mut self, path: &str, content: Content, by: &'static str) -> Result<(), BundleError> {
+        match self.files.entry(path.to_owned()) {
             std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(content);
+                place.insert((content, by));
                 Ok(())
             }
             std::collections::btree_map::Entry::Occupied(taken) => Err(BundleError::Twice {
                 path: path.to_owned(),
-                first: taken.get().source.to_string(),
+                first: taken.get().0.source.to_string(),
                 second: content.source.to_string(),
             }),
         }

@@ -107,7 +107,7 @@ fn julia_libraries(
     let record = Record::read(&from.julia.prefix)?;
     let mut packages = BTreeSet::new();
     let mut unknown = BTreeSet::new();
-    for path in libraries.closure.libraries.keys() {
+    for path in libraries.closure.libraries.keys().filter(|path| !libraries.replaced.contains_key(*path)) {
         let below = path.strip_prefix(&from.julia.prefix).unwrap_or(path).to_string_lossy().into_owned();
         match record.as_ref().and_then(|record| record.files.get(&below)) {
             Some(package) => {

@@ -13,6 +13,9 @@ use scroll::Pwrite;
 use super::tables::{Tables, range};
 use super::{Elf, ElfError};
 
+/// Numbers of sections, and where their contents lie.
+type Moves = Vec<(usize, Range<usize>)>;
+
 /// Removes the sections whose names are `unwanted`. Sections that are loaded stay whatever they are called, as does a
 /// section that another one refers to; a file with anything unusual behind its segments comes back as it is.
 pub fn strip(mut bytes: Vec<u8>, unwanted: impl Fn(&str) -> bool) -> Result<Vec<u8>, ElfError> {
@@ -96,7 +99,7 @@ fn removed(
         if linked.is_empty() {
             return Ok(removed);
         }
-        linked.iter().for_each(|index| _ = removed.remove(index));
+        removed.retain(|index| !linked.contains(index));
     }
 }
 
@@ -107,7 +110,7 @@ fn moves(
     tables: &Tables,
     fixed: usize,
     removed: &BTreeSet<usize>,
-) -> Result<Option<Vec<(usize, Range<usize>)>>, ElfError> {
+) -> Result<Option<Moves>, ElfError> {
     let size = (tables.sections.len() * SectionHeader::size(tables.context)) as u64;
     let table = range(bytes, "the section headers", tables.header.e_shoff, size)?;
     let mut moves = Vec::new();

@@ -265,7 +265,7 @@ impl Tables {
         let names = self.sections.get(usize::from(self.header.e_shstrndx)).zip(self.sections.get(index));
         let Some((names, section)) = names else { return Ok("") };
         let table = &bytes[range(bytes, "the section names", names.sh_offset, names.sh_size)?];
-        let name = usize::try_from(section.sh_name).ok().and_then(|at| table.get(at..)).unwrap_or_default();
+        let name = table.get(section.sh_name..).unwrap_or_default();
         let end = memchr::memchr(0, name).unwrap_or(name.len());
         std::str::from_utf8(&name[..end]).map_err(|_| ElfError::Inconsistent("a section's name is no text"))
     }
