@@ -295,7 +295,7 @@ fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
 }
 
 /// A number with a comma after every third digit.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -15,6 +15,7 @@ mod workload;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
+pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, Record};
 use environment::Environment;
 use key::KeyBuilder;
@@ -35,7 +36,7 @@ use crate::runtime::Runtime;
 const FORMAT: u32 = 2;
 
 /// A system image that holds the project.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Image {
     /// The shared library, in the cache.
     pub path: PathBuf,
@@ -47,6 +48,8 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
+    /// Keeps it in the cache.
+    _hold: Hold,
 }
 
 /// What to make an image from.
@@ -86,10 +89,10 @@ impl Request<'_> {
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
         let key = self.key(&environment, &linker, python.is_some())?;
-        let entry = Entry::lock(&self.home.join("images"), &key)?;
+        let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return Ok(self.image(&entry, key, &record, true));
+            return self.image(&entry, key, &record, true);
         }
 
         let logs = self.home.join("logs");
@@ -138,11 +141,12 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        Ok(self.image(&entry, key, &record, false))
+        self.image(&entry, key, &record, false)
     }
 
-    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Image {
-        Image { path: entry.image(), key, cpu_target: self.cpu_target.clone(), size: record.size, cached }
+    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Result<Image, ImageError> {
+        let (path, cpu_target) = (entry.image(), self.cpu_target.clone());
+        Ok(Image { path, key, cpu_target, size: record.size, cached, _hold: entry.hold()? })
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
@@ -168,6 +172,12 @@ impl Request<'_> {
         }
         Ok(key.finish())
     }
+}
+
+/// Where the images are below `JNUMPY_HOME`.
+#[must_use]
+pub fn directory(home: &Path) -> PathBuf {
+    home.join("images")
 }
 
 fn megabytes(bytes: u64) -> f64 {
