@@ -128,6 +128,7 @@ impl Order {
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
             version: Some(metadata.version.to_string()),
+            purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
             ..Component::new(ComponentKind::Application, metadata.name.clone())
         };
         let wheel = Wheel {

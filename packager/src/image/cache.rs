@@ -187,7 +187,11 @@ pub fn prune(images: &Path, limits: Limits) -> Result<Pruned, ImageError> {
             continue;
         }
         let entry = try_lock(images, &image.key)?;
-        if entry.as_ref().is_some_and(|entry| entry.remove().is_ok_and(|removed| removed)) {
+        let removed = match &entry {
+            Some(entry) => entry.remove()?,
+            None => false,
+        };
+        if removed {
             // Under its own lock, so that one who waits for it sees that it is gone.
             fs_err::remove_file(lock_path(images, &image.key))?;
             pruned.removed.push(image);
