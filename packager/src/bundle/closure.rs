@@ -236,7 +236,7 @@ struct Walk {
 impl Walk {
     /// Takes a file into the closure, or notes one more name of it.
     fn add(&mut self, name: &str, found: PathBuf, elf: Elf, origin: Origin) -> Result<(), ClosureError> {
-        let path = fs_err::canonicalize(&found)?;
+        let path = self.original(fs_err::canonicalize(&found)?, &elf)?;
         for known in elf.soname.as_deref().into_iter().chain([name]) {
             self.loaded.entry(known.to_owned()).or_insert_with(|| path.clone());
         }
@@ -248,6 +248,20 @@ impl Walk {
             self.queue.push_back(path);
         }
         Ok(())
+    }
+
+    /// The file of the closure that has the same content, where links have been expanded to copies; else the file itself.
+    fn original(&self, path: PathBuf, elf: &Elf) -> Result<PathBuf, ClosureError> {
+        let libraries = &self.closure.libraries;
+        if libraries.contains_key(&path) {
+            return Ok(path);
+        }
+        for (known, _) in libraries.iter().filter(|(_, library)| library.elf == *elf) {
+            if is_copy(known, &path)? {
+                return Ok(known.clone());
+            }
+        }
+        Ok(path)
     }
 
     /// Follows all needs that are left.
@@ -383,6 +397,11 @@ fn read(path: &Path) -> Result<Elf, ClosureError> {
         }));
     }
     Ok(elf)
+}
+
+fn is_copy(one: &Path, other: &Path) -> std::io::Result<bool> {
+    Ok(fs_err::metadata(one)?.len() == fs_err::metadata(other)?.len()
+        && fs_err::read(one)? == fs_err::read(other)?)
 }
 
 fn file_name(path: &Path) -> String {

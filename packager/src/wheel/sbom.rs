@@ -64,7 +64,7 @@ impl Component {
     /// What other components call it by: its package URL, or its kind and name.
     #[must_use]
     pub fn reference(&self) -> String {
-        let named = || format!("{:?}:{}", self.kind, self.name).to_lowercase();
+        let named = || format!("{}:{}", format!("{:?}", self.kind).to_lowercase(), self.name);
         self.purl.clone().unwrap_or_else(named)
     }
 }

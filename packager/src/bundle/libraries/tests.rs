@@ -115,6 +115,26 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
 }
 
 #[test]
+fn ok_copies_are_stored_once() {
+    let (_directory, julia) = tree();
+    let before = collect(&julia).unwrap();
+    for link in ["libjulia.so.1", "libbar.so.2", "julia/libbar.so"] {
+        let path = julia.prefix.join("lib").join(link);
+        let bytes = fs_err::read(&path).unwrap();
+        fs_err::remove_file(&path).unwrap();
+        fs_err::write(&path, bytes).unwrap();
+    }
+    let after = collect(&julia).unwrap();
+    assert_eq!(after.closure.libraries.len(), before.closure.libraries.len());
+    assert_eq!(after.files.keys().collect::<Vec<_>>(), before.files.keys().collect::<Vec<_>>());
+    assert_eq!(parse(&after, "lib/julia/libbar.so").needed, ["libbar.so.2"]);
+    // Another content under the same names is another library.
+    fs_err::write(julia.prefix.join("lib/julia/libbar.so"), library("libm.so.6", "libbar.so.2", None))
+        .unwrap();
+    assert_eq!(collect(&julia).unwrap().closure.libraries.len(), before.closure.libraries.len() + 1);
+}
+
+#[test]
 fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
     let (_directory, julia) = tree();
     let libraries = collect(&julia).unwrap();
