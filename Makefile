@@ -17,7 +17,7 @@ JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
-	@echo "make bench   what a call costs, beside an empty C extension"
+	@echo "make bench   what a call costs, beside an empty C extension; what packing costs, beside other tools"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -46,6 +46,8 @@ bench: pack venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	$(PACK) --quiet julia install
 	TYPY_JL_EXE=$$($(PACK) julia find) $(PYTHON) benches/calls.py
+	cargo build --quiet --release --locked --package jnumpy-pack --examples
+	$(PYTHON) benches/packing.py
 
 lint: venv
 	cargo fmt --check

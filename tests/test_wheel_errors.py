@@ -70,7 +70,10 @@ def test_no_directory(pack, tmp_path):
         ("[project]\nname = 'a b'\nversion = '1'\n", "invalid `project.name`"),
         ("[project]\nname = 'a'\nversion = 'new'\n", "invalid `project.version`"),
         ("[project\n", "`<project>/pyproject.toml` is not valid TOML\n  caused by: TOML parse error at line 1"),
-        ("[project]\nname = 'a'\nversion = '1'\n[tool.jnumpy]\nprecompil = 'x'\n", "unknown field `precompil`"),
+        (
+            "[project]\nname = 'a'\nversion = '1'\n[tool.jnumpy]\nprecompil = 'x'\n",
+            "unknown key in `[tool.jnumpy]`: `precompil`\n\nhint: did you mean `precompile`?",
+        ),
     ],
 )
 def test_invalid_pyproject(refused, project, text, sentence):
