@@ -17,7 +17,7 @@ JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
-	@echo "make bench   what a call costs, beside an empty C extension; what packing costs, beside other tools"
+	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -37,17 +37,25 @@ test: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
-	    $(PYTHON) -m pytest tests/test_contract.py tests/test_processes.py tests/test_stock_image.py
+	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py dependencies.py exports.py \
+	        fuzz.py jnumpy_project.py processes.py stubs.py several_bundles.py stock_image.py)
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
 
-bench: pack venv
+# A process has one Julia. Figures and picture go into benches/results.
+bench: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
-	$(PACK) --quiet julia install
-	TYPY_JL_EXE=$$($(PACK) julia find) $(PYTHON) benches/calls.py
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
+	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
+	$(PYTHON) benches/draw.py
+	JULIA=$$($(TEST_PLACES) $(PACK) julia find) && \
+	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
+	        --cpu-target generic --python $(PYTHON)) && \
+	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
 	cargo build --quiet --release --locked --package jnumpy-pack --examples
-	$(PYTHON) benches/packing.py
+	$(TEST_PLACES) $(PYTHON) benches/packing.py
 
 lint: venv
 	cargo fmt --check

@@ -1,7 +1,8 @@
-"""Measures calls from Python into Julia beside an empty C extension and NumPy, in one run.
+"""Measures calls from Python into Julia beside an empty C extension and NumPy, in one process.
 
-Prints a table and writes it as JSON. Figures are ratios to the floor, or to NumPy, of medians over rounds in which
-everything is measured in turn, so that a machine that changes its speed changes both sides.
+Prints a table and writes it as JSON. A time is what `timeit` shows, its loop included, but in seconds of this thread
+on a processor: waiting for one does not count. Times and ratios are medians over many rounds; in each the base is timed
+right before the row, so a machine that changes its speed changes both, and Julia's garbage collection has its share.
 """
 
 from __future__ import annotations
@@ -9,17 +10,59 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import platform
 import statistics
 import subprocess
 import sys
 import sysconfig
+import time
 import timeit
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = 15
+RESULTS = Path(__file__).with_name("results")
+ROUNDS = 40
+# Long enough that a batch of calls with arrays pays for its share of Julia's garbage collection.
+BATCH_SECONDS = 0.025
+
+
+@dataclass(frozen=True)
+class Row:
+    """A statement, what it is compared with, and the most that it should cost."""
+
+    name: str
+    statement: str
+    base: str | None
+    """The name of a base; without one the target is an absolute time."""
+    target: float
+    """Times the base, or nanoseconds."""
+
+
+BASES = {
+    "floor": "floor(1, 2)",
+    "numpy": "x @ x",
+}
+
+ROWS = [
+    Row("int_add(1, 2)", "int_add(1, 2)", "floor", 3.0),
+    Row("float → float", "convert_float(1.5)", "floor", 3.5),
+    Row("complex → complex", "convert_complex(number)", "floor", 3.5),
+    Row("str → str, 11 bytes", "convert_string(text)", "floor", 5.0),
+    Row("sum of a 10×10 array, F order", "total(columns)", "floor", 10.0),
+    Row("sum of a 10×10 array, C order", "total(x)", "floor", 10.0),
+    Row("10×10 array there and back", "convert_array(x)", "floor", 12.0),
+    Row("new 10×10 array of Julia", "new_matrix(10, 10)", "floor", 20.0),
+    Row("matrix product 10×10", "mat_mul(x, x)", "numpy", 1.5),
+    Row("exception caught", "try: fail()\nexcept ValueError: pass", None, 20e3),
+    Row(
+        "exception with text and backtrace",
+        "try: fail()\nexcept ValueError as error: str(error), error.backtrace",
+        None,
+        2e6,
+    ),
+]
 
 
 def build_floor(directory: Path) -> ModuleType:
@@ -37,26 +80,8 @@ def build_floor(directory: Path) -> ModuleType:
     return module
 
 
-def measure(cases: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Nanoseconds per call: the median of rounds, each the time of one batch."""
-    batches = {}
-    for name, case in cases.items():
-        case()  # the first call compiles
-        timer = timeit.Timer(case)
-        number, seconds = timer.autorange()
-        batches[name] = (timer, max(1, int(number * 0.02 / seconds)))
-    rounds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
-        for name, (timer, number) in batches.items():
-            rounds[name].append(timer.timeit(number) / number * 1e9)
-    return {name: statistics.median(times) for name, times in rounds.items()}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench-calls.json")
-    output = parser.parse_args().output
-
+def load() -> dict[str, object]:
+    """Start Julia and return the names that the statements use."""
     floor = build_floor(ROOT / "build" / "bench")
     sys.path.insert(0, str(ROOT / "fixtures" / "benches"))
     import jnumpy
@@ -64,44 +89,120 @@ def main() -> None:
 
     import benches
 
+    jnumpy.include_src("calls.jl", __file__)
+    calls = sys.modules["_calls"]
     x = np.random.default_rng(0).random((10, 10))
-    number, text = complex(1, 0.5), "hello world"
-    # Everything is called through a lambda: its cost, that of an empty one, is taken off on both sides.
-    floor_add, int_add = floor.int_add, benches.jl_int_add
-    convert_complex, convert_string = benches.jl_convert_complex, benches.jl_convert_string
-    convert_array, mat_mul = benches.jl_convert_array, benches.jl_mat_mul
-    cases: dict[str, Callable[[], object]] = {
-        "lambda": lambda: None,
-        "floor": lambda: floor_add(1, 2),
-        "int_add": lambda: int_add(1, 2),
-        "convert_complex": lambda: convert_complex(number),
-        "convert_string": lambda: convert_string(text),
-        "convert_array": lambda: convert_array(x),
-        "mat_mul": lambda: mat_mul(x, x),
-        "numpy x @ x": lambda: x @ x,
+    return {
+        "floor": floor.int_add,
+        "int_add": benches.jl_int_add,
+        "convert_complex": benches.jl_convert_complex,
+        "convert_string": benches.jl_convert_string,
+        "convert_array": benches.jl_convert_array,
+        "mat_mul": benches.jl_mat_mul,
+        **{name: getattr(calls, name) for name in ("convert_float", "total", "new_matrix", "fail")},
+        "x": x,
+        "columns": np.asfortranarray(x),
+        "number": complex(1, 0.5),
+        "text": "hello world",
     }
-    raw = measure(cases)
-    times = {name: time - raw["lambda"] for name, time in raw.items() if name != "lambda"}
-    targets = {
-        "int_add": ("floor", 3.0),
-        "convert_complex": ("floor", 3.5),
-        "convert_string": ("floor", 5.0),
-        "convert_array": ("floor", 12.0),
-        "mat_mul": ("numpy x @ x", 1.5),
+
+
+class Stopwatch:
+    """Times batches of one statement; in nanoseconds for each time it is run."""
+
+    def __init__(self, statement: str, names: dict[str, object]) -> None:
+        # As locals of the timed loop, names cost next to nothing.
+        setup = "; ".join(f"{name} = names[{name!r}]" for name in names)
+        self._timer = timeit.Timer(statement, setup, timer=time.thread_time, globals={"names": names})
+        self._timer.timeit(1)  # the first call compiles
+        number, seconds = self._timer.autorange()
+        self._number = max(1, int(number * BATCH_SECONDS / seconds))
+        self.times: list[float] = []
+
+    def run(self) -> float:
+        """Time one batch."""
+        self.times.append(self._timer.timeit(self._number) / self._number * 1e9)
+        return self.times[-1]
+
+
+def measure(names: dict[str, object]) -> tuple[dict[str, float], list[dict[str, object]]]:
+    """Time every row beside its base; returns the bases' times and what is known of each row."""
+    bases = {name: Stopwatch(statement, names) for name, statement in BASES.items()}
+    rows = [(row, Stopwatch(row.statement, names)) for row in ROWS]
+    ratios: dict[str, list[float]] = {row.name: [] for row in ROWS}
+    for _ in range(ROUNDS):
+        for row, stopwatch in rows:
+            base = None if row.base is None else bases[row.base].run()
+            own = stopwatch.run()
+            if base is not None:
+                ratios[row.name].append(own / base)
+    base_times = {name: statistics.median(stopwatch.times) for name, stopwatch in bases.items()}
+    measured: list[dict[str, object]] = []
+    for row, stopwatch in rows:
+        nanoseconds = statistics.median(stopwatch.times)
+        ratio = statistics.median(ratios[row.name]) if row.base is not None else None
+        measured.append(
+            {
+                "name": row.name,
+                "nanoseconds": round(nanoseconds, 1),
+                "base": row.base,
+                "ratio": None if ratio is None else round(ratio, 2),
+                "target": row.target,
+                "met": (nanoseconds if ratio is None else ratio) <= row.target,
+            }
+        )
+    return base_times, measured
+
+
+def processor() -> str:
+    """Return the processor's name as Linux tells it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def readable(nanoseconds: float) -> str:
+    """Return a time in the unit that fits it."""
+    for unit, size in (("ms", 1e6), ("µs", 1e3)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.3g} {unit}"
+    return f"{nanoseconds:.3g} ns"
+
+
+def main() -> None:
+    """Measure, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="JSON file (default: results/calls-<version of Julia>.json)")
+    output = parser.parse_args().output
+    names = load()
+    import jnumpy
+    import numpy as np
+
+    bases, rows = measure(names)
+    report = {
+        "version": 1,
+        "julia": jnumpy.julia_version,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "processor": processor(),
+        "bases": {name: round(nanoseconds, 1) for name, nanoseconds in bases.items()},
+        "rows": rows,
     }
-    rows = []
-    for name, (base, target) in targets.items():
-        ratio = times[name] / times[base]
-        rows.append({"name": name, "nanoseconds": times[name], "base": base, "ratio": ratio, "target": target})
-    print(f"Julia {jnumpy.julia_version}, Python {sys.version.split()[0]}, floor {times['floor']:.1f} ns")
-    print(f"{'':18}{'time':>12}  {'ratio':>22}  {'target':>7}")
+    print(f"Julia {report['julia']}, Python {report['python']}, NumPy {report['numpy']}, {report['processor']}")
+    print(f"floor, an empty C function: {readable(bases['floor'])}; NumPy's x @ x: {readable(bases['numpy'])}")
+    print(f"{'':36}{'time':>9}  {'ratio':>14}  {'target':>9}")
     for row in rows:
-        compared = f"{row['ratio']:.2f} × {row['base']}"
-        met = "met" if row["ratio"] <= row["target"] else "missed"
-        print(f"{row['name']:18}{row['nanoseconds']:9.1f} ns  {compared:>22}  ≤ {row['target']:<5} {met}")
+        if row["base"] is None:
+            ratio, target = "", readable(row["target"])
+        else:
+            ratio, target = f"{row['ratio']:.2f} × {row['base']}", f"{row['target']:g} ×"
+        verdict = "met" if row["met"] else "missed"
+        print(f"{row['name']:36}{readable(row['nanoseconds']):>9}  {ratio:>14}  ≤ {target:>7}  {verdict}")
+    output = output or RESULTS / f"calls-{report['julia']}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    report = {"version": 1, "julia": jnumpy.julia_version, "floor_nanoseconds": times["floor"], "rows": rows}
-    output.write_text(json.dumps(report, indent=2) + "\n")
+    output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

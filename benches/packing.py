@@ -22,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACK = ROOT / "target/release/jnumpy-pack"
 EXAMPLES = ROOT / "target/release/examples"
+PATIENCE = 300
+"""Seconds after which `auditwheel`, which was never seen to come to an end with such a tree, is stopped."""
 ZIPFILE = """
 import pathlib, sys, zipfile
 root = pathlib.Path(sys.argv[1])
@@ -57,6 +59,9 @@ def run(*command: str | Path) -> Run:
         seconds = time.perf_counter() - started
         errors.seek(0)
         said = errors.read().decode(errors="replace")
+    # The exit status of `timeout` for what it has stopped.
+    if process.returncode == 124:
+        raise SystemExit(f"stopped after {seconds:.0f} s")
     if process.returncode != 0:
         raise SystemExit(f"`{command[0]}` failed: {said[-2000:]}")
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, said)
@@ -103,6 +108,7 @@ def measure(scratch: Path, arguments: argparse.Namespace) -> None:
     out = scratch / "out"
     python = sys.executable
     # `auditwheel` sees a wheel that promises nothing yet.
+    repair = ("timeout", str(PATIENCE), python, "-m", "auditwheel", "repair")
     plain = scratch / re.sub(r"manylinux_\d+_\d+_", "linux_", wheel.name)
     shutil.copy(wheel, plain)
     tools = {
@@ -110,7 +116,7 @@ def measure(scratch: Path, arguments: argparse.Namespace) -> None:
         "jnumpy-pack, the writer": lambda: run(EXAMPLES / "pack_directory", tree, fresh(out)),
         "Python's zipfile": lambda: run(python, "-c", ZIPFILE, tree, fresh(out) / "x.zip"),
         "wheel pack": lambda: run(python, "-m", "wheel", "pack", tree, "--dest-dir", fresh(out)),
-        "auditwheel repair": lambda: run(python, "-m", "auditwheel", "repair", plain, "--wheel-dir", fresh(out)),
+        "auditwheel repair": lambda: run(*repair, plain, "--wheel-dir", fresh(out)),
         "jnumpy-pack, all of a repack": lambda: run(*pack),
     }
     runs: dict[str, list[Run]] = {tool: [] for tool in tools}
@@ -134,7 +140,7 @@ def measure(scratch: Path, arguments: argparse.Namespace) -> None:
             f"{one.memory / 1e6:5.0f} MB"
         )
     for tool, reason in failures.items():
-        print(f"{tool:30} failed: {reason}")
+        print(f"{tool:30} no figures: {reason}")
     writer, repack = best["jnumpy-pack, the writer"], best["jnumpy-pack, all of a repack"]
     targets = {
         "writer, processor time over the compressor's": (writer.processor / floor.processor, 1.2),

@@ -1,15 +1,19 @@
 """What the tests share: the built command, a Julia, projects, a clean machine, and the wheels to try on it."""
 
+import functools
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import machines
 import pytest
+import small_projects
 
 REPOSITORY = Path(__file__).parent.parent
 NUMPY = "numpy==2.5.5"
@@ -50,8 +54,12 @@ def pack() -> Path:
 
 
 @pytest.fixture(scope="session")
-def julia(pack) -> str:
-    """Return the path of a Julia: `JNUMPY_TEST_JULIA`, else the one that the command finds, installed when missing."""
+def julia(pack, cache) -> str:
+    """Return the path of a Julia: `JNUMPY_TEST_JULIA`, else the one that the command finds, installed when missing.
+
+    What it compiles is kept with the other things of the tests; an empty entry stands for Julia's own depots.
+    """
+    os.environ.setdefault("JULIA_DEPOT_PATH", f"{cache / 'depot'}:")
     if named := os.environ.get("JNUMPY_TEST_JULIA"):
         if not os.access(named, os.X_OK):
             pytest.fail(f"`JNUMPY_TEST_JULIA` names no executable file: `{named}`", pytrace=False)
@@ -70,6 +78,22 @@ def contract(julia) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def export(contract) -> Callable[[str], Callable]:
+    """Return a function that gives the Python function of a Julia definition: `export("f(x::Int)::Int = x")`."""
+    import jnumpy
+
+    @functools.cache
+    def export(definition: str) -> Callable:
+        module = f"Exported{export.cache_info().misses}"
+        name = re.search(r"([^\s(]+)\(", definition)[1]
+        return jnumpy.eval_julia(
+            f"module {module}\nusing TyPython.CPython\n@export_py {definition}\nend\n{module}.Pyfunc({module}.{name})"
+        )
+
+    return export
+
+
+@pytest.fixture(scope="session")
 def kmeans_wheel(pack, julia, tmp_path_factory) -> Path:
     """Return the packed wheel of `fixtures/kmeans1d`: `JNUMPY_KMEANS_WHEEL`, else one packed for one CPU target."""
     if named := os.environ.get("JNUMPY_KMEANS_WHEEL"):
@@ -78,6 +102,12 @@ def kmeans_wheel(pack, julia, tmp_path_factory) -> Path:
             pytest.fail(f"`JNUMPY_KMEANS_WHEEL` names no file: `{named}`", pytrace=False)
         return wheel
     return pack_project(pack, julia, REPOSITORY / "fixtures/kmeans1d", tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def small(pack, julia, tmp_path_factory) -> small_projects.Small:
+    """Return three small packages, as source trees and packed without images."""
+    return small_projects.pack_all(pack, julia, tmp_path_factory.mktemp("small"))
 
 
 def pack_project(pack: Path, julia: str, project: Path, out_dir: Path, *options: str) -> Path:

@@ -4,10 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import sites
 
 PACKAGE = "jl_kmeans1d"
 CLUSTER = f"import numpy, {PACKAGE}; print({PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0].tolist())"
@@ -15,17 +15,10 @@ LIBJULIA = "julia/lib/x86_64-linux-gnu/libjulia.so.1"
 
 
 @pytest.fixture(scope="module")
-def site(kmeans_wheel, tmp_path_factory) -> Path:
-    """Return a directory with the packed package and NumPy, and no other `jnumpy`."""
+def site(kmeans_wheel, small, tmp_path_factory) -> Path:
+    """Return a directory with the packed package and a small one without an image."""
     site = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, kmeans_wheel]
-    subprocess.run(command, check=True)
-    numpy = Path(
-        subprocess.check_output([sys.executable, "-c", "import numpy; print(numpy.__path__[0])"], text=True).strip()
-    )
-    for name in ("numpy", "numpy.libs"):
-        (site / name).symlink_to(numpy.parent / name)
-    return site
+    return sites.install(site, kmeans_wheel, *small.wheels[:1])
 
 
 @pytest.fixture
@@ -34,33 +27,27 @@ def bundle(site):
 
 
 def run(site, code=CLUSTER, streams=subprocess.PIPE, **variables):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
-    environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", **variables}
-    # `-S` leaves out the environment's own packages, the installed runtime among them.
-    command = [sys.executable, "-S", "-c", code]
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=streams,
-        stderr=streams,
-        text=True,
-        timeout=120,
-        cwd="/",
-    )
+    return sites.run(site, code, streams, **variables)
 
 
 def refused(site, code=CLUSTER, **variables):
-    """The last line of the traceback of a run that has to end with an exception, not with a signal or `exit(1)`."""
-    outcome = run(site, code, **variables)
-    assert outcome.returncode == 1
-    assert "Traceback" in outcome.stderr
-    return outcome.stderr.strip().splitlines()[-1]
+    return sites.refused(site, code, **variables)
 
 
 def test_it_works(site):
-    outcome = run(site)
-    assert (outcome.stdout, outcome.stderr) == ("[0, 0, 1]\n", "")
+    assert sites.printed(site, CLUSTER) == "[0, 0, 1]\n"
+
+
+@pytest.mark.parametrize("order", [(PACKAGE, "jl_one"), ("jl_one", PACKAGE)])
+def test_one_with_an_image_and_one_without_share_a_julia(site, order):
+    code = f"""
+import numpy, {order[0]}, {order[1]}, jnumpy
+print({PACKAGE}.jl_cluster(numpy.array([1.0, 1.1, 5.0]), 2)[0].tolist(), jl_one.scaled(3.0), jl_one.year())
+info = jnumpy.bundle_info()
+print(info["bundle"], [joined["bundle"] for joined in info["joined"]])
+"""
+    first, second = (str(site / name / "_jnumpy") for name in order)
+    assert sites.printed(site, code) == f"[0, 0, 1] 6.0 2022\n{first} {[second]}\n"
 
 
 def test_it_says_what_it_is(site, bundle):
@@ -82,6 +69,13 @@ def test_the_start_and_the_first_call_compile_nothing(site, tmp_path, streams):
     assert not trace.exists(), trace.read_text()
 
 
+def test_nothing_is_imported_that_a_bundle_has_no_use_for(site):
+    code = f"import sys, numpy; before = set(sys.modules); import {PACKAGE}; print(*sorted(set(sys.modules) - before))"
+    brought = set(run(site, code).stdout.split())
+    assert "jnumpy._runtime" in brought
+    assert brought & {"ctypes", "glob", "inspect", "shutil", "socket", "subprocess", "threading", "typing"} == set()
+
+
 def test_an_installed_runtime_is_preferred(site, bundle, tmp_path):
     shutil.copytree(bundle / "jnumpy", tmp_path / "jnumpy")
     code = f"import {PACKAGE}, jnumpy; print(jnumpy.__file__)"
@@ -95,17 +89,8 @@ def test_a_foreign_package_named_jnumpy_is_passed_over_or_named(site, bundle, tm
     path = f"{tmp_path}:{site}"
     assert run(site, PYTHONPATH=path).stdout == "[0, 0, 1]\n"
     last = refused(site, f"import jnumpy, {PACKAGE}", PYTHONPATH=path)
-    assert last.startswith(f"ImportError: {bundle} needs jnumpy with protocol 1, but {tmp_path}/jnumpy/__init__.py")
-
-
-def test_a_julia_that_runs_already_is_named(site, bundle, julia, tmp_path):
-    shutil.copytree(bundle / "jnumpy", tmp_path / "jnumpy")
-    typython = Path(__file__).parent.parent / "runtime/python/jnumpy/julia"
-    shutil.copytree(typython, tmp_path / "jnumpy/julia", dirs_exist_ok=True)
-    code = f"import jnumpy; jnumpy.init_jl(); import {PACKAGE}"
-    last = refused(site, code, PYTHONPATH=f"{tmp_path}:{site}", TYPY_JL_EXE=julia)
-    assert last.startswith("ImportError: Julia 1.")
-    assert "runs already in this process" in last
+    needs = f"{bundle} needs jnumpy with protocol {sites.PROTOCOL}"
+    assert last.startswith(f"ImportError: {needs}, but {tmp_path}/jnumpy/__init__.py")
 
 
 @pytest.fixture
@@ -155,7 +140,7 @@ def test_a_damaged_description_is_named(site, changed, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": 99}, "is format 1, protocol 99, but the jnumpy that is loaded reads format 1, protocol 1"),
+        ({"protocol": 99}, f"is loaded, reads format 2, protocol {sites.PROTOCOL}; pack both with"),
         ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
         ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
     ],

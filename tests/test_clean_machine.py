@@ -1,5 +1,6 @@
 """The packed wheel of kmeans1d works where there is no Julia, no network, no home and nothing to write to."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -55,12 +56,27 @@ def test_clusters(machine, cluster):
     assert outcome.errors == ""
 
 
-def test_opens_nothing_outside(machine, cluster):
-    trace = machine.run(cluster, trace=True).trace
+@pytest.fixture(scope="module")
+def trace(machine, cluster):
+    """Return what a run of the command did."""
+    return machine.run(cluster, trace=True).trace
+
+
+def test_opens_nothing_outside(trace):
     allowed = [ENVIRONMENT, *SYSTEM]
     leaks = sorted(path for path in trace.opened if not any(is_under(path, place) for place in allowed))
     assert leaks == []
 
 
-def test_starts_no_other_program(machine, cluster):
-    assert machine.run(cluster, trace=True).trace.executed == {cluster[0]}
+def test_starts_no_other_program(trace, cluster):
+    assert trace.executed == {cluster[0]}
+
+
+def test_writes_nothing(trace):
+    # Julia's compiler puts code into the process's own memory through a file.
+    own_memory = re.compile(r"/proc/\d+/mem")
+    assert {path for path in trace.written if path != "/dev/null" and not own_memory.fullmatch(path)} == set()
+
+
+def test_waits_for_no_lock_and_uses_no_network(trace):
+    assert trace.locked | trace.network == set()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from type_checker import mypy, wrong_lines
 
 REPOSITORY = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -63,6 +64,24 @@ def test_its_answers_are_those_of_the_cpp_package(kmeans_wheel, tmp_path):
     )
     assert outcome.returncode == 0, outcome.stdout[-3000:]
     assert re.search(r"\b[1-9]\d* passed", outcome.stdout)
+
+
+def test_it_brings_its_stub(kmeans_wheel, tmp_path):
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path, kmeans_wheel]
+    subprocess.run(install, check=True)
+    assert (tmp_path / "jl_kmeans1d/py.typed").read_text() == ""
+    program = (
+        "import numpy as np\n"
+        "from jl_kmeans1d._kmeans1d import _jl_cluster\n"
+        "from numpy.typing import NDArray\n"
+        "clusters, means = _jl_cluster(np.zeros(3), 2)\n"
+        "numbers: NDArray[np.int64] = clusters\n"
+        "_jl_cluster(np.zeros(3), 2.0)  # wrong\n"
+        "_jl_cluster([1.0], 2)  # wrong\n"
+        "words: NDArray[np.str_] = clusters  # wrong\n"
+    )
+    faults, said = mypy(tmp_path, program)
+    assert faults == wrong_lines(program), said
 
 
 @pytest.mark.parametrize("name", ["METADATA", "WHEEL", "RECORD", "sboms/jnumpy-pack.cdx.json"])

@@ -134,6 +134,27 @@ open("link"), open('q"uote'), open("line\\nbreak")
     assert trace.executed == {"/usr/bin/python3", "/usr/bin/sh", "/usr/bin/cat"}
 
 
+def test_trace_tells_writes_locks_and_the_network(machine):
+    code = """
+import fcntl, os, socket
+os.mkdir("/tmp/made")
+file = open("/tmp/made/file", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+fcntl.lockf(file, fcntl.LOCK_UN)
+os.rename("/tmp/made/file", "/tmp/made/other")
+socket.socketpair()
+try:
+    socket.socket().connect(("127.0.0.1", 9))
+except OSError:
+    pass
+"""
+    trace = python(machine, code, trace=True).trace
+    assert "/tmp/made/file" in trace.written
+    assert {call.partition("(")[0] for call in trace.written if "/tmp/made" in call} >= {"mkdir", "rename"}
+    assert {call.partition("(")[0] for call in trace.locked} == {"flock", "fcntl"}
+    assert {call.partition("(")[0] for call in trace.network} >= {"socket", "connect"}
+
+
 def test_unknown_line_is_refused(tmp_path):
     (tmp_path / "thread.1").write_text('openat(AT_FDCWD</>, "x", O_RDONLY <unfinished ...>\n')
     with pytest.raises(ValueError, match="unknown form: openat"):

@@ -10,6 +10,7 @@ use crate::interrupt::Interrupted;
 use crate::julia::JuliaError;
 use crate::project::ProjectError;
 use crate::runtime::RuntimeError;
+use crate::scaffold::ScaffoldError;
 use crate::wheel::WheelError;
 
 /// Advice that belongs to an error but is not part of its message: printed after it as `hint: …`.
@@ -32,6 +33,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A new project cannot be made.
+    #[error(transparent)]
+    Scaffold(#[from] ScaffoldError),
     /// The project is not one that can be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -69,6 +73,7 @@ impl Hint for Error {
             );
         }
         match self {
+            Self::Scaffold(error) => error.hint(),
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             Self::Runtime(error) => error.hint(),

@@ -19,6 +19,7 @@ mod process;
 pub mod project;
 mod report;
 pub mod runtime;
+pub mod scaffold;
 pub mod wheel;
 
 pub use error::{Error, Hint};

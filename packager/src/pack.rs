@@ -87,6 +87,9 @@ impl Order {
             julia.origin,
             resolution.packages.len()
         ));
+        for note in &resolution.notes {
+            report.warn(note);
+        }
 
         let image = if self.image {
             let request = Request {

@@ -17,6 +17,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Runtime {
     /// The wheel it came from.
     pub wheel: PathBuf,
+    /// Its version.
+    pub version: String,
     /// The number that says which bundles and runtimes fit together.
     pub protocol: u32,
     /// The files of the import package `jnumpy`, by their path inside it.
@@ -37,11 +39,17 @@ impl Runtime {
         let all = unpack(&wheel, directory.path())?;
         let mut files = BTreeMap::new();
         let mut licenses = BTreeMap::new();
+        let mut version = String::new();
         for (name, path) in all {
             if let Some(name) = name.strip_prefix("jnumpy/") {
                 files.insert(name.to_owned(), path);
-            } else if let Some((_, name)) = name.split_once(".dist-info/licenses/") {
-                licenses.insert(name.to_owned(), path);
+            } else if let Some((distribution, name)) = name.split_once(".dist-info/") {
+                if let Some((_, named)) = distribution.split_once('-') {
+                    named.clone_into(&mut version);
+                }
+                if let Some(name) = name.strip_prefix("licenses/") {
+                    licenses.insert(name.to_owned(), path);
+                }
             }
         }
         for required in ["__init__.py", "_bootstrap.py", "protocol", "julia/TyPython/Project.toml"] {
@@ -52,7 +60,7 @@ impl Runtime {
         let text = fs_err::read_to_string(&files["protocol"])?;
         let protocol =
             text.trim().parse().map_err(|_| RuntimeError::Protocol { wheel: wheel.clone(), text })?;
-        Ok(Self { wheel, protocol, files, licenses, directory })
+        Ok(Self { wheel, version, protocol, files, licenses, directory })
     }
 
     /// The directory to put on `PYTHONPATH`: it holds `jnumpy`.
@@ -224,6 +232,7 @@ mod tests {
         let (_directory, path) = wheel(&WHOLE);
         let runtime = Runtime::open(Some(&path)).unwrap();
         assert_eq!(runtime.protocol, 7);
+        assert_eq!(runtime.version, "0.1.0");
         assert_eq!(fs_err::read_to_string(&runtime.files["_bootstrap.py"]).unwrap(), "import os");
         assert_eq!(runtime.licenses.keys().collect::<Vec<_>>(), ["LICENSE-MIT"]);
         assert!(runtime.typython().join("Project.toml").is_file());

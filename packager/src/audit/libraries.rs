@@ -37,11 +37,12 @@ pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: 
         if elf.executable_stack {
             findings.push(Check::ExecutableStack.failure(Some(path), "it asks for an executable stack"));
         }
+        // One that needs its own name hands on to the system's.
         let file_name = path.rsplit('/').next().unwrap_or_default();
         if let Some(name) = [Some(file_name), elf.soname.as_deref()]
             .into_iter()
             .flatten()
-            .find(|name| policy::is_system_library(name))
+            .find(|name| policy::is_system_library(name) && !elf.needed.iter().any(|needed| needed == name))
         {
             findings.push(
                 Check::SystemLibrary.failure(Some(path), format!("it is the system's `{}`", printable(name))),

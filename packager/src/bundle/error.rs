@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ClosureError;
 use super::policy::PolicyError;
+use crate::depot::DepotError;
 use crate::elf::ElfError;
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
@@ -37,12 +38,6 @@ pub enum BundleError {
     Name {
         /// The path.
         path: PathBuf,
-    },
-    /// A package without a tree hash has no place in a depot.
-    #[error("`{name}` is developed from a directory, so it can only be packed inside an image")]
-    NeedsImage {
-        /// The package.
-        name: String,
     },
     /// The rules about what stays out cannot be read: a mistake of ours.
     #[error("the rules about what stays out cannot be read")]
@@ -87,6 +82,9 @@ pub enum BundleError {
     /// No platform tag fits.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A file of a dependency cannot be packed.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
     /// A file of a package cannot be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -104,11 +102,16 @@ pub enum BundleError {
     Interrupted(#[from] Interrupted),
 }
 
+impl From<DepotError> for BundleError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
 impl Hint for BundleError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Elf { source, .. } => source.hint(),
-            Self::NeedsImage { .. } => Some("leave out `--no-image`".into()),
             Self::Unmatched { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             Self::Unmatched { .. } => Some(
                 "patterns are matched against paths below `_jnumpy`, as in `julia/lib/**/libx.so*`; `--explain NAME` \
@@ -119,6 +122,7 @@ impl Hint for BundleError {
             Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),
             Self::Closure(error) => error.hint(),
             Self::Policy(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             Self::Wheel(error) => error.hint(),

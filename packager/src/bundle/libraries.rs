@@ -34,6 +34,28 @@ pub(super) struct Order<'a> {
     pub(super) scratch: &'a Path,
 }
 
+impl Order<'_> {
+    /// The library or program at `path`, for `place` below `_jnumpy`: unread sections stripped, and these edits made.
+    pub(super) fn changed(&self, path: &Path, place: &Path, edits: &Edits) -> Result<Content, BundleError> {
+        let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
+        let bytes = fs_err::read(path)?;
+        let size = bytes.len();
+        let is_image = path == self.image;
+        let bytes = strip(bytes, |name| self.prune.takes_section(is_image, name)).map_err(wrong)?;
+        if bytes.len() == size && edits.is_empty() {
+            return Ok(Content::file(path));
+        }
+        let bytes = rewrite(bytes, edits).map_err(wrong)?;
+        // On disk rather than in memory: together they are larger than everything else that packing needs.
+        let changed = self.scratch.join(place);
+        if let Some(parent) = changed.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(&changed, bytes)?;
+        Ok(Content::file(changed))
+    }
+}
+
 /// The libraries of one bundle.
 #[derive(Debug)]
 pub(super) struct Libraries {
@@ -52,10 +74,11 @@ pub(super) struct Libraries {
 }
 
 impl Libraries {
-    /// Collects what the image, whose bytes these are, and libjulia need.
+    /// Collects what the image, whose bytes these are, and libjulia need, and what is `wanted` beside.
     pub(super) fn collect(
         order: &Order<'_>,
         image_bytes: Vec<u8>,
+        wanted: Vec<Opened>,
         decisions: &mut Decisions,
     ) -> Result<Self, BundleError> {
         let Order { julia, image, prune, .. } = *order;
@@ -82,6 +105,7 @@ impl Libraries {
                     .into_iter()
                     .map(|name| opened(name, "Julia's code in the image", false)),
             )
+            .chain(wanted)
             .collect();
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
@@ -149,6 +173,11 @@ impl Libraries {
         Ok(collected)
     }
 
+    /// The directory below Julia's prefix in which a library answers to `name`.
+    pub(super) fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        self.places.values().find_map(|place| place.directory_of(name))
+    }
+
     /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
     /// has opened before; here it finds them by itself.
     pub(super) fn other(&self, order: &Order<'_>, path: &Path, place: &Path) -> Result<Content, BundleError> {
@@ -207,22 +236,7 @@ impl Change<'_> {
             clear_executable_stack: elf.executable_stack,
             ..Edits::default()
         };
-        let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
-        let bytes = fs_err::read(path)?;
-        let size = bytes.len();
-        let is_image = path == order.image;
-        let bytes = strip(bytes, |name| order.prune.takes_section(is_image, name)).map_err(wrong)?;
-        if bytes.len() == size && edits.is_empty() {
-            return Ok(Content::file(path));
-        }
-        let bytes = rewrite(bytes, &edits).map_err(wrong)?;
-        // On disk rather than in memory: together they are larger than everything else that packing needs.
-        let changed = order.scratch.join(in_bundle(place));
-        if let Some(parent) = changed.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        fs_err::write(&changed, bytes)?;
-        Ok(Content::file(changed))
+        order.changed(path, Path::new(&in_bundle(place)), &edits)
     }
 }
 
@@ -357,7 +371,7 @@ impl Place {
 
 /// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
 /// does, and leads nowhere else.
-fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
+pub(super) fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
     let has: Vec<Option<PathBuf>> = elf
         .runpath
         .iter()
@@ -377,7 +391,7 @@ fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String>
 }
 
 /// The path from one directory to another, both below the prefix, in the loader's notation.
-fn origin_to(from: &Path, to: &Path) -> String {
+pub(super) fn origin_to(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(one, two)| one == two).count();
     let mut path = String::from("$ORIGIN");

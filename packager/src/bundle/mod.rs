@@ -14,10 +14,12 @@ mod error;
 mod explain;
 mod libraries;
 mod names;
+mod packages;
 mod plan;
 pub mod policy;
 mod provenance;
 mod prune;
+mod trees;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub use error::BundleError;

@@ -6,18 +6,22 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::bootstrap::with_bootstrap;
-use super::description::{Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart};
+use super::description::{
+    Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
+};
 use super::explain::Explanations;
 use super::libraries::{self, Libraries};
+use super::packages::bundled_packages;
 use super::policy::{self, Platform};
 use super::provenance::{self, Provenance};
+use super::trees::Trees;
 use super::{BundleError, Decisions, Demand, Prune};
-use crate::depot::{Resolution, Source, slug};
-use crate::elf::{Elf, VersionNeed, is_elf};
+use crate::depot::{ARTIFACTS, Resolution, manifest_entry};
+use crate::elf::{Elf, Places, VersionNeed, is_elf, places};
 use crate::image::Image;
 use crate::interrupt;
 use crate::julia::Julia;
-use crate::project::{Project, TreeHash, list_files};
+use crate::project::{Manifest, Project, list_files};
 use crate::runtime::Runtime;
 use crate::wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
 
@@ -87,19 +91,22 @@ impl Ingredients<'_> {
             scratch: scratch.path(),
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
-        let libraries = Libraries::collect(&order, image_bytes, &mut inside.decisions)?;
+        let trees = self.trees(&mut inside)?;
+        let libraries = Libraries::collect(&order, image_bytes, trees.wanted(), &mut inside.decisions)?;
         let machine = libraries.image.machine;
 
         self.add_runtime(&mut inside)?;
         self.add_julia(&order, &libraries, &mut inside)?;
-        if self.image.is_none() {
-            self.add_depot(&mut inside)?;
+        for entry in trees.contents(&order, &libraries) {
+            let (place, content) = entry?;
+            inside.add(&utf8(place)?, content, "a file of a package or an artifact")?;
         }
 
         let mut needs: Vec<(PathBuf, VersionNeed)> =
             libraries.closure.system_needs().map(|(path, need)| (path.to_owned(), need.clone())).collect();
         let of_the_image =
             libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
+        needs.extend(trees.system_needs().map(|(path, need)| (path.to_owned(), need.clone())));
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
             let elf = Elf::parse(&fs_err::read(path)?)
@@ -134,17 +141,35 @@ impl Ingredients<'_> {
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
     }
 
-    /// The user's own files, one of them with one more line.
+    /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
     fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
         let package: WheelPath = self.project.package_name.parse()?;
+        let named = self.project.julia.manifest.as_deref();
         for file in &self.project.files {
             let content = match file.name.as_str() {
                 "__init__.py" => Content::bytes(with_bootstrap(&fs_err::read(&file.path)?)),
-                // Everything it pins is in the image, and it may name directories of this machine.
-                "Manifest.toml" if self.image.is_some() => continue,
+                // It names directories of this machine, and may be one of several.
+                name if Manifest::is_name(name) || named == Some(&file.path) => continue,
                 _ => Content::file(&file.path),
             };
             contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        let placed = self.resolution.placed(&self.project.package_dir);
+        let manifest: String = placed
+            .map(|placed| manifest_entry(placed.uuid, placed.package, placed.place.as_deref()))
+            .collect();
+        contents.add(package.join("Manifest.toml")?, Content::bytes(manifest))?;
+        self.add_stubs(&package, contents)
+    }
+
+    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
+        let stubs = self.image.iter().flat_map(|image| &image.stubs);
+        let mark = stubs.clone().next().map(|_| ("py.typed", ""));
+        for (name, text) in stubs.map(|(name, text)| (name.as_str(), text.as_str())).chain(mark) {
+            if !self.project.files.iter().any(|file| file.name == name) {
+                contents.add(package.join(name)?, Content::bytes(text))?;
+            }
         }
         Ok(())
     }
@@ -185,21 +210,21 @@ impl Ingredients<'_> {
         Ok(())
     }
 
-    /// Sources of the packages that no image holds, where Julia looks for them.
-    fn add_depot(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
-        for (uuid, package) in &self.resolution.packages {
-            let Source::Directory(directory) = &package.source else { continue };
-            let hash = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok());
-            let hash = hash.ok_or_else(|| BundleError::NeedsImage { name: package.name.clone() })?;
-            let place = format!("depot/packages/{}/{}", package.name, slug(*uuid, &hash, 5));
-            for file in list_files(directory)? {
-                let path = format!("{place}/{}", file.name);
-                if inside.takes(&path, &file.path)? {
-                    inside.add(&path, Content::file(file.path), "source code of a package")?;
-                }
+    /// The depot: sources of packages, and artifacts.
+    fn trees(&self, inside: &mut Inside<'_>) -> Result<Trees, BundleError> {
+        let mut trees = Trees::default();
+        let below = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
+        let mut takes = |place: &Path, source: &Path| inside.takes(&utf8(place)?, source);
+        for placed in self.resolution.placed(&self.project.package_dir) {
+            if let Some((place, directory)) = placed.copied() {
+                let may_leave = placed.package.tree_hash.is_none();
+                trees.add(&below(place), directory, may_leave, &mut takes)?;
             }
         }
-        Ok(())
+        for (hash, artifact) in &self.resolution.artifacts {
+            trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
+        }
+        Ok(trees)
     }
 
     fn description(
@@ -210,7 +235,8 @@ impl Ingredients<'_> {
         glibc: (u32, u32),
     ) -> Result<Description, BundleError> {
         let mut files = BTreeMap::new();
-        for (path, (content, _)) in inside.files.iter().filter(|(path, _)| path.starts_with("julia/")) {
+        let opened = |path: &str| ["julia/", "depot/artifacts/"].iter().any(|start| path.starts_with(start));
+        for (path, (content, _)) in inside.files.iter().filter(|(path, _)| opened(path)) {
             let (size, elf) = match &content.source {
                 Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
                 Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
@@ -222,15 +248,19 @@ impl Ingredients<'_> {
         Ok(Description {
             format: FORMAT,
             protocol: self.runtime.protocol,
+            runtime: self.runtime.version.clone(),
             julia: JuliaPart {
                 version: self.julia.version.to_string(),
                 bindir: in_julia(&self.julia.layout.bindir)?,
                 libjulia: in_julia(&libraries.libjulia)?,
+                private_libdir: in_julia(&self.julia.layout.private_libdir)?,
+                stdlib: in_julia(&self.julia.layout.stdlib)?,
             },
             image: ImagePart {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
+                relocation: self.relocation(libraries)?,
             },
             depot: "depot",
             typython: self.image.is_none().then_some(TYPYTHON),
@@ -238,9 +268,22 @@ impl Ingredients<'_> {
                 name: self.project.julia.name.clone(),
                 uuid: self.project.uuid().to_string(),
             },
+            packages: bundled_packages(self.project, self.resolution)?,
             platform: PlatformPart { machine, glibc },
             files,
         })
+    }
+
+    /// Where the image, as it is in the bundle, names the directory of its sources.
+    fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
+        let Some(image) = self.image else { return Ok(None) };
+        let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
+            Bytes::File(path) => &fs_err::read(path)?,
+            Bytes::Bytes(bytes) => bytes,
+        };
+        let Places { writable, read_only } = places(bytes, &image.sources)
+            .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
+        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
 
@@ -275,8 +318,12 @@ impl Inside<'_> {
 
 /// A path below Julia's prefix as a path in `_jnumpy`.
 fn in_julia(path: &Path) -> Result<String, BundleError> {
+    Ok(format!("julia/{}", utf8(path)?))
+}
+
+fn utf8(path: &Path) -> Result<String, BundleError> {
     let text = path.to_str().ok_or_else(|| BundleError::Name { path: path.to_owned() })?;
-    Ok(format!("julia/{text}"))
+    Ok(text.to_owned())
 }
 
 fn is_shared_library(name: &str) -> bool {

@@ -6,9 +6,10 @@ use std::path::Path;
 use super::libraries::Libraries;
 use super::plan::Ingredients;
 use super::{BundleError, Origin};
-use crate::depot::{self, Source};
+use crate::depot::{self, Source, files};
 use crate::julia::{Package, Record};
 use crate::project::Uuid;
+use crate::report::printable;
 use crate::runtime;
 use crate::wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
 
@@ -28,6 +29,7 @@ pub(super) fn collect(from: &Ingredients<'_>, libraries: &Libraries) -> Result<P
     runtime_itself(from, &mut licenses, &mut components)?;
     julia_itself(from, libraries, &mut licenses, &mut components)?;
     julia_packages(from, &mut licenses, &mut components)?;
+    artifacts(from, &mut licenses, &mut components)?;
     julia_libraries(from, libraries, &mut licenses, &mut components)?;
     Ok(Provenance { licenses, components })
 }
@@ -110,6 +112,11 @@ fn julia_packages(
                 .iter()
                 .map(|hash| Hash { algorithm: HashAlgorithm::Sha1, content: hash.clone() })
                 .collect(),
+            properties: package
+                .edited
+                .iter()
+                .map(|found| ("julia:packed-tree-hash".into(), found.to_string()))
+                .collect(),
             ..Component::new(ComponentKind::Library, name)
         });
         let Source::Directory(directory) = &package.source else { continue };
@@ -120,6 +127,34 @@ fn julia_packages(
             {
                 let place: WheelPath = format!("packages/{name}").parse()?;
                 licenses.add(place.join(&file)?, Content::file(path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Artifacts, with the hash they are found by; their files have other run paths in the wheel.
+fn artifacts(
+    from: &Ingredients<'_>,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    for (hash, artifact) in &from.resolution.artifacts {
+        let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
+        if artifact.found != *hash {
+            properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
+        }
+        components.push(Component {
+            hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
+            properties,
+            ..Component::new(ComponentKind::Data, printable(&artifact.name))
+        });
+        let place: WheelPath = format!("artifacts/{hash}").parse()?;
+        for file in files(&artifact.directory, false)? {
+            let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();
+            let is_license = LICENSE_NAMES.iter().any(|license| name.starts_with(license));
+            if is_license || file.name.starts_with("share/licenses/") {
+                licenses.add(place.join(&file.name)?, Content::file(file.real))?;
             }
         }
     }

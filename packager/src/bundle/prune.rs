@@ -299,16 +299,11 @@ mod tests {
     fn with(settings: &Settings, names: &[&str], image: &[u8]) -> Prune {
         let packages = names.iter().enumerate().map(|(number, name)| {
             let uuid = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
-            let package = Package {
-                name: (*name).into(),
-                version: None,
-                tree_hash: None,
-                source: Source::StandardLibrary,
-                deps: BTreeMap::new(),
-            };
+            let package = Package::new(name, Source::StandardLibrary);
             (uuid, package)
         });
-        Prune::new(settings, &Resolution { packages: packages.collect() }, image).unwrap()
+        let resolution = Resolution { packages: packages.collect(), ..Resolution::default() };
+        Prune::new(settings, &resolution, image).unwrap()
     }
 
     fn own(exclude: &[&str], include: &[&str]) -> Settings {
@@ -419,8 +414,7 @@ mod tests {
             let hint = crate::Hint::hint(&error).unwrap();
             assert!(nearest.is_none_or(|name| hint == format!("did you mean `{name}`?")), "{hint}");
         }
-        let error =
-            Prune::new(&own(&["a***"], &[]), &Resolution { packages: BTreeMap::new() }, b"").unwrap_err();
+        let error = Prune::new(&own(&["a***"], &[]), &Resolution::default(), b"").unwrap_err();
         assert!(error.to_string().starts_with("`a***` in `[tool.jnumpy]` is no pattern: "), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod cache;
 mod julia;
+mod new;
 mod wheel;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Arguments),
     Wheel(wheel::Arguments),
     Audit(audit::Arguments),
     Julia(julia::Arguments),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
+        Command::New(arguments) => new::run(&arguments, report),
         Command::Wheel(arguments) => wheel::run(arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),

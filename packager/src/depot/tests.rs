@@ -41,7 +41,7 @@ impl Scene {
                 Uuid::TYPYTHON
             ),
         );
-        scene.write("p/pyproject.toml", "[project]\nname = \"p\"\nversion = \"1\"\n");
+        scene.settings("");
         scene.write("p/a/__init__.py", "");
         scene.write("p/a/src/A.jl", "");
         scene.project("");
@@ -56,6 +56,18 @@ impl Scene {
 
     fn project(&self, deps: &str) {
         self.write("p/a/Project.toml", &format!("name = \"A\"\n[deps]\n{deps}"));
+    }
+
+    fn settings(&self, settings: &str) {
+        let text = format!("[project]\nname = \"p\"\nversion = \"1\"\n[tool.jnumpy]\n{settings}");
+        self.write("p/pyproject.toml", &text);
+    }
+
+    /// Puts the package Example into a depot, and returns the hash of its files.
+    fn example(&self, slug: &str) -> TreeHash {
+        let place = format!("depot/packages/Example/{slug}");
+        self.write(&format!("{place}/src/Example.jl"), "module Example end");
+        tree_hash(&self.directory.path().join(place)).unwrap()
     }
 
     fn manifest(&self, stanza: &str) {
@@ -87,14 +99,54 @@ fn ok_standard_library_and_typython_need_no_manifest() {
 fn ok_a_registry_package_is_found_by_its_slug() {
     let scene = Scene::new();
     scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
-    scene.manifest(&format!("git-tree-sha1 = \"{HASH}\"\n"));
-    for slug in ["aqsx", "aqsx3"] {
-        scene.write(&format!("depot/packages/Example/{slug}/src/Example.jl"), "");
-        let package = scene.resolve().unwrap().packages[&EXAMPLE.parse().unwrap()].clone();
+    let hash = scene.example("aqsx3");
+    scene.manifest(&format!("git-tree-sha1 = \"{hash}\"\n"));
+    let uuid: Uuid = EXAMPLE.parse().unwrap();
+    for length in [5, 4] {
+        fs_err::remove_dir_all(scene.directory.path().join("depot")).unwrap();
+        let slug = slug(uuid, &hash, length);
+        scene.example(&slug);
+        let package = scene.resolve().unwrap().packages[&uuid].clone();
         let place = scene.directory.path().join("depot/packages/Example").join(slug);
-        assert_eq!(package.source, Source::Directory(place));
-        assert_eq!(package.tree_hash.unwrap().parse::<TreeHash>().unwrap().to_string(), HASH);
+        assert_eq!(package.source, Source::Directory(fs_err::canonicalize(place).unwrap()));
+        assert_eq!(package.tree_hash, Some(hash.to_string()));
     }
+}
+
+#[test]
+fn ok_an_edited_package_when_allowed() {
+    let scene = Scene::new();
+    scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
+    scene.manifest(&format!("git-tree-sha1 = \"{HASH}\"\n"));
+    let found = scene.example("aqsx3");
+    assert_eq!(
+        scene.resolve().unwrap_err(),
+        format!(
+            "the package `Example` in `<d>/depot/packages/Example/aqsx3` has the tree hash {found}, not {HASH}: its \
+             files were changed"
+        )
+    );
+    scene.settings("unverified = [\"Example\"]\n");
+    let resolution = scene.resolve().unwrap();
+    assert_eq!(resolution.packages[&EXAMPLE.parse().unwrap()].edited, Some(found));
+    assert_eq!(
+        resolution.notes,
+        [format!(
+            "the package `Example` is packed with the tree hash {found}, which is not the one asked for, as \
+             `unverified` allows"
+        )]
+    );
+    scene.manifest(&format!("git-tree-sha1 = \"{found}\"\n"));
+    fs_err::rename(
+        scene.directory.path().join("depot/packages/Example/aqsx3"),
+        scene.directory.path().join("depot/packages/Example").join(slug(EXAMPLE.parse().unwrap(), &found, 5)),
+    )
+    .unwrap();
+    scene.settings("unverified = [\"Exmple\"]\n");
+    assert_eq!(
+        scene.resolve().unwrap_err(),
+        "`unverified` of `[tool.jnumpy]` names `Exmple`, which is none of: `Example`, `TyPython`, `Dates`"
+    );
 }
 
 #[test]
@@ -112,25 +164,86 @@ fn ok_a_package_in_a_directory() {
 }
 
 #[test]
+fn ok_a_directory_that_the_project_names() {
+    let scene = Scene::new();
+    scene.project(&format!("Example = \"{EXAMPLE}\"\n[sources]\nExample = {{path = \"../../Example\"}}\n"));
+    scene.write(
+        "Example/Project.toml",
+        &format!("name = \"Example\"\nuuid = \"{EXAMPLE}\"\n[deps]\nDates = \"{DATES}\"\n"),
+    );
+    scene.write("Example/src/Example.jl", "");
+    let resolution = scene.resolve().unwrap();
+    assert_eq!(resolution.packages[&EXAMPLE.parse().unwrap()].deps.len(), 1);
+    assert!(resolution.notes.is_empty());
+    let root = fs_err::canonicalize(scene.directory.path().join("p/a")).unwrap();
+    let places: Vec<_> = resolution.placed(&root).map(|placed| placed.place).collect();
+    assert_eq!(places, [Some("_jnumpy/depot/packages/Example/local".into()), Some(RUNTIME.into()), None]);
+}
+
+#[test]
+fn ok_names_of_manifests() {
+    let scene = Scene::new();
+    scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
+    scene.write("Example/src/Example.jl", "");
+    // Each is better than those before it.
+    let names = ["Manifest.toml", "JuliaManifest.toml", "Manifest-v1.5.toml", "JuliaManifest-v1.5.toml"];
+    for (number, name) in names.iter().enumerate() {
+        let text = format!(
+            "julia_version = \"1.5.0\"\nmanifest_format = \"2.1\"\n[[deps.Example]]\nuuid = \"{EXAMPLE}\"\n\
+             path = \"../../Example\"\nversion = \"0.0.{number}\"\n"
+        );
+        scene.write(&format!("p/a/{name}"), &text);
+        let package = scene.resolve().unwrap().packages[&EXAMPLE.parse().unwrap()].clone();
+        assert_eq!(package.version, Some(format!("0.0.{number}")));
+    }
+    scene.write("p/a/JuliaManifest-v1.6.toml", "not looked at");
+    assert!(scene.resolve().is_ok());
+}
+
+#[test]
+fn ok_extensions_are_named_where_julia_has_none() {
+    let mut scene = Scene::new();
+    scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
+    scene.manifest("path = \"../../Example\"\n");
+    scene.write("Example/src/Example.jl", "");
+    scene.write(
+        "Example/Project.toml",
+        &format!(
+            "name = \"Example\"\nuuid = \"{EXAMPLE}\"\n[weakdeps]\nDates = \"{DATES}\"\nOther = \"{DATES}\"\n\
+             [extensions]\nWithDates = \"Dates\"\nWithOther = [\"Dates\", \"Other\"]\n"
+        ),
+    );
+    let resolution = scene.resolve().unwrap();
+    assert_eq!(
+        resolution.notes,
+        [
+            "the extension `WithDates` of `Example` is packed but never loaded: Julia has extensions since 1.9, this one \
+          is 1.5.3"
+        ]
+    );
+    let uuid: Uuid = EXAMPLE.parse().unwrap();
+    assert_eq!(
+        manifest_entry(uuid, &resolution.packages[&uuid], Some("x")),
+        format!(
+            "[[Example]]\nuuid = \"{EXAMPLE}\"\nversion = \"0.5.3\"\npath = \"x\"\n    [Example.deps]\n    \
+             [Example.weakdeps]\n    Dates = \"{DATES}\"\n    Other = \"{DATES}\"\n    [Example.extensions]\n    \
+             WithDates = [\"Dates\"]\n    WithOther = [\"Dates\", \"Other\"]\n"
+        )
+    );
+    scene.julia.version = "1.9.0".parse().unwrap();
+    assert!(scene.resolve().unwrap().notes.is_empty());
+}
+
+#[test]
 fn err_wording() {
     let scene = Scene::new();
     scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
     let error = |scene: &Scene| scene.resolve().unwrap_err();
-    assert_eq!(
-        error(&scene),
-        "`Example` is a dependency of `A`, but there is no `Manifest.toml` that says which version"
-    );
     scene.manifest(&format!("git-tree-sha1 = \"{HASH}\"\n"));
     assert_eq!(
         error(&scene),
         "the sources of `Example` 0.5.3 are in no depot, looked for: `<d>/empty/packages/Example/aqsx3`, \
          `<d>/empty/packages/Example/aqsx`, `<d>/depot/packages/Example/aqsx3`, `<d>/depot/packages/Example/aqsx`"
-    );
-    scene.write("depot/packages/Example/aqsx3/src/Example.jl", "");
-    scene.write("depot/packages/Example/aqsx3/Artifacts.toml", "");
-    assert_eq!(
-        error(&scene),
-        "`Example` needs binary artifacts, which cannot be packed yet: `<d>/depot/packages/Example/aqsx3/Artifacts.toml`"
     );
     scene.manifest("");
     assert_eq!(
@@ -142,6 +255,39 @@ fn err_wording() {
         error(&scene),
         "`Example` is a dependency of `A`, but `<d>/p/a/Manifest.toml` does not list it"
     );
+    scene.write("p/a/Manifest.toml", "manifest_format = \"2.0\"\njulia_version = \"1.6.7\"\n");
+    assert_eq!(
+        error(&scene),
+        "`<d>/p/a/Manifest.toml` was resolved by Julia 1.6.7, but the Julia in use is 1.5.3"
+    );
+    scene.write("p/a/Manifest.toml", &"#".repeat((16 << 20) + 1));
+    assert_eq!(
+        error(&scene),
+        "`<d>/p/a/Manifest.toml` is invalid: it has 16777217 bytes, more than the 16777216 that are read"
+    );
+}
+
+#[test]
+fn err_artifact_tables() {
+    let scene = Scene::new();
+    scene.project(&format!("Example = \"{EXAMPLE}\"\n"));
+    scene.manifest("path = \"../../Example\"\n");
+    scene.write("Example/src/Example.jl", "");
+    for (table, what) in [
+        ("\"\\u001b[1mx\" = 1\n", "`\\u{1b}[1mx` must be a table or an array of tables"),
+        ("[x]\n", "`x` has no valid `git-tree-sha1`"),
+        ("[x]\ngit-tree-sha1 = \"../../etc\"\n", "`x` has no valid `git-tree-sha1`"),
+        (
+            "[[x]]\nos = \"linux\"\ngit-tree-sha1 = \"46e44e869b4d90b96bd8ed1fdcf32244fddfb6cc\"\n",
+            "`x` is one of several without `os` and `arch`",
+        ),
+    ] {
+        scene.write("Example/Artifacts.toml", table);
+        assert_eq!(
+            scene.resolve().unwrap_err(),
+            format!("`<d>/Example/Artifacts.toml` is invalid: the artifact {what}")
+        );
+    }
 }
 
 #[test]

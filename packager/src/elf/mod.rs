@@ -5,11 +5,13 @@
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
 //! - [`strip`] takes out what no loader reads.
+//! - [`places`] says where a text will lie in memory.
 //! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that takes the place of
 //!   a library that is never called.
 
 mod error;
 mod grow;
+mod places;
 mod read;
 mod rewrite;
 mod shim;
@@ -20,6 +22,7 @@ mod tables;
 mod tests;
 
 pub use error::ElfError;
+pub use places::{Places, places};
 pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
 pub use shim::{shim, stand_in};

@@ -1,5 +1,6 @@
 # Runs in the Julia that writes a system image.
-# Arguments: the staging directory, the file of precompile statements, then `uuid Name` of every package to load.
+# Arguments: the staging directory, the file of precompile statements, the directory of the sources, which has a depot,
+# then `uuid Name` of every package to load.
 #
 # Julia starts this process as it starts the build of its own image: no `__init__` has run, so what they would have
 # set is set here, and put back at the end. Whatever a global holds at the end is written into the image, so this
@@ -9,12 +10,12 @@ let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.m
     Base.reinit_stdio()
     Core.eval(Sys, :(BINDIR = $bindir))
     Core.eval(Sys, :(STDLIB = $(normpath(joinpath(bindir, "..", "share", "julia", "stdlib", minor)))))
-    empty!(DEPOT_PATH)
+    push!(empty!(DEPOT_PATH), joinpath(ARGS[3], "_jnumpy", "depot"))
     append!(empty!(LOAD_PATH), [joinpath(ARGS[1], "environment"), "@stdlib"])
     isdefined(Base, :init_active_project) && Base.init_active_project()
 end
 
-for package in ARGS[3:end]
+for package in ARGS[4:end]
     uuid, name = split(package, ' ')
     Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
 end

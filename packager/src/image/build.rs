@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::stage::SOURCES;
 use super::target::CpuTarget;
 use crate::julia::{Julia, JuliaError, Run, Version};
 use crate::process::{self, ChildError};
@@ -94,6 +95,7 @@ impl Build<'_> {
         run.arg(self.stage.join(SCRIPT_NAME))
             .arg(self.stage)
             .arg(self.stage.join(STATEMENTS_NAME))
+            .arg(self.stage.join(SOURCES))
             .args(self.load.iter().map(|(uuid, name)| format!("{uuid} {name}")))
     }
 

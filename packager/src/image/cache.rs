@@ -4,6 +4,7 @@
 //! lock for each key makes a second builder of the same image wait for the first, and find the result. Whoever uses an
 //! image holds a shared lock on its record, and what is locked is not pruned. The record's time is that of the last use.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,8 @@ pub(super) struct Record {
     pub(super) cpu_target: String,
     /// Number of precompile statements that were to be replayed.
     pub(super) statements: usize,
+    /// Stubs of the exported modules, by their paths in the package.
+    pub(super) stubs: BTreeMap<String, String>,
     pub(super) size: u64,
     pub(super) sha256: String,
 }
@@ -283,6 +286,7 @@ mod tests {
             julia: "1.5.3".into(),
             cpu_target: "generic".into(),
             statements: 2,
+            stubs: [("_add.pyi".into(), "def add() -> None: ...\n".into())].into(),
             size,
             sha256,
         }

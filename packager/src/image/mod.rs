@@ -12,6 +12,7 @@ mod statements;
 mod target;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
@@ -21,9 +22,9 @@ use environment::Environment;
 use key::KeyBuilder;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
-use workload::{Python, Recording};
+use workload::{Python, Recorded, Recording};
 
-use crate::depot::Resolution;
+use crate::depot::{DepotError, Resolution};
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
 use crate::julia::{Julia, JuliaError};
@@ -33,7 +34,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 4;
 
 /// A system image that holds the project.
 #[derive(Debug)]
@@ -48,6 +49,10 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
+    /// The directory that its sources were in: what it says of their places begins with this.
+    pub sources: String,
+    /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
+    pub stubs: BTreeMap<String, String>,
     /// Keeps it in the cache.
     _hold: Hold,
 }
@@ -80,8 +85,8 @@ impl Request<'_> {
             Ok(python) => Some(python),
             Err(reason) => {
                 report.warn(format_args!(
-                    "no run is recorded, so the first calls will have to compile: {reason}; name a Python \
-                     with `--python`"
+                    "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
+                     name a Python with `--python`"
                 ));
                 None
             }
@@ -92,7 +97,7 @@ impl Request<'_> {
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return self.image(&entry, key, &record, true);
+            return self.image(&entry, key, record, true);
         }
 
         let logs = self.home.join("logs");
@@ -108,7 +113,7 @@ impl Request<'_> {
             python: python.as_ref(),
             log: &record_log,
         };
-        let statements = recording.run(|_| stage_line.progress("recording a run"))?;
+        let Recorded { statements, stubs } = recording.run(|_| stage_line.progress("recording a run"))?;
         fs_err::write(stage.path().join(STATEMENTS_NAME), &statements)?;
         let count = statements.lines().count();
 
@@ -129,6 +134,7 @@ impl Request<'_> {
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
             statements: count,
+            stubs,
             size,
             sha256,
         })?;
@@ -141,12 +147,13 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        self.image(&entry, key, &record, false)
+        self.image(&entry, key, record, false)
     }
 
-    fn image(&self, entry: &Entry, key: String, record: &Record, cached: bool) -> Result<Image, ImageError> {
-        let (path, cpu_target) = (entry.image(), self.cpu_target.clone());
-        Ok(Image { path, key, cpu_target, size: record.size, cached, _hold: entry.hold()? })
+    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Result<Image, ImageError> {
+        let Record { size, stubs, .. } = record;
+        let (path, sources, cpu_target) = (entry.image(), stage::sources(&key), self.cpu_target.clone());
+        Ok(Image { path, key, sources, cpu_target, size, cached, stubs, _hold: entry.hold()? })
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
@@ -161,10 +168,13 @@ impl Request<'_> {
         key.text("target", &self.cpu_target.to_string());
         key.text("linker", &linker.version);
         key.text("recorded", if recorded { "python" } else { "no" });
+        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| recorded) {
+            key.file("stubs", writer)?;
+        }
         for (name, file) in &environment.files {
             match file {
                 StagedFile::Copy(path) => key.file(name, path)?,
-                StagedFile::Text(text) => key.text(name, text),
+                StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
             }
         }
         for workload in &self.project.settings.precompile {
@@ -264,6 +274,9 @@ pub enum ImageError {
     /// A package's files cannot be staged.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A dependency's files cannot be staged.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
     /// Julia failed.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -287,6 +300,12 @@ impl From<ChildError> for ImageError {
     }
 }
 
+impl From<DepotError> for ImageError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
 impl Hint for ImageError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -302,6 +321,7 @@ impl Hint for ImageError {
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             _ => None,
         }

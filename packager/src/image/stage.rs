@@ -46,6 +46,10 @@ impl Stage {
                     fs_err::copy(source, &path)?;
                 }
                 StagedFile::Text(text) => fs_err::write(&path, text)?,
+                StagedFile::Link { target, .. } => {
+                    fs_err::os::unix::fs::symlink(target, &path)?;
+                    continue;
+                }
             }
             fs_err::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
         }
@@ -71,6 +75,27 @@ pub(super) enum StagedFile {
     Copy(PathBuf),
     /// This text.
     Text(String),
+    /// A link to a directory that is too large to be copied.
+    Link {
+        /// The directory.
+        target: PathBuf,
+        /// What stands for all that is in it.
+        content: String,
+    },
+}
+
+/// The directory with the sources. Julia writes its path into the image, and the runtime writes the path of the
+/// installed package over it, in the same length: the name is long so that there is room.
+pub(super) const SOURCES: &str = concat!(
+    "______________________________________________________________________",
+    "______________________________________________________________________",
+    "______________________________________________________________________",
+    "________________"
+);
+
+/// The absolute path of the sources while the image for `key` is built.
+pub(super) fn sources(key: &str) -> String {
+    format!("/tmp/jnumpy-{}/{SOURCES}", &key[..16])
 }
 
 const LOCK: &str = ".lock";
@@ -154,6 +179,26 @@ mod tests {
 
     fn files() -> BTreeMap<String, StagedFile> {
         BTreeMap::from([("packages/A/src/A.jl".into(), StagedFile::Text("module A end".into()))])
+    }
+
+    #[test]
+    fn ok_a_path_of_255_characters() {
+        assert_eq!(sources(KEY).len(), 255);
+    }
+
+    #[test]
+    fn ok_a_link_leaves_its_target_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = tempfile::tempdir().unwrap();
+        fs_err::set_permissions(target.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::write(target.path().join("kept"), "").unwrap();
+        let link = StagedFile::Link { target: target.path().to_owned(), content: String::new() };
+        let files = BTreeMap::from([("artifacts/x".into(), link)]);
+        let stage = Stage::create_in(parent.path(), KEY, &files).unwrap();
+        assert!(stage.path().join("artifacts/x/kept").is_file());
+        drop(stage);
+        assert!(target.path().join("kept").is_file());
+        assert_eq!(fs_err::metadata(target.path()).unwrap().mode() & 0o777, 0o755);
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Recording: runs the project once, as a user would, and notes what Julia had to compile.
+//! Recording: runs the project once, as a user would, and notes what Julia had to compile and what the project exports.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::stage::SOURCES;
 use super::statements;
 use crate::julia::{Julia, JuliaError, Run};
 use crate::process;
@@ -64,6 +66,15 @@ impl Python {
     }
 }
 
+/// What a run of the project told.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    /// Precompile statements to replay, one a line.
+    pub(super) statements: String,
+    /// Stubs of the exported modules, by their paths in the package.
+    pub(super) stubs: BTreeMap<String, String>,
+}
+
 /// Everything a recording needs.
 pub(super) struct Recording<'a> {
     pub(super) project: &'a Project,
@@ -77,10 +88,11 @@ pub(super) struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// Runs the project's workloads and returns the statements to replay.
-    pub(super) fn run(&self, mut progress: impl FnMut(Duration)) -> Result<String, ImageError> {
+    /// Runs the project's workloads.
+    pub(super) fn run(&self, mut progress: impl FnMut(Duration)) -> Result<Recorded, ImageError> {
         let scratch = tempfile::Builder::new().prefix("jnumpy-record-").tempdir()?;
         let mut recorded = String::new();
+        let mut stubs = BTreeMap::new();
         let (python, julia): (Vec<_>, Vec<_>) = self
             .project
             .settings
@@ -90,7 +102,7 @@ impl Recording<'_> {
             .partition(|path| path.extension().is_some_and(|extension| extension == "py"));
         if let Some(interpreter) = self.python {
             let trace = scratch.path().join("python.trace");
-            self.run_python(interpreter, scratch.path(), &trace, &python, &mut progress)?;
+            stubs = self.run_python(interpreter, scratch.path(), &trace, &python, &mut progress)?;
             recorded.push_str(&read_trace(&trace)?);
         }
         for (number, workload) in julia.iter().enumerate() {
@@ -98,10 +110,11 @@ impl Recording<'_> {
             self.run_julia(scratch.path(), &trace, workload, &mut progress)?;
             recorded.push_str(&read_trace(&trace)?);
         }
-        Ok(statements::clean(&recorded))
+        Ok(Recorded { statements: statements::clean(&recorded), stubs })
     }
 
     /// Imports a copy of the package, so that nothing is written beside the user's, and runs the scripts after it.
+    /// Returns the stubs of what the package exports.
     fn run_python(
         &self,
         interpreter: &Python,
@@ -109,11 +122,14 @@ impl Recording<'_> {
         trace: &Path,
         workloads: &[PathBuf],
         progress: impl FnMut(Duration),
-    ) -> Result<(), ImageError> {
-        const SCRIPT: &str = "import importlib, runpy, sys; package, *workloads = sys.argv[1:]; \
-                              importlib.import_module(package); \
-                              [runpy.run_path(path, run_name='__main__') for path in workloads]";
+    ) -> Result<BTreeMap<String, String>, ImageError> {
+        const SCRIPT: &str = "import importlib, json, runpy, sys; package, stubs, *workloads = sys.argv[1:]; \
+                              module = importlib.import_module(package); \
+                              [runpy.run_path(path, run_name='__main__') for path in workloads]; \
+                              from jnumpy import _stubs; \
+                              json.dump(_stubs.render(module), open(stubs, 'w', encoding='utf-8'))";
         let copy = scratch.join("python");
+        let stubs = scratch.join("stubs.json");
         for file in &self.project.files {
             let target = copy.join(&self.project.package_name).join(&file.name);
             if let Some(parent) = target.parent() {
@@ -126,6 +142,7 @@ impl Recording<'_> {
         let mut command = Command::new(&interpreter.0);
         command
             .args(["-c", SCRIPT, &self.project.package_name])
+            .arg(&stubs)
             .args(workloads)
             .current_dir(scratch)
             .env("PYTHONPATH", path)
@@ -140,7 +157,7 @@ impl Recording<'_> {
             .env("JULIA_LOAD_PATH", self.load_path())
             .env_remove("JULIA_PROJECT");
         process::run(command, Some(self.log), progress).map_err(|error| self.failed(error))?;
-        Ok(())
+        Ok(serde_json::from_slice(&fs_err::read(stubs)?).map_err(std::io::Error::from)?)
     }
 
     fn run_julia(
@@ -166,10 +183,11 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// A place to write to, and what Julia itself brings; nothing of the user's.
+    /// A place to write to, the artifacts, and what Julia itself brings; nothing of the user's.
     fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        std::env::join_paths([scratch.join("depot"), own]).map_err(std::io::Error::other)
+        let staged = self.stage.join(SOURCES).join("_jnumpy/depot");
+        std::env::join_paths([scratch.join("depot"), staged, own]).map_err(std::io::Error::other)
     }
 
     fn load_path(&self) -> String {

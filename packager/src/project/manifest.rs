@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::project_toml::is_identifier;
+use super::project_toml::{self, is_identifier};
 use super::uuid::Uuid;
 use super::{ProjectError, read_toml, string};
 use crate::julia::Version;
@@ -43,7 +43,7 @@ impl std::str::FromStr for TreeHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("not a git tree hash: `{text}`");
+        let wrong = || format!("not a git tree hash: `{}`", printable(text));
         if text.len() != 40 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
@@ -62,6 +62,26 @@ impl std::fmt::Display for TreeHash {
 }
 
 impl Manifest {
+    /// The manifest beside the project file of `directory`, by the names that Julia knows, the best first.
+    #[must_use]
+    pub fn find(directory: &Path, julia: &Version) -> Option<PathBuf> {
+        let version = format!("-v{}.{}", julia.major, julia.minor);
+        [version.as_str(), ""]
+            .into_iter()
+            .flat_map(|version| ["JuliaManifest", "Manifest"].map(|name| format!("{name}{version}.toml")))
+            .map(|name| directory.join(name))
+            .find(|path| path.is_file())
+    }
+
+    /// Whether Julia takes a file of this name for a manifest.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let stem = name
+            .strip_suffix(".toml")
+            .and_then(|stem| stem.strip_prefix("Julia").unwrap_or(stem).strip_prefix("Manifest"));
+        stem.is_some_and(|version| version.is_empty() || version.starts_with("-v"))
+    }
+
     /// Reads a manifest of format 1 (tables at the top level) or 2.x (tables under `deps`).
     pub fn read(path: &Path) -> Result<Self, ProjectError> {
         let table = read_toml(path)?;
@@ -98,7 +118,10 @@ impl Manifest {
                 };
                 (julia.map_err(|error| error.to_string())?, entries)
             }
-            _ => return Err(format!("its `manifest_format` is not one of 1 and 2: `{format}`")),
+            _ => {
+                let format = printable(&format);
+                return Err(format!("its `manifest_format` is not one of 1 and 2: `{format}`"));
+            }
         };
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut read = Vec::new();
@@ -115,24 +138,31 @@ impl Manifest {
                 read.push(Stanza::from_table(name, stanza, directory)?);
             }
         }
-        let uuids: Vec<(String, Uuid)> =
-            read.iter().map(|stanza| (stanza.pinned.name.clone(), stanza.uuid)).collect();
+        let mut uuids: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
+        for stanza in &read {
+            uuids.entry(stanza.pinned.name.clone()).or_default().push(stanza.uuid);
+        }
         let mut packages = BTreeMap::new();
         for Stanza { uuid, mut pinned, named } in read {
             for name in named {
-                let mut found = uuids.iter().filter(|(other, _)| *other == name);
-                match (found.next(), found.next()) {
-                    (Some((_, uuid)), None) => pinned.deps.insert(name, *uuid),
-                    (None, _) => {
-                        return Err(format!("`{}` depends on `{name}`, which it does not list", pinned.name));
+                match uuids.get(&name).map(Vec::as_slice) {
+                    Some([uuid]) => {
+                        pinned.deps.insert(name, *uuid);
                     }
-                    (Some(_), Some(_)) => {
+                    None => {
+                        return Err(format!(
+                            "`{}` depends on `{}`, which it does not list",
+                            pinned.name,
+                            printable(&name)
+                        ));
+                    }
+                    Some(_) => {
                         return Err(format!(
                             "`{}` depends on `{name}`, which is the name of several packages",
                             pinned.name
                         ));
                     }
-                };
+                }
             }
             if packages.insert(uuid, pinned).is_some() {
                 return Err(format!("it lists two packages of one UUID: `{uuid}`"));
@@ -165,7 +195,8 @@ impl Stanza {
             }
             Some(toml::Value::Table(pairs)) => {
                 for (name, uuid) in pairs {
-                    let uuid = uuid.as_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+                    let uuid = uuid.as_str().and_then(|text| text.parse().ok());
+                    let uuid = uuid.filter(|_| is_identifier(name)).ok_or_else(wrong)?;
                     deps.insert(name.clone(), uuid);
                 }
             }
@@ -173,7 +204,7 @@ impl Stanza {
         }
         let pinned = Pinned {
             name: name.to_owned(),
-            version: string(table, "version")?,
+            version: project_toml::version(table)?,
             tree_hash,
             directory: string(table, "path")?.map(|path| directory.join(path)),
             deps,

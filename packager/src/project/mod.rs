@@ -35,10 +35,10 @@ pub struct Project {
     pub package_dir: PathBuf,
     /// The name that package is imported by.
     pub package_name: String,
-    /// Its `Project.toml`.
+    /// Its `Project.toml`, or `JuliaProject.toml`.
+    pub project_toml: PathBuf,
+    /// What that file says.
     pub julia: ProjectToml,
-    /// Its `Manifest.toml`, when it has one.
-    pub manifest: Option<Manifest>,
     /// `[project]` of `pyproject.toml`.
     pub pyproject: Pyproject,
     /// `[tool.jnumpy]` of `pyproject.toml`.
@@ -67,17 +67,26 @@ impl Project {
         if !is_python_identifier(&package_name) {
             return Err(ProjectError::PackageName { name: package_name, path: package_dir });
         }
-        let julia = ProjectToml::read(&package_dir.join("Project.toml"))?;
+        let project_toml = ProjectToml::find(&package_dir)
+            .ok_or_else(|| ProjectError::NoProjectToml { path: package_dir.clone() })?;
+        let julia = ProjectToml::read(&project_toml)?;
         let pyproject = Pyproject::read(&root, julia.version.as_deref())?;
         let entry = package_dir.join("src").join(format!("{}.jl", julia.name));
         if !entry.is_file() {
             return Err(ProjectError::NoEntry { name: julia.name, path: entry });
         }
-        let manifest = package_dir.join("Manifest.toml");
-        let manifest = if manifest.is_file() { Some(Manifest::read(&manifest)?) } else { None };
         let mut files = list_files(&package_dir)?;
         add_data(&root, &settings, &mut files)?;
-        Ok(Self { root, package_dir, package_name, julia, manifest, pyproject, settings, files })
+        Ok(Self { root, package_dir, package_name, project_toml, julia, pyproject, settings, files })
+    }
+
+    /// Reads the manifest that fits this Julia, when there is one.
+    pub fn manifest(&self, julia: &Version) -> Result<Option<Manifest>, ProjectError> {
+        let named = self.julia.manifest.clone().filter(|path| path.is_file());
+        let Some(path) = named.or_else(|| Manifest::find(&self.package_dir, julia)) else { return Ok(None) };
+        let manifest = Manifest::read(&path)?;
+        manifest.check(julia)?;
+        Ok(Some(manifest))
     }
 
     /// The UUID the package has in the image: its own, or one made from its name when it has none.
@@ -254,7 +263,7 @@ fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectErr
         if !path.join("__init__.py").is_file() {
             return Err(ProjectError::NotAPackage { path });
         }
-        if !path.join("Project.toml").is_file() {
+        if ProjectToml::find(&path).is_none() {
             return Err(ProjectError::NoProjectToml { path });
         }
         return Ok(fs_err::canonicalize(path)?);
@@ -275,7 +284,7 @@ fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectErr
     }
     python.sort();
     let mut both: Vec<PathBuf> =
-        python.iter().filter(|path| path.join("Project.toml").is_file()).cloned().collect();
+        python.iter().filter(|path| ProjectToml::find(path).is_some()).cloned().collect();
     match (both.len(), python.len()) {
         (1, _) => Ok(both.remove(0)),
         (0, 1) => Err(ProjectError::NoProjectToml { path: python.remove(0) }),
@@ -327,8 +336,16 @@ pub(crate) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&
     known.min_by_key(distance).filter(|best| distance(best) <= best.len().div_ceil(3))
 }
 
-/// Reads a TOML file of the user's.
-fn read_toml(path: &Path) -> Result<toml::Table, ProjectError> {
+/// No file of a project is larger; one that is would only fill the memory.
+const LARGEST_TOML: u64 = 16 << 20;
+
+/// Reads a TOML file.
+pub(crate) fn read_toml(path: &Path) -> Result<toml::Table, ProjectError> {
+    let size = fs_err::metadata(path)?.len();
+    if size > LARGEST_TOML {
+        let message = format!("it has {size} bytes, more than the {LARGEST_TOML} that are read");
+        return Err(ProjectError::Invalid { path: path.to_owned(), message });
+    }
     fs_err::read_to_string(path)?
         .parse()
         .map_err(|source| ProjectError::Toml { path: path.to_owned(), source })
@@ -339,7 +356,7 @@ fn string(table: &toml::Table, key: &str) -> Result<Option<String>, String> {
     match table.get(key) {
         None => Ok(None),
         Some(toml::Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(format!("`{key}` must be a string: `{other}`")),
+        Some(other) => Err(format!("`{key}` must be a string: `{}`", printable(&other.to_string()))),
     }
 }
 

@@ -8,8 +8,17 @@ use serde::{Deserialize, Deserializer};
 use super::{ProjectError, read_toml};
 
 /// The keys of `[tool.jnumpy]`.
-pub(super) const KEYS: [&str; 7] =
-    ["data", "exclude", "include", "libraries", "library-dirs", "package", "precompile"];
+pub(super) const KEYS: [&str; 9] = [
+    "data",
+    "exclude",
+    "include",
+    "lazy-artifacts",
+    "libraries",
+    "library-dirs",
+    "package",
+    "precompile",
+    "unverified",
+];
 
 /// The settings of one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,6 +41,10 @@ pub struct Settings {
     pub library_dirs: Vec<PathBuf>,
     /// Files and directories of the project to put into the package: path in the package → path in the project.
     pub data: BTreeMap<String, PathBuf>,
+    /// Names of artifacts that packages load lazily, to be bundled all the same.
+    pub lazy_artifacts: Vec<String>,
+    /// Names of packages and artifacts that are taken although their files are not what their tree hash says.
+    pub unverified: Vec<String>,
 }
 
 impl Settings {

@@ -43,7 +43,7 @@ fn ok_loads() {
     let project = Project::load(directory.path()).unwrap();
     assert_eq!(project.package_name, "jl_a");
     assert_eq!(project.julia.name, "A");
-    assert_eq!(project.manifest, None);
+    assert_eq!(project.manifest(&"1.5.3".parse().unwrap()).unwrap(), None);
     let names: Vec<&str> = project.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["Project.toml", "__init__.py", "data/_jnumpy/kept.txt", "src/A.jl"]);
 }
@@ -150,7 +150,7 @@ fn err_misspelt_settings_name_the_nearest() {
     assert_eq!(hint("library_dir"), "did you mean `library-dirs`?");
     assert_eq!(
         hint("x"),
-        "the keys are data, exclude, include, libraries, library-dirs, package, precompile"
+        "the keys are data, exclude, include, lazy-artifacts, libraries, library-dirs, package, precompile, unverified"
     );
 }
 

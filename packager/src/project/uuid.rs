@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::report::printable;
+
 /// A package's UUID. Parses and prints the usual hyphenated form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(u128);
 
 /// A text that is no UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a UUID: `{0}`")]
+#[error("not a UUID: `{}`", printable(.0))]
 pub struct InvalidUuid(String);
 
 impl Uuid {
@@ -22,13 +24,24 @@ impl Uuid {
         self.0
     }
 
+    /// A new UUID that nothing else has, of version 4.
+    pub fn random() -> std::io::Result<Self> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+        Ok(Self::marked(u128::from_be_bytes(bytes), 4))
+    }
+
     /// A UUID made from content, for a project that declares none. `hash` should be a digest of what
     /// identifies the project; its first 16 bytes are marked as a version 8 (vendor defined) UUID.
     #[must_use]
     pub fn from_hash(hash: &[u8; 16]) -> Self {
-        let value = u128::from_be_bytes(*hash);
-        let version = (value & !(0xf << 76)) | (0x8 << 76);
-        Self((version & !(0x3 << 62)) | (0x2 << 62))
+        Self::marked(u128::from_be_bytes(*hash), 8)
+    }
+
+    /// `value` with the bits that say what kind of UUID it is.
+    const fn marked(value: u128, version: u128) -> Self {
+        let versioned = (value & !(0xf << 76)) | (version << 76);
+        Self((versioned & !(0x3 << 62)) | (0x2 << 62))
     }
 }
 
@@ -73,6 +86,13 @@ mod tests {
     fn ok_from_hash_is_a_version_8_uuid() {
         let text = Uuid::from_hash(&[0xff; 16]).to_string();
         assert_eq!(text, "ffffffff-ffff-8fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn ok_random_ones_differ() {
+        let (first, second) = (Uuid::random().unwrap(), Uuid::random().unwrap());
+        assert_ne!(first, second);
+        assert_eq!(first.to_string().as_bytes()[14], b'4');
     }
 
     #[test]

@@ -11,6 +11,7 @@ A package whose core is Julia starts it and loads its own project::
 
 from __future__ import annotations
 
+import jnumpy._supported  # noqa: F401 - before anything else: refuses an interpreter that cannot be served
 from jnumpy._errors import JuliaError, JuliaNotFoundError
 from jnumpy._runtime import JuliaFunction, set_copy_policy
 from jnumpy._session import (
@@ -22,6 +23,7 @@ from jnumpy._session import (
     init_project,
     set_julia_mirror,
     set_julia_path,
+    write_stubs,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "set_copy_policy",
     "set_julia_mirror",
     "set_julia_path",
+    "write_stubs",
 ]
 
 

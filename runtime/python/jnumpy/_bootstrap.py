@@ -17,6 +17,20 @@ def _protocol(directory):
         return None
 
 
+class _Finder:
+    """Finds ``jnumpy`` in one directory, and nothing else."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "jnumpy":
+            return None
+        return importlib.util.spec_from_file_location(
+            name, os.path.join(self.directory, "__init__.py"), submodule_search_locations=[self.directory]
+        )
+
+
 def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     vendored = os.path.join(here, "jnumpy")
@@ -29,22 +43,20 @@ def _load():
         if found != wanted:
             raise ImportError(
                 f"{here} needs jnumpy with protocol {wanted}, but {loaded.__file__}, which is loaded already, has "
-                f"{'protocol ' + found if found else 'another origin'}; import this package first, or in another one"
+                f"{'protocol ' + found if found else 'another origin'}; pack both with the same jnumpy-pack, or use "
+                "one process for each"
             )
     else:
         installed = importlib.util.find_spec("jnumpy")
         places = (installed.submodule_search_locations if installed is not None else None) or []
         if not any(_protocol(place) == wanted for place in places):
-            spec = importlib.util.spec_from_file_location(
-                "jnumpy", os.path.join(vendored, "__init__.py"), submodule_search_locations=[vendored]
-            )
-            module = importlib.util.module_from_spec(spec)
-            sys.modules["jnumpy"] = module
+            # An import like any other, so that another thread waits until it is done.
+            finder = _Finder(vendored)
+            sys.meta_path.insert(0, finder)
             try:
-                spec.loader.exec_module(module)
-            except BaseException:
-                del sys.modules["jnumpy"]
-                raise
+                importlib.import_module("jnumpy")
+            finally:
+                sys.meta_path.remove(finder)
     from jnumpy import _bundle
 
     _bundle.register(here)

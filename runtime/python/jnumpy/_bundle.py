@@ -1,4 +1,7 @@
-"""The bundle of a packed wheel: Julia, its image and its depot inside the user's package.
+"""The bundles of packed wheels: Julia, its image and its depot inside the user's package.
+
+A process has one Julia: that of the bundle that starts it, or an installed one. Every other bundle joins it: its
+project is loaded from the bundled sources into the Julia that runs, if versions agree.
 
 Everything is checked before libjulia is opened, because its loader ends the process when a file is missing.
 """
@@ -7,17 +10,23 @@ from __future__ import annotations
 
 import json
 import os
+from _thread import allocate_lock  # `threading` costs time to import
 
 from jnumpy import _runtime
+from jnumpy._project import top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
     from typing import Any
 
 #: The layout of ``bundle.json`` that this runtime reads.
-FORMAT = 1
+FORMAT = 2
 
-_current: Bundle | None = None
+_bundles: list[Bundle] = []  # of the packages that were imported, in that order
+_host: Bundle | None = None  # whose Julia it is
+_joined: list[Bundle] = []  # in that order
+#: Held by the thread that starts Julia or lets a bundle join it.
+lock = allocate_lock()
 
 
 class Bundle:
@@ -34,19 +43,39 @@ class Bundle:
             raise ImportError(f"{path} is missing or damaged ({error}); {_REINSTALL}") from error
         if found != (FORMAT, _runtime.PROTOCOL):
             raise ImportError(
-                f"the bundle in {directory} is format {found[0]}, protocol {found[1]}, but the jnumpy that is "
-                f"loaded reads format {FORMAT}, protocol {_runtime.PROTOCOL}; update both, or import this package first"
+                f"the bundle in {directory} is format {found[0]}, protocol {found[1]}, but jnumpy "
+                f"{_runtime.__version__} in {os.path.dirname(__file__)}, which is loaded, reads format {FORMAT}, "
+                f"protocol {_runtime.PROTOCOL}; {_SAME_PACKER}"
             )
+
+    def __str__(self) -> str:
+        """The words that name it in messages."""
+        return f"the bundle in {self.directory}"
 
     def path(self, relative: str) -> str:
         """The absolute path of a file in the bundle."""
         return os.path.join(self.directory, *relative.split("/"))
 
     @property
-    def depot_path(self) -> str:
-        """The value for ``JULIA_DEPOT_PATH``: the depot of the bundle, and that of Julia itself."""
+    def julia_version(self) -> str:
+        """The version of the Julia in it."""
+        return self.description["julia"]["version"]
+
+    @property
+    def depots(self) -> list[str]:
+        """The depot of the bundle, and that of Julia itself."""
         prefix = os.path.dirname(self.path(self.description["julia"]["bindir"]))
-        return os.pathsep.join((self.path(self.description["depot"]), os.path.join(prefix, "share", "julia")))
+        return [self.path(self.description["depot"]), os.path.join(prefix, "share", "julia")]
+
+    @property
+    def packages(self) -> dict[str, dict[str, str]]:
+        """The Julia packages in it that are not Julia's own: by UUID their name, version and hash of the sources."""
+        return self.description["packages"]
+
+    @property
+    def runtime_is_newer(self) -> bool:
+        """Whether it was packed with a later jnumpy than the one that is loaded."""
+        return _numbers(self.description["runtime"]) > _numbers(_runtime.__version__)
 
     def check(self) -> None:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
@@ -76,6 +105,11 @@ class Bundle:
 
 
 _REINSTALL = "reinstall the package"
+_SAME_PACKER = "pack both with the same jnumpy-pack, or use one process for each"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -83,35 +117,156 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def register(directory: str) -> None:
-    """Use the bundle in ``directory`` when Julia is started; called by the bundle itself."""
-    global _current
-    if _current is not None and _current.directory != directory:
-        raise ImportError(
-            f"this process already uses the Julia of {_current.directory}; the bundle in {directory} cannot be loaded "
-            "beside it: use one process for each"
-        )
-    if _current is None:
-        if _runtime.julia_version() is not None:
-            raise ImportError(
-                f"Julia {_runtime.julia_version()} runs already in this process; the bundle in {directory} brings its "
-                "own: import the packed package before `init_jl()` is called"
-            )
-        _current = Bundle(directory)
+    """Take note of the bundle in ``directory``; called by the bundle itself.
 
-
-def current() -> Bundle | None:
-    """The bundle of this process, if a packed package has been imported."""
-    return _current
-
-
-def start(bundle: Bundle) -> tuple[str, str, str, str | None]:
-    """Paths of libjulia, its ``bin``, the image, and the sources of TyPython if the image does not hold it."""
+    When Julia runs already, the bundle joins it. One that is refused is not taken note of.
+    """
+    if any(bundle.directory == directory for bundle in _bundles):
+        return
+    bundle = Bundle(directory)
     bundle.check()
+    if _runtime.julia_version() is not None:
+        join(bundle)
+    _bundles.append(bundle)
+
+
+def of(package_directory: str) -> Bundle | None:
+    """The bundle of the package in a directory, if it is a packed one."""
+    return next((bundle for bundle in _bundles if os.path.dirname(bundle.directory) == package_directory), None)
+
+
+def host() -> Bundle | None:
+    """The bundle that Julia was started from, if it was one."""
+    return _host
+
+
+def joined() -> list[Bundle]:
+    """The bundles that were loaded into a Julia that is not theirs, in this order."""
+    return list(_joined)
+
+
+def candidate() -> Bundle | None:
+    """The bundle to start Julia from: the last one, since the package that asks for Julia has just been imported."""
+    return _bundles[-1] if _bundles else None
+
+
+def started(bundle: Bundle | None) -> None:
+    """Remember whose Julia runs now."""
+    global _host
+    _host = bundle
+
+
+class Relocation:
+    """What the runtime writes over the directory that the sources of an image were in."""
+
+    def __init__(self, described: dict[str, Any], directory: str) -> None:
+        path, length = os.fsencode(directory), described["length"]
+        if len(path) > length:
+            raise ImportError(
+                f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
+                "install the package in another place"
+            )
+        # In the same length; to the system, many slashes are as one.
+        self.text = path.ljust(length, b"/")
+        self.writable, self.read_only = described["writable"], described["read_only"]
+
+
+def start(bundle: Bundle) -> tuple[str, str, str, str | None, Relocation | None]:
+    """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
+
+    That is the directory with TyPython's sources, and where the image has to be told its place.
+    """
     julia = bundle.description["julia"]
     typython = bundle.description["typython"]
+    relocation = bundle.description["image"]["relocation"]
     return (
         bundle.path(julia["libjulia"]),
         bundle.path(julia["bindir"]),
         bundle.path(bundle.description["image"]["path"]),
         None if typython is None else os.path.dirname(bundle.path(typython)),
+        None if relocation is None else Relocation(relocation, os.path.dirname(bundle.directory)),
     )
+
+
+def join(bundle: Bundle) -> None:
+    """Let the Julia that runs find what is in ``bundle``; does nothing when it does already.
+
+    Raises:
+        ImportError: versions of Julia or of a package differ; the message names both, and where they come from.
+
+    """
+    with lock:
+        _join(bundle)
+
+
+def _join(bundle: Bundle) -> None:
+    if bundle is _host or bundle in _joined:
+        return
+    running = _runtime.julia_version()
+    if bundle.julia_version != running:
+        origin = f"that of {_host}" if _host is not None else "an installed one"
+        raise ImportError(
+            f"{bundle} brings Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a process "
+            f"has one Julia: pack with the same Julia, or use one process for each"
+        )
+    _check_packages(bundle)
+    julia = bundle.description["julia"]
+    _runtime.extend_paths(
+        "\0".join((os.path.dirname(bundle.directory), bundle.path(julia["stdlib"]))),
+        "\0".join(bundle.depots),
+        bundle.path(julia["private_libdir"]),
+    )
+    _joined.append(bundle)
+
+
+def _check_packages(bundle: Bundle) -> None:
+    """Raise an ImportError if a package in ``bundle`` is in the process in another version."""
+    known: set[str] = set()
+    for other in (_host, *_joined):
+        if other is None:
+            continue
+        known.update(other.packages)
+        for uuid in bundle.packages.keys() & other.packages.keys():
+            ours, theirs = bundle.packages[uuid], other.packages[uuid]
+            if ours["name"] != theirs["name"]:
+                raise ImportError(
+                    f"{bundle} holds the Julia package {ours['name']}, and {other}, which is loaded, holds "
+                    f"{theirs['name']} with the same UUID {uuid}; give one of them another one and pack it again"
+                )
+            if ours != theirs:
+                raise ImportError(
+                    f"{bundle} holds the Julia package {_words(ours, theirs)}, but {other}, which is loaded, holds "
+                    f"{_words(theirs, ours)}; {_ONE_VERSION}"
+                )
+    if bundle.packages.keys() <= known:
+        return
+    # What came from a source tree, or with an installed Julia.
+    listed = iter(_runtime.loaded_packages().split("\0"))
+    for uuid, source in zip(listed, listed, strict=True):
+        package = bundle.packages.get(uuid)
+        if package is None or uuid in known:
+            continue
+        directory = os.path.dirname(os.path.dirname(source))
+        version = _version_in(directory)
+        if version is not None and version != package["version"]:
+            raise ImportError(
+                f"{bundle} holds the Julia package {package['name']} {package['version']}, but {package['name']} "
+                f"{version} is loaded from {directory}; {_ONE_VERSION}"
+            )
+
+
+_ONE_VERSION = (
+    "a process has one version of a package: resolve both projects to the same version and pack them again, "
+    "or use one process for each"
+)
+
+
+def _words(package: dict[str, str], other: dict[str, str]) -> str:
+    """Name and version, and the hash of the sources where the version does not tell one from the other."""
+    words = f"{package['name']} {package['version']}"
+    return f"{words} (sources {package['sources'][:12]})" if package["version"] == other["version"] else words
+
+
+def _version_in(directory: str) -> str | None:
+    path = os.path.join(directory, "Project.toml")
+    return top_level(path, "version") if os.path.isfile(path) else None

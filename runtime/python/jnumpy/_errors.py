@@ -22,7 +22,7 @@ class JuliaError(Exception):
     """
 
     def __init__(self, exception: Root | str) -> None:
-        super().__init__(exception)
+        super().__init__()
         self._exception = exception
         self._parts: dict[str, str] = {}
 
@@ -35,6 +35,11 @@ class JuliaError(Exception):
             except RuntimeError as refused:
                 return f"a Julia exception whose text is out of reach: {refused}"
         return self._parts[part]
+
+    @property
+    def args(self) -> tuple[str]:
+        """Julia's message, as other exceptions hold theirs."""
+        return (str(self),)
 
     def __str__(self) -> str:
         """Julia's message."""

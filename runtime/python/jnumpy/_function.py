@@ -30,7 +30,8 @@ def signature(function: JuliaFunction) -> inspect.Signature:
                 annotation=_JuliaText(julia_type),
             )
             for name, julia_type, default, keyword in function.__julia_parameters__
-        ]
+        ],
+        return_annotation=_JuliaText(function.__julia_function__.describe("result")),
     )
 
 

@@ -25,7 +25,8 @@ def fastest() -> str | None:
 
     def probe(server: str) -> None:
         try:
-            with socket.create_connection((urlsplit(server).hostname, 443), timeout=PATIENCE):
+            place = urlsplit(server)
+            with socket.create_connection((place.hostname, place.port or 443), timeout=PATIENCE):
                 answers[server] = time.monotonic()
                 answered.set()
         except OSError:

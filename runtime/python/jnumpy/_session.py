@@ -7,9 +7,12 @@ import os
 import sys
 
 from jnumpy import _runtime
+from jnumpy._errors import JuliaError
+from jnumpy._project import top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
     from jnumpy._bundle import Bundle
@@ -25,20 +28,35 @@ def init_jl() -> None:
 
     Raises:
         JuliaNotFoundError: there is no Julia; the message lists every place searched.
-        ImportError: the bundle is damaged or not made for this machine.
+        ImportError: a library of the bundle is damaged.
         RuntimeError: Julia does not start.
 
     """
-    global _ready
     if _ready:
         return
     if sys.implementation.name != "cpython":
         raise ImportError(f"jnumpy needs CPython, this is {sys.implementation.name}")
-    from jnumpy import _bundle, _find
+    from jnumpy import _bundle
 
-    bundle = _bundle.current()
-    start = _bundle.start(bundle) if bundle is not None else _find.start()
-    _runtime.start(*start, _options(bundle), _environment(bundle))
+    with _bundle.lock:
+        _start()
+
+
+def _start() -> None:
+    global _ready
+    if _ready:
+        return
+    from jnumpy import _bundle
+
+    bundle = _bundle.candidate()
+    if bundle is not None:
+        place = _bundle.start(bundle)
+    else:
+        from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
+
+        place = _find.start()
+    _runtime.start(place, _options(bundle), _environment(bundle))
+    _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
 
@@ -56,7 +74,8 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
-        variables += [("JULIA_DEPOT_PATH", bundle.depot_path), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
+        depots = os.pathsep.join(bundle.depots)
+        variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
     return variables
 
 
@@ -74,37 +93,49 @@ def init_project(package_file: str) -> None:
     Raises:
         FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
         ValueError: it has no ``name``.
+        ImportError: the package is a packed one that cannot join the Julia that runs.
         JuliaError: the project does not load.
 
     """
+    from jnumpy import _bundle
+
     _require()
     directory = os.path.dirname(os.path.abspath(package_file))
-    path = os.path.join(directory, "Project.toml")
-    if not os.path.isfile(path):
+    paths = [os.path.join(directory, name) for name in ("JuliaProject.toml", "Project.toml")]
+    path = next(filter(os.path.isfile, paths), None)
+    if path is None:
         raise FileNotFoundError(
-            f"{path} does not exist: `init_project(__file__)` loads the Julia project beside the file"
+            f"{paths[1]} does not exist: `init_project(__file__)` loads the Julia project beside the file"
         )
-    name = _project_name(path)
+    name = top_level(path, "name")
+    if name is None:
+        raise ValueError(f"{path} has no top-level `name`: it names the Julia module in `src`")
     source = os.path.join(directory, "src", f"{name}.jl")
     if not os.path.isfile(source):
         raise FileNotFoundError(f"{source} does not exist: {path} names its module `{name}`")
-    _runtime.load_project(directory, name, _package_of(package_file))
+    bundle = _bundle.of(directory)
+    if bundle is not None:
+        _bundle.join(bundle)
+    elif _bundle.host() is not None:
+        _runtime.extend_paths("", "\0".join(_user_depots()), "")
+    # What joins is found without being active; what is active is asked for by `using` in `Main`.
+    stay = bundle is None or bundle is _bundle.host()
+    try:
+        _runtime.load_project(directory, name, _package_of(package_file), stay)
+    except JuliaError as error:
+        if bundle is not None and bundle.runtime_is_newer:
+            raise ImportError(
+                f"{bundle} was packed with jnumpy {bundle.description['runtime']}, but jnumpy {_runtime.__version__} "
+                f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that one, or use "
+                "one process for each"
+            ) from error
+        raise
 
 
-def _project_name(path: str) -> str:
-    """The top-level ``name`` of a ``Project.toml`` (``tomllib`` came with Python 3.11)."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            line = line.strip()
-            if line.startswith("["):
-                break
-            key, _, value = line.partition("=")
-            value = value.strip()
-            if key.strip().strip("\"'") == "name" and value[:1] in ("'", '"'):
-                name = value[1:].partition(value[0])[0]
-                if name:
-                    return name
-    raise ValueError(f"{path} has no top-level `name`: it names the Julia module in `src`")
+def _user_depots() -> list[str]:
+    """The depots in which the packages of a source tree are."""
+    named = os.environ.get("JULIA_DEPOT_PATH", "").split(os.pathsep)
+    return [depot for depot in named if depot] or [os.path.join(os.path.expanduser("~"), ".julia")]
 
 
 def _package_of(package_file: str) -> str:
@@ -153,7 +184,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     _runtime.include(path)
 
 
-def set_julia_path(path: str) -> None:
+def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
 
     Raises:
@@ -162,7 +193,7 @@ def set_julia_path(path: str) -> None:
     """
     if _ready:
         raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
-    os.environ["TYPY_JL_EXE"] = path
+    os.environ["TYPY_JL_EXE"] = os.fspath(path)
 
 
 def set_julia_mirror(server: str = "") -> None:
@@ -182,14 +213,51 @@ def set_julia_mirror(server: str = "") -> None:
         os.environ["JULIA_PKG_SERVER"] = server
 
 
+def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
+    """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
+
+    Types come from what the exported functions declare, texts from their docstrings. The same functions give the same
+    bytes. A stub stands beside the package's own modules, as ``<package>/<module>.pyi``; for checkers to read it in an
+    installed package, the package also needs a file ``py.typed``. Packing a wheel does both.
+
+    Args:
+        package: the package whose ``__init__.py`` calls ``init_project``, or its name, which is imported.
+        directory: where to write; the package's own directory by default.
+
+    Returns:
+        The paths written, sorted.
+
+    Raises:
+        ValueError: the package exports no module.
+        FileNotFoundError: there is no such directory.
+        FileExistsError: a stub is there already that this function has not written; nothing is changed.
+
+    """
+    from jnumpy import _stubs
+
+    return _stubs.write(package, directory)
+
+
 def bundle_info() -> dict[str, Any] | None:
-    """What runs and from where; ``None`` before the start."""
+    """What runs and from where; ``None`` before the start.
+
+    Returns:
+        ``julia_version``; ``jnumpy``, version and directory of the runtime; ``bundle``, the directory of the bundle
+        that Julia was started from (``None`` for an installed one), with what its ``bundle.json`` says; and
+        ``joined``, a list that says the same of every bundle that was loaded into this Julia afterwards.
+
+    """
     from jnumpy import _bundle
 
     if not _ready:
         return None
-    bundle = _bundle.current()
-    info: dict[str, Any] = {"julia_version": _runtime.julia_version(), "bundle": None}
-    if bundle is not None:
-        info.update(bundle=bundle.directory, **bundle.description)
+    info: dict[str, Any] = {
+        "julia_version": _runtime.julia_version(),
+        "jnumpy": {"version": _runtime.__version__, "directory": os.path.dirname(__file__)},
+        "bundle": None,
+        "joined": [{"bundle": bundle.directory, **bundle.description} for bundle in _bundle.joined()],
+    }
+    host = _bundle.host()
+    if host is not None:
+        info.update(bundle=host.directory, **host.description)
     return info

@@ -2,5 +2,7 @@
 
 pub(crate) mod lease;
 pub(crate) mod options;
+pub(crate) mod relocation;
 pub(crate) mod roots;
+pub(crate) mod signals;
 pub(crate) mod start;

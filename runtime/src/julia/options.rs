@@ -122,10 +122,7 @@ impl Options {
             }
             match known.long {
                 "sysimage" => options.sysimage = Some(value),
-                "threads" => {
-                    options.arguments.push(format!("--threads={value}"));
-                    options.threads = Some(value);
-                }
+                "threads" => options.threads = Some(value),
                 "optimize" => options.arguments.push(format!("-O{value}")),
                 "debug-info" => options.arguments.push(format!("-g{value}")),
                 long => options.arguments.push(format!("--{long}={value}")),
@@ -204,7 +201,8 @@ mod tests {
     #[test]
     fn ok_forms() {
         let options = parse(r#"-O3 -t 2 --sysimage "/a b/sys.so" --project=/p --check-bounds no"#).unwrap();
-        assert_eq!(options.arguments, ["-O3", "--threads=2", "--project=/p", "--check-bounds=no"]);
+        assert_eq!(options.arguments, ["-O3", "--project=/p", "--check-bounds=no"]);
+        assert_eq!(options.threads.as_deref(), Some("2"));
         assert_eq!(options.sysimage.as_deref(), Some("/a b/sys.so"));
         assert_eq!(parse("").unwrap(), Options::default());
         assert_eq!(parse("--project").unwrap().arguments, ["--project=@."]);

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
+use crate::julia::relocation::{Relocation, RelocationError};
+use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::LibJulia;
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
@@ -34,6 +36,8 @@ pub(crate) enum StartError {
     Version { version: String, path: PathBuf },
     #[error("the system image `{path}` does not exist")]
     NoImage { path: PathBuf },
+    #[error("the system image `{path}` is damaged: {reason}; reinstall the package")]
+    Relocation { path: PathBuf, reason: RelocationError },
     #[error("`{path}` holds a NUL byte")]
     Path { path: PathBuf },
     #[error("JULIA_NUM_THREADS is {value:?}, but must be a number above 0 or `auto`")]
@@ -79,6 +83,8 @@ pub(crate) struct Start {
     pub(crate) image: PathBuf,
     /// A directory with TyPython's sources, for images that do not hold it.
     pub(crate) typython: Option<PathBuf>,
+    /// What has to be written into the image before Julia sees it.
+    pub(crate) relocation: Option<Relocation>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
     /// Environment variables for the time of the start only.
@@ -115,6 +121,11 @@ pub(crate) fn running() -> Result<&'static Running, Refusal> {
     }
 }
 
+/// The version of the Julia in this process, whichever thread asks.
+pub(crate) fn version() -> Option<&'static str> {
+    RUNNING.get().map(|running| running.version.as_str())
+}
+
 #[cold]
 fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
     match (PHASE.load(Ordering::Acquire), running) {
@@ -138,13 +149,30 @@ fn this_thread() -> usize {
 
 impl Running {
     /// Calls one of TyPython's functions. The result is a value, [`Kind::Exception`] or [`Kind::PythonException`].
-    #[expect(clippy::unused_self, reason = "a `Running` is the proof that this thread may call")]
     pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {
         let mut result = Slot::new(Kind::Nothing);
-        // SAFETY: a `Running` is only lent to a thread that Julia serves; entries come from TyPython, which reads
-        // as many slots as it declared, catches everything and writes the result.
-        unsafe { entry(arguments.as_ptr(), &raw mut result) };
+        // SAFETY: entries come from TyPython, which reads as many slots as it declared.
+        unsafe { self.enter(entry, arguments.as_ptr(), &raw mut result) };
         result
+    }
+
+    /// Calls an entry.
+    ///
+    /// # Safety
+    /// There are as many slots as the entry reads. The rest is given: a `Running` is only lent to a thread that Julia
+    /// serves, and an entry catches everything and writes the result.
+    #[inline]
+    pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
+        if self.minor >= FOREIGN_THREADS_SINCE && SERVED_THREAD.load(Ordering::Relaxed) != this_thread() {
+            // SAFETY: as promised. What is said of control is said of the other thread.
+            unsafe { entry(arguments, result) };
+            return;
+        }
+        let before = signals::CONTROL.load(Ordering::Relaxed);
+        signals::CONTROL.store(signals::JULIA, Ordering::Relaxed);
+        // SAFETY: as promised.
+        unsafe { entry(arguments, result) };
+        signals::CONTROL.store(before, Ordering::Relaxed);
     }
 }
 
@@ -163,17 +191,24 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
         }
     }
     let libjulia = LibJulia::open(&start.libjulia)?;
-    let (version, minor) = version(&libjulia, &start.libjulia)?;
+    let (version, minor) = version_of(&libjulia, &start.libjulia)?;
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
+    // The relocation is that of the bundle's own image.
+    let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
         return Err(StartError::NoImage { path: image });
     }
+    let threads = threads(&options)?;
+    let arguments = arguments(&options, threads);
+    if let Some(relocation) = relocation {
+        let opened = Library::open_local(&image)?;
+        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
+    }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
-    let arguments = arguments(&options)?;
 
     // From here on a failure is final.
-    initialise(&libjulia, arguments, bindir, image, &start.environment);
+    initialise(&libjulia, arguments, bindir, image, &start.environment, threads > 1);
     let guest = match introduce(&libjulia, host, start.typython.as_deref()) {
         Ok(guest) => guest,
         Err(error) => {
@@ -181,6 +216,11 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
             return Err(error);
         }
     };
+    if minor >= FOREIGN_THREADS_SINCE {
+        // SAFETY: Julia runs in this thread, which goes back to Python now. From this version on entries come out of
+        // the GC-safe region by themselves and go back to it (see `@python` in TyPython's `border.jl`).
+        unsafe { (libjulia.gc_safe_enter)() };
+    }
     SERVED_THREAD.store(this_thread(), Ordering::Release);
     PHASE.store(SERVING, Ordering::Release);
     let _ = RUNNING.set(Running { libjulia, guest, version, minor });
@@ -203,12 +243,17 @@ pub(crate) fn end() {
         return;
     }
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
-    unsafe { (running.libjulia.atexit_hook)(0) };
+    unsafe {
+        if running.minor >= FOREIGN_THREADS_SINCE {
+            (running.libjulia.gc_unsafe_enter)();
+        }
+        (running.libjulia.atexit_hook)(0);
+    }
     SERVED_THREAD.store(0, Ordering::Release);
     PHASE.store(ENDED, Ordering::Release);
 }
 
-fn version(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
+fn version_of(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
     // SAFETY: `jl_ver_string` returns a static NUL-terminated text and works before Julia is initialised.
     let version = unsafe { CStr::from_ptr((libjulia.version)()) }.to_string_lossy().into_owned();
     let minor = version
@@ -225,22 +270,30 @@ fn c_path(path: &Path) -> Result<CString, StartError> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| StartError::Path { path: path.to_owned() })
 }
 
-/// Julia's command line.
-fn arguments(options: &Options) -> Result<Vec<CString>, StartError> {
-    let threads = match (&options.threads, std::env::var("JULIA_NUM_THREADS")) {
-        (Some(threads), _) => threads.clone(),
-        (None, Ok(value)) if value == "auto" || value.parse::<u32>().is_ok_and(|n| n > 0) => value,
-        (None, Ok(value)) if !value.is_empty() => return Err(StartError::Threads { value }),
-        (None, _) => "1".into(),
+/// How many threads Julia gets.
+fn threads(options: &Options) -> Result<usize, StartError> {
+    // Julia's own reading of `auto` differs between versions, and whether there are several has to be known here.
+    let number = |value: &str| match value {
+        "auto" => std::thread::available_parallelism().map_or(Some(1), |number| Some(number.get())),
+        _ => value.parse().ok().filter(|&number| number > 0),
     };
-    let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned()];
+    match (&options.threads, std::env::var("JULIA_NUM_THREADS")) {
+        (Some(value), _) => Ok(number(value).unwrap_or(1)),
+        (None, Ok(value)) if !value.is_empty() => number(&value).ok_or(StartError::Threads { value }),
+        (None, _) => Ok(1),
+    }
+}
+
+/// Julia's command line.
+fn arguments(options: &Options, threads: usize) -> Vec<CString> {
+    let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned(), format!("--threads={threads}")];
     // Julia's collector stops other threads with SIGSEGV; with one thread its handlers would only take Python's
-    // place, faulthandler's among them.
-    if threads == "1" {
+    // place.
+    if threads == 1 {
         words.push("--handle-signals=no".into());
     }
     words.extend(options.arguments.iter().cloned());
-    Ok(words.into_iter().filter_map(|word| CString::new(word).ok()).collect())
+    words.into_iter().filter_map(|word| CString::new(word).ok()).collect()
 }
 
 /// Sets environment variables and puts the old values back when dropped.
@@ -280,50 +333,16 @@ impl Drop for EnvironmentGuard {
     }
 }
 
-/// Keeps Python's SIGINT and SIGPIPE handlers and its signal mask over Julia's start.
-struct SignalGuard {
-    mask: libc::sigset_t,
-    actions: [(c_int, libc::sigaction); 2],
-}
-
-impl SignalGuard {
-    fn save() -> Self {
-        // SAFETY: plain C structs for which all zero bytes are valid, filled by the calls below.
-        unsafe {
-            let mut guard = Self {
-                mask: std::mem::zeroed(),
-                actions: [(libc::SIGINT, std::mem::zeroed()), (libc::SIGPIPE, std::mem::zeroed())],
-            };
-            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut guard.mask);
-            for (signal, action) in &mut guard.actions {
-                libc::sigaction(*signal, std::ptr::null(), action);
-            }
-            guard
-        }
-    }
-}
-
-impl Drop for SignalGuard {
-    fn drop(&mut self) {
-        // SAFETY: the values came from the same calls in `save`.
-        unsafe {
-            for (signal, action) in &self.actions {
-                libc::sigaction(*signal, action, std::ptr::null_mut());
-            }
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
-        }
-    }
-}
-
 fn initialise(
     libjulia: &LibJulia,
     arguments: Vec<CString>,
     bindir: CString,
     image: CString,
     environment: &[(String, String)],
+    handling: bool,
 ) {
     let _environment = EnvironmentGuard::set(environment);
-    let _signals = SignalGuard::save();
+    let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
     words.push(std::ptr::null_mut());
@@ -336,6 +355,7 @@ fn initialise(
         (libjulia.parse_opts)(&raw mut count, &raw mut words);
         (libjulia.init_with_image)(bindir, image);
     }
+    signals.restore(libjulia, handling);
 }
 
 /// Loads TyPython and exchanges the tables with it.
@@ -346,11 +366,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) 
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
         "try; {load_path} \
-             global jnumpy_typython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
-        "try; jnumpy_typython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
+        "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
              @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",

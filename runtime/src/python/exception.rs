@@ -31,12 +31,12 @@ impl Drop for Root {
 }
 
 /// What Julia can say of a rooted value, by number.
-const PARTS: [&str; 4] = ["message", "backtrace", "type", "documentation"];
+const PARTS: [&str; 6] = ["message", "backtrace", "type", "documentation", "result", "annotations"];
 
 #[pymethods]
 impl Root {
-    /// `message`, `backtrace` or `type` of the exception in this root, or `documentation` of the function in it,
-    /// rendered by Julia.
+    /// `message`, `backtrace` or `type` of the exception in this root, or `documentation`, `result` (its type) or
+    /// `annotations` (Python's types, one a line, the result last) of the function in it, rendered by Julia.
     fn describe<'py>(&self, py: Python<'py>, part: &str) -> PyResult<Bound<'py, PyAny>> {
         let number = PARTS
             .iter()

@@ -7,8 +7,12 @@ use pyo3::prelude::*;
 
 use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
+use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
 use crate::sys::slot::{Kind, PROTOCOL, Slot};
+
+/// Paths of libjulia, its `bin` and its image; the sources of TyPython and the relocation that an image may need.
+type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<Relocation>);
 
 /// Starts Julia in this process; does nothing when it runs already.
 ///
@@ -17,22 +21,32 @@ use crate::sys::slot::{Kind, PROTOCOL, Slot};
 #[pyo3(name = "start")]
 fn start_julia(
     py: Python<'_>,
-    libjulia: PathBuf,
-    bindir: PathBuf,
-    image: PathBuf,
-    typython: Option<PathBuf>,
+    place: Place,
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
-    let start = Start { libjulia, bindir, image, typython, options, environment };
+    let (libjulia, bindir, image, typython, relocation) = place;
+    let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
     start::start(&start, &HOST).map_err(|error| match error {
-        StartError::Library(_) | StartError::NoImage { .. } | StartError::Protocol { .. } => {
-            PyImportError::new_err(error.to_string())
-        }
+        StartError::Library(_)
+        | StartError::Relocation { .. }
+        | StartError::NoImage { .. }
+        | StartError::Protocol { .. } => PyImportError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     })
+}
+
+/// Raises `ImportError` in a subinterpreter: Julia and what it exports belong to the main one.
+#[pyfunction]
+fn refuse_subinterpreter() -> PyResult<()> {
+    if entry::in_main_interpreter() {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "jnumpy works in the main interpreter only, since a process has one Julia: use a process instead of a subinterpreter",
+    ))
 }
 
 /// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
@@ -44,14 +58,13 @@ fn end() {
 /// The version of the running Julia, such as `1.5.3`; `None` before the start.
 #[pyfunction]
 fn julia_version() -> Option<&'static str> {
-    running().ok().map(|running| running.version.as_str())
+    start::version()
 }
 
 /// Evaluates Julia code in `Main`; the value of its last expression if `wanted`, else `None`.
 #[pyfunction]
 fn evaluate<'py>(py: Python<'py>, code: &str, wanted: bool) -> PyResult<Bound<'py, PyAny>> {
-    let wanted = Slot { a: u64::from(wanted), ..Slot::new(Kind::Bool) };
-    call(py, |running| running.guest.evaluate, &[Slot::text(code), wanted])
+    call(py, |running| running.guest.evaluate, &[Slot::text(code), boolean(wanted)])
 }
 
 /// Includes a Julia file in `Main`.
@@ -61,16 +74,41 @@ fn include<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Activates the project in `directory`, loads its module `name` and runs its `init()`; modules that it exports
-/// become submodules of the Python package `package` too, unless that is empty.
+/// become submodules of the Python package `package` too, unless that is empty. With `stay` the project is active
+/// afterwards, else the one before it.
 #[pyfunction]
 fn load_project<'py>(
     py: Python<'py>,
     directory: &str,
     name: &str,
     package: &str,
+    stay: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = [Slot::text(directory), Slot::text(name), Slot::text(package)];
+    let arguments = [Slot::text(directory), Slot::text(name), Slot::text(package), boolean(stay)];
     call(py, |running| running.guest.load_project, &arguments)
+}
+
+/// Lets Julia look in more places from now on: for packages, for what a depot holds, for libraries that are opened by
+/// name. Each is a list with NUL between the paths.
+#[pyfunction]
+fn extend_paths<'py>(
+    py: Python<'py>,
+    environments: &str,
+    depots: &str,
+    libraries: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = [Slot::text(environments), Slot::text(depots), Slot::text(libraries)];
+    call(py, |running| running.guest.extend_paths, &arguments)
+}
+
+/// UUIDs and source files of the loaded packages, in turn, with NUL between them.
+#[pyfunction]
+fn loaded_packages(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    call(py, |running| running.guest.loaded_packages, &[])
+}
+
+fn boolean(value: bool) -> Slot {
+    Slot { a: u64::from(value), ..Slot::new(Kind::Bool) }
 }
 
 fn call<'py>(
@@ -92,13 +130,17 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("JuliaFunction", entry::function::function_type(py)?)?;
     module.add_class::<Root>()?;
     for function in [
+        wrap_pyfunction!(refuse_subinterpreter, module)?,
         wrap_pyfunction!(start_julia, module)?,
         wrap_pyfunction!(end, module)?,
         wrap_pyfunction!(julia_version, module)?,
         wrap_pyfunction!(evaluate, module)?,
         wrap_pyfunction!(include, module)?,
         wrap_pyfunction!(load_project, module)?,
+        wrap_pyfunction!(extend_paths, module)?,
+        wrap_pyfunction!(loaded_packages, module)?,
         wrap_pyfunction!(entry::set_copy_policy, module)?,
+        wrap_pyfunction!(entry::report_copy, module)?,
     ] {
         module.add_function(function)?;
     }

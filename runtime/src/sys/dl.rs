@@ -1,6 +1,6 @@
 //! Opening shared libraries and finding symbols at run time.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -24,16 +24,39 @@ pub(crate) struct Library {
 impl Library {
     /// Opens `path` with global visibility: Julia's compiled code finds `jl_*` in the global scope.
     pub(crate) fn open_global(path: &Path) -> Result<Self, DlError> {
+        Self::open(path, libc::RTLD_NOW | libc::RTLD_GLOBAL)
+    }
+
+    /// Opens `path` without making its symbols visible to others.
+    pub(crate) fn open_local(path: &Path) -> Result<Self, DlError> {
+        Self::open(path, libc::RTLD_LAZY | libc::RTLD_LOCAL)
+    }
+
+    fn open(path: &Path, mode: c_int) -> Result<Self, DlError> {
         let failure = |reason: String| DlError::Open { path: path.to_owned(), reason };
         let name = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| failure("the path holds a NUL byte".into()))?;
         // SAFETY: `name` is a NUL-terminated path. Constructors of the opened library run here: it is Julia's
         // own, found in a bundle that passed the audit or in the Julia the user named, or one of the system's.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        let handle = unsafe { libc::dlopen(name.as_ptr(), mode) };
         match NonNull::new(handle) {
             Some(handle) => Ok(Self { handle, path: path.to_owned() }),
             None => Err(failure(last_error())),
         }
+    }
+
+    /// The address that the library is loaded at, if it is the one that has `symbol`.
+    pub(crate) fn base(&self, symbol: &CStr) -> Option<NonNull<u8>> {
+        let address = self.find(symbol)?;
+        // SAFETY: a plain C struct for which all zero bytes are valid, filled by the call; any address may be asked for.
+        let info = unsafe {
+            let mut info: libc::Dl_info = std::mem::zeroed();
+            if libc::dladdr(address.as_ptr(), &raw mut info) == 0 {
+                return None;
+            }
+            info
+        };
+        NonNull::new(info.dli_fbase.cast())
     }
 
     /// The address of `symbol`, or the error that names it.

@@ -1,9 +1,10 @@
-//! The few C functions of libjulia that the runtime calls, found at run time so that one binary serves every
+//! The few C functions, and one variable, of libjulia that the runtime calls, found at run time so that one binary serves every
 //! Julia. No libjulia struct is declared: values cross as opaque pointers or as the plain [`super::slot`] structs.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicPtr;
 
 use super::dl::{DlError, Library};
 
@@ -27,7 +28,7 @@ macro_rules! functions {
                 Ok(Self {
                     $($field: {
                         let address = first_of(&library, $symbols)?;
-                        // SAFETY: the symbol is libjulia's function of that name, whose C signature is the
+                        // SAFETY: the symbol is libjulia's function or variable of that name, whose C type is the
                         // declared one in Julia 1.5 to 1.12 (`julia.h`).
                         unsafe { std::mem::transmute::<*mut c_void, $signature>(address.as_ptr()) }
                     },)*
@@ -49,6 +50,14 @@ functions! {
     unbox_voidpointer: &[c"jl_unbox_voidpointer"] => unsafe extern "C" fn(*mut Value) -> *mut c_void;
     /// `jl_atexit_hook(status)`: runs Julia's `atexit` hooks and finalisers.
     atexit_hook: &[c"jl_atexit_hook"] => unsafe extern "C" fn(c_int);
+    /// `jl_throw(exception)`.
+    throw: &[c"jl_throw"] => unsafe extern "C" fn(*mut Value) -> !;
+    /// `jl_stackovf_exception`: a variable, set when Julia has started.
+    stack_overflow: &[c"jl_stackovf_exception"] => AtomicPtr<*mut Value>;
+    /// `jl_gc_safe_enter()`: until it is left the collector does not wait for this thread.
+    gc_safe_enter: &[c"jl_gc_safe_enter"] => unsafe extern "C" fn() -> i8;
+    /// `jl_gc_unsafe_enter()`: the opposite, as Julia code needs it.
+    gc_unsafe_enter: &[c"jl_gc_unsafe_enter"] => unsafe extern "C" fn() -> i8;
     /// `jl_ver_string()`: such as `1.5.3`.
     version: &[c"jl_ver_string"] => unsafe extern "C" fn() -> *const c_char;
 }

@@ -2,6 +2,7 @@
 //! states the same layouts in the same order.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::AtomicU8;
 
 use pyo3::ffi::PyObject;
 
@@ -42,6 +43,8 @@ pub(crate) struct Host {
     /// Makes the Python function of an exported Julia function: `function(entry, slots, count)`, see
     /// [`crate::python::entry::function`] for the slots.
     pub(crate) function: unsafe extern "C" fn(Entry, *const Slot, usize) -> *mut PyObject,
+    /// Where control is: see [`crate::julia::signals`].
+    pub(crate) control: &'static AtomicU8,
 }
 
 /// What TyPython offers to Rust.
@@ -53,8 +56,13 @@ pub(crate) struct Guest {
     pub(crate) evaluate: Entry,
     /// `(path)` → `None`.
     pub(crate) include: Entry,
-    /// `(directory, name, Python package)` → `None`.
+    /// `(directory, name, Python package, stay active)` → `None`.
     pub(crate) load_project: Entry,
-    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring.
+    /// `(environments, depots, directories of libraries)` → `None`.
+    pub(crate) extend_paths: Entry,
+    /// `()` → text: UUIDs and source files of what is loaded.
+    pub(crate) loaded_packages: Entry,
+    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring,
+    /// 4 the type of the result, 5 what a stub says of its types.
     pub(crate) describe: Entry,
 }

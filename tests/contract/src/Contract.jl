@@ -117,6 +117,19 @@ end
     return total
 end
 
+# what only a stub tells apart
+@export_py reals(x::AbstractArray{<:Real})::Float64 = sum(x)
+@export_py two_kinds()::Union{Nothing,Int,String} = 1
+@export_py texts()::Vector{String} = ["a"]
+@export_py counts()::Dict{String,Int} = Dict("a" => 1)
+@export_py third()::Rational{Int} = 1 // 3
+@export_py prime(x′::Int, b::Int=2)::Int = x′ + b
+@export_py bang!()::Nothing = nothing
+"""
+Says \"""quoted\""" and \\alpha, and ends with "
+"""
+@export_py quotes()::Nothing = nothing
+
 # errors
 struct OwnError <: Exception
     code::Int
@@ -241,6 +254,14 @@ function init()
         many = Pyfunc(many)
         nothing_at_all = Pyfunc(nothing_at_all)
         slow_sum = Pyfunc(slow_sum)
+        reals = Pyfunc(reals)
+        two_kinds = Pyfunc(two_kinds)
+        texts = Pyfunc(texts)
+        counts = Pyfunc(counts)
+        third = Pyfunc(third)
+        prime = Pyfunc(prime)
+        bang! = Pyfunc(bang!)
+        quotes = Pyfunc(quotes)
         fail_with = Pyfunc(fail_with)
         wrong_result = Pyfunc(wrong_result)
         call = Pyfunc(call)

@@ -70,12 +70,12 @@ fn tree() -> (tempfile::TempDir, Julia) {
 
 /// Collects the libraries of a tree for a project with these settings.
 fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisions), BundleError> {
-    let prune = Prune::new(settings, &Resolution { packages: BTreeMap::new() }, b"")?;
+    let prune = Prune::new(settings, &Resolution::default(), b"")?;
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
     let order = Order { julia, image: &image, prune: &prune, root: &root, settings, scratch: &scratch };
     let mut decisions = Decisions::default();
-    let libraries = Libraries::collect(&order, fs_err::read(&image)?, &mut decisions)?;
+    let libraries = Libraries::collect(&order, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
     Ok((libraries, decisions))
 }
 

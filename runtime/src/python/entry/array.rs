@@ -125,24 +125,31 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
+/// Does what the policy says of a copy. TyPython calls it for those that a declared type asks for.
+#[pyfunction]
+pub(crate) fn report_copy(py: Python<'_>, reason: &str) -> PyResult<()> {
+    let text = || format!("an array is copied on its way into Julia: {reason}");
+    match COPY_POLICY.load(Ordering::Relaxed) {
+        WARN => {
+            let text = std::ffi::CString::new(text()).unwrap_or_default();
+            PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
+        }
+        ERROR => Err(PyValueError::new_err(text())),
+        _ => Ok(()),
+    }
+}
+
 /// A copy in column-major order and native byte order.
 ///
 /// # Safety
 /// `array` is a live ndarray of a supported dtype.
 #[cold]
 unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject) -> PyResult<*mut PyArrayObject> {
-    let reason = "an array is copied on its way into Julia: it is not contiguous, not writeable, not aligned, or \
-                  not in native byte order; pass `np.asfortranarray(x)` or a writeable contiguous array";
-    match COPY_POLICY.load(Ordering::Relaxed) {
-        WARN => PyErr::warn(
-            py,
-            &py.get_type::<PyRuntimeWarning>(),
-            &std::ffi::CString::new(reason).unwrap_or_default(),
-            1,
-        )?,
-        ERROR => return Err(PyValueError::new_err(reason)),
-        _ => {}
-    }
+    report_copy(
+        py,
+        "it is not contiguous, not writeable, not aligned, or not in native byte order; pass \
+         `np.asfortranarray(x)` or a writeable contiguous array",
+    )?;
     let flags = SHAREABLE
         | npyffi::NPY_ARRAY_F_CONTIGUOUS
         | npyffi::NPY_ARRAY_ENSURECOPY

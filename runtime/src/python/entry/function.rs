@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyo3::exceptions::{PySystemError, PyTypeError};
+use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -33,6 +33,8 @@ struct Parameter {
     /// An interned `str`, kept for ever.
     name: *mut ffi::PyObject,
     text: String,
+    /// What the declared type is called when it is an integer of less than 64 bits: all are read as `Int64`.
+    narrow: Option<&'static str>,
     kind: Kind,
     optional: bool,
     keyword_only: bool,
@@ -87,6 +89,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         parameters.push(Parameter {
             name: PyString::intern(py, text).into_ptr(),
             text: text.to_owned(),
+            narrow: narrow_integer(texts[1].to_str()?),
             kind,
             optional,
             keyword_only,
@@ -107,6 +110,14 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     object.setattr("__julia_function__", root)?;
     object.setattr("__julia_parameters__", PyTuple::new(py, described)?)?;
     Ok(object.into_ptr())
+}
+
+/// The name of the integer type of less than 64 bits in `T` or `Union{Nothing, T}`.
+fn narrow_integer(julia_type: &str) -> Option<&'static str> {
+    let inner = julia_type.strip_prefix("Union{Nothing, ").and_then(|rest| rest.strip_suffix('}'));
+    ["Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32"]
+        .into_iter()
+        .find(|&narrow| inner.unwrap_or(julia_type) == narrow)
 }
 
 fn allocate<'py>(py: Python<'py>, function: &'static Function) -> PyResult<Bound<'py, PyAny>> {
@@ -274,9 +285,10 @@ unsafe fn invoke(
     slots: &mut [MaybeUninit<Slot>],
 ) -> PyResult<*mut ffi::PyObject> {
     // Refused before anything is read.
-    if let Err(refusal) = running() {
-        return Err(refused(refusal));
-    }
+    let running = match running() {
+        Ok(running) => running,
+        Err(refusal) => return Err(refused(refusal)),
+    };
     let mut owners = Owners::default();
     // SAFETY: the caller's promises; `read` and `bind` fill every slot that the entry reads.
     unsafe {
@@ -290,7 +302,7 @@ unsafe fn invoke(
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
         let mut result = Slot::new(Kind::Nothing);
-        (function.entry)(slots.as_ptr().cast(), &raw mut result);
+        running.enter(function.entry, slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
 }
@@ -349,13 +361,17 @@ unsafe fn read_argument(
 #[cold]
 fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
     let class = error.get_type(py);
-    if !class.is(py.get_type::<PyTypeError>())
-        && !class.is(py.get_type::<pyo3::exceptions::PyOverflowError>())
-    {
+    let reason = if class.is(py.get_type::<PyTypeError>()) {
+        error.value(py).to_string()
+    } else if class.is(py.get_type::<PyOverflowError>()) {
+        let reason = error.value(py).to_string();
+        parameter
+            .narrow
+            .map_or_else(|| reason.clone(), |narrow| reason.replace(" Int64", &format!(" {narrow}")))
+    } else {
         return error;
-    }
-    let text = format!("{}() argument `{}`: {}", function.name, parameter.text, error.value(py));
-    PyErr::from_type(class, text)
+    };
+    PyErr::from_type(class, format!("{}() argument `{}`: {reason}", function.name, parameter.text))
 }
 
 /// Binds positional and keyword arguments to parameters, with Python's words for what does not fit.
@@ -374,15 +390,10 @@ unsafe fn bind(
 ) -> PyResult<()> {
     let name = &function.name;
     let wrong = |text: String| PyErr::new::<PyTypeError, _>(text);
-    if positional > function.positional {
-        let takes = function.positional;
-        let plural = if takes == 1 { "" } else { "s" };
-        let was = if positional == 1 { "was" } else { "were" };
-        let text = format!("{name}() takes {takes} positional argument{plural} but {positional} {was} given");
-        return Err(wrong(text));
-    }
     let mut bound = vec![std::ptr::null_mut(); function.parameters.len()];
-    bound[..positional].copy_from_slice(&arguments[..positional]);
+    for (place, &argument) in bound[..function.positional].iter_mut().zip(&arguments[..positional]) {
+        *place = argument;
+    }
     for (index, &argument) in arguments[positional..].iter().enumerate() {
         // SAFETY: `names` is a tuple of strings with an entry for each of these arguments.
         let key = unsafe { Bound::from_borrowed_ptr(py, ffi::PyTuple_GetItem(names, index.cast_signed())) };
@@ -390,6 +401,7 @@ unsafe fn bind(
             parameter.name == key.as_ptr() || key.extract::<&str>().is_ok_and(|key| key == parameter.text)
         });
         let Some(known) = known else {
+            key.cast::<PyString>().map_err(|_| wrong("keywords must be strings".into()))?;
             return Err(wrong(format!("{name}() got an unexpected keyword argument '{key}'")));
         };
         if !bound[known].is_null() {
@@ -397,20 +409,26 @@ unsafe fn bind(
         }
         bound[known] = argument;
     }
-    let missing: Vec<&str> = function
-        .parameters
-        .iter()
-        .zip(&bound)
-        .filter(|(parameter, argument)| argument.is_null() && !parameter.optional)
-        .map(|(parameter, _)| parameter.text.as_str())
-        .collect();
-    if !missing.is_empty() {
-        let count = missing.len();
-        let plural = if count == 1 { "" } else { "s" };
-        return Err(wrong(format!(
-            "{name}() missing {count} required argument{plural}: {}",
-            listed(&missing)
-        )));
+    if positional > function.positional {
+        let keywords = bound[function.positional..].iter().filter(|argument| !argument.is_null()).count();
+        return Err(wrong(too_many(function, positional, keywords)));
+    }
+    for (keyword_only, kind) in [(false, "positional"), (true, "keyword-only")] {
+        let missing: Vec<&str> = function
+            .parameters
+            .iter()
+            .zip(&bound)
+            .filter(|(parameter, argument)| {
+                argument.is_null() && !parameter.optional && parameter.keyword_only == keyword_only
+            })
+            .map(|(parameter, _)| parameter.text.as_str())
+            .collect();
+        if !missing.is_empty() {
+            let count = missing.len();
+            let plural = if count == 1 { "" } else { "s" };
+            let names = listed(&missing);
+            return Err(wrong(format!("{name}() missing {count} required {kind} argument{plural}: {names}")));
+        }
     }
     for ((parameter, &argument), slot) in function.parameters.iter().zip(&bound).zip(slots) {
         if argument.is_null() {
@@ -421,6 +439,22 @@ unsafe fn bind(
         }
     }
     Ok(())
+}
+
+/// Python's words for too many positional arguments, with `keywords` keyword-only ones beside them.
+fn too_many(function: &Function, given: usize, keywords: usize) -> String {
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let most = function.positional;
+    let least = function.parameters[..most].iter().filter(|parameter| !parameter.optional).count();
+    let takes = if least == most { most.to_string() } else { format!("from {least} to {most}") };
+    let plural = if least == most { s(most) } else { "s" };
+    let beside = if keywords == 0 {
+        String::new()
+    } else {
+        format!(" positional argument{} (and {keywords} keyword-only argument{})", s(given), s(keywords))
+    };
+    let was = if given == 1 && keywords == 0 { "was" } else { "were" };
+    format!("{}() takes {takes} positional argument{plural} but {given}{beside} {was} given", function.name)
 }
 
 /// `'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`: as Python lists missing arguments.

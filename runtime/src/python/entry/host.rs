@@ -10,6 +10,7 @@ use super::read::Mode;
 use super::{array, function, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
+use crate::julia::signals::CONTROL;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
@@ -29,6 +30,7 @@ pub(crate) static HOST: Host = Host {
     take_root,
     add_roots,
     function: make_function,
+    control: &CONTROL,
 };
 
 macro_rules! symbols {
@@ -51,12 +53,12 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
         // Those of TyPython's `table.jl`.
         symbols! { name;
             PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_Call
-            PyObject_RichCompareBool PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
+            PyObject_RichCompare PyObject_IsTrue PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
             PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
             PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem
-            PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
+            PyErr_CheckSignals PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
             PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
             Py_IncRef Py_DecRef
         }

@@ -7,11 +7,18 @@ pub(crate) mod host;
 mod read;
 mod write;
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 
-pub(crate) use array::set_copy_policy;
+pub(crate) use array::{report_copy, set_copy_policy};
 
 use crate::sys::slot::Slot;
+
+/// Whether the code that runs is the main interpreter's.
+pub(crate) fn in_main_interpreter() -> bool {
+    // SAFETY: only called by Python, so an interpreter runs in this thread; the main one has number 0.
+    unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) == 0 }
+}
 
 /// The Python value of a result slot, or the exception in it. Takes the slot over.
 pub(crate) fn value(py: Python<'_>, result: Slot) -> PyResult<Bound<'_, PyAny>> {

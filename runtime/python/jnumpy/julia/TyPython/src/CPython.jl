@@ -8,16 +8,21 @@ using LinearAlgebra: Transpose
 
 export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, WITH_GIL, GILNoRaise
 export py_cast, py_coerce
+export check_signals
 export Pyfunc, @export_py, @export_pymodule
 
+include("compat.jl")    # what depends on Julia's version
 include("slots.jl")     # what crosses the border, and how the runtime's tables look
+include("border.jl")    # what has to be true while Python runs
 include("table.jl")     # Python's C functions
 include("py.jl")        # Python objects
 include("errors.jl")    # exceptions, both ways
+include("signals.jl")   # Ctrl-C during a call
 include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory
 include("convert.jl")   # py_coerce, py_cast, arguments and results
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
+include("annotations.jl")  # what a stub says of types
 include("guest.jl")     # what the runtime calls
 
 end

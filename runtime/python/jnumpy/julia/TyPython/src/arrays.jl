@@ -15,6 +15,45 @@ end
 
 # --- NumPy → Julia
 
+# A Julia array over NumPy's memory is small to Julia's collector, and so may keep much memory for long: what has been
+# lent since the last collection is counted.
+
+"So many bytes may be lent between two collections."
+const MOST_LENT = Int(min(Sys.total_memory() ÷ 8, UInt(2)^30))
+const LENT = Ref(0)
+"The latest owners: to lend the same memory again costs none."
+const LENDERS = zeros(UInt64, 8)
+const COLLECTIONS = Ref(0)
+
+@inline function lend(slot::Ptr{Slot}, bytes::Int)
+    # For a small array the search would cost more than a collection too many.
+    bytes < 16384 || lent_already(second_word(slot)) && return nothing
+    LENT[] += bytes
+    LENT[] > MOST_LENT && collect_lent()
+    return nothing
+end
+
+@noinline function lent_already(owner::UInt64)
+    owner in LENDERS && return true
+    copyto!(LENDERS, 2, LENDERS, 1, length(LENDERS) - 1)
+    LENDERS[1] = owner
+    return false
+end
+
+"Mostly a quick collection; some arrays have lived long enough to be missed by it."
+@noinline function collect_lent()
+    COLLECTIONS[] += 1
+    GC.gc(COLLECTIONS[] % 8 == 0)
+    return nothing
+end
+
+"After a collection."
+function forget_lent()
+    LENT[] = 0
+    fill!(LENDERS, 0)
+    return nothing
+end
+
 """
     array(slot)
 
@@ -52,6 +91,7 @@ end
 end
 
 @inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
+    lend(slot, prod(lengths) * sizeof(T))
     shared = unsafe_wrap(Array, Ptr{T}(UInt(first_word(slot))), lengths)
     GC.@preserve shared begin
         ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), slot)
@@ -60,25 +100,32 @@ end
     return shared
 end
 
-"`array` as the type that a parameter declares."
+"An array as the type that a parameter declares."
 @noinline function fit(::Type{T}, found, label::String) where {T}
-    try
-        return convert(T, found)
+    fitted = try
+        converted(T, found)::T
     catch failure
-        failure isa Union{MethodError,InexactError,DimensionMismatch,ArgumentError,ErrorException} || rethrow()
+        failure isa Union{MethodError,TypeError,InexactError,DimensionMismatch,ArgumentError,ErrorException} || rethrow()
         py_throw(
             :TypeError,
             string(
-                label, "expected an array for ", T, ", got one that Julia sees as ", summary(found), "; ",
-                advice(T, found),
+                label, "expected an array for ", T, ", got one that Julia sees as ", summary(found),
+                "; declare `AbstractArray`, or pass an array with that element type and number of dimensions, such as ",
+                "`x.astype(…)`, `x.T` or `np.asfortranarray(x)`",
             ),
         )
     end
+    Base.mightalias(fitted, found) || py_import("jnumpy._runtime").report_copy(
+        string(label, "it is ", summary(found), " in Julia, but ", T, " is declared; declare `AbstractArray`"),
+    )
+    return fitted
 end
 
-function advice(T, found)
-    found isa Transpose && T <: Array && return "declare `AbstractMatrix`, or pass `np.asfortranarray(x)`"
-    return "declare `AbstractArray`, or pass an array with that element type and number of dimensions"
+function converted(::Type{T}, found::AbstractArray) where {T}
+    # `StridedArray` and the like are names for many types, to which Julia does not convert by itself.
+    hasmethod(convert, Tuple{Type{T},typeof(found)}) && return convert(T, found)
+    element = eltype(T)
+    return Array{isconcretetype(element) ? element : eltype(found)}(found)
 end
 
 # --- Julia → NumPy
@@ -96,6 +143,7 @@ shield(array::Union{SubArray,Base.ReinterpretArray,Base.ReshapedArray,PermutedDi
 
 "A new ndarray over the memory of `array`, as an owned reference. `strides` are in bytes."
 function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) where {T<:Element,N}
+    N > MOST_DIMENSIONS && py_throw(:ValueError, string("an array of ", N, " dimensions is too much for NumPy"))
     number = root(shield(array))
     description = pointer(SCRATCH)
     slot = Ptr{Slot}(description)
@@ -103,7 +151,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     unsafe_store!(Ptr{NTuple{N,Int}}(lengths), size(array))
     unsafe_store!(Ptr{NTuple{N,Int}}(steps), strides)
     unsafe_store!(slot, Slot(ARRAY; dtype=element_number(T), ndim=UInt8(N), a=address(memory), c=address(lengths)))
-    made = ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
+    made = @python ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
     return checked(Owned, made)
 end
 
@@ -121,18 +169,26 @@ byte_strides(array::AbstractArray{T}) where {T} = map(stride -> stride * sizeof(
 The Python object of a value, as an owned reference.
 """
 function to_python(array::Array{T,N}) where {T<:Element,N}
+    isconcretetype(T) || return list_of(array)
     owner = owner_of(array, false)
     owner == NULL || return owner
     return new_array(array, pointer(array), byte_strides(array))
 end
 
 function to_python(array::Transpose{T,Matrix{T}}) where {T<:Element}
+    isconcretetype(T) || return other_array(array)
     owner = owner_of(parent(array), true)
     owner == NULL || return owner
     return new_array(array, pointer(parent(array)), reverse(byte_strides(parent(array))))
 end
 
+function to_python(array::Transpose{T,Vector{T}}) where {T<:Element}
+    isconcretetype(T) || return other_array(array)
+    return new_array(array, pointer(parent(array)), (sizeof(T), sizeof(T)))
+end
+
 function to_python(array::PermutedDimsArray{T,N,P,Q,Array{T,N}}) where {T<:Element,N,P,Q}
+    isconcretetype(T) || return other_array(array)
     if P == ntuple(index -> N + 1 - index, Val(N))
         owner = owner_of(parent(array), true)
         owner == NULL || return owner
@@ -147,13 +203,17 @@ const StridedView{T} = Union{
 }
 
 function to_python(array::StridedView{T}) where {T<:Element}
-    array isa StridedArray || return to_python(Array(array))
+    isconcretetype(T) && array isa StridedArray || return other_array(array)
     return new_array(array, pointer(array), byte_strides(array))
 end
 
 "Arrays with memory that NumPy cannot see: a copy in column-major order, or a list."
 function other_array(array::AbstractArray{T}) where {T}
-    T <: Element && return to_python(Array{T,ndims(array)}(array))
+    isconcretetype(T) && T <: Element && return to_python(Array{T,ndims(array)}(array))
+    return list_of(array)
+end
+
+function list_of(array::AbstractArray{T}) where {T}
     ndims(array) == 1 || py_throw(
         :TypeError,
         string("an array of ", T, " in ", ndims(array), " dimensions has no counterpart in Python; ", method_hint(typeof(array))),

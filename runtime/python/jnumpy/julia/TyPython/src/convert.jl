@@ -14,6 +14,7 @@ parameter_kind(::Type{Nothing}) = NOTHING
 parameter_kind(::Type{Bool}) = BOOL
 parameter_kind(::Type{<:Integer}) = INT
 parameter_kind(::Type{UInt64}) = UINT
+parameter_kind(::Type{Unsigned}) = UINT
 parameter_kind(::Type{<:WideInt}) = BIGINT
 parameter_kind(::Type{<:AbstractFloat}) = FLOAT
 parameter_kind(::Type{<:Complex}) = COMPLEX
@@ -27,9 +28,18 @@ function nullable(T::Type)
     return (Base.nonnothingtype(T), true)
 end
 
+"Types that `load` reads without asking what the slot holds."
+const Plain = Union{Nothing,Bool,Int64,UInt64,NarrowInt,WideInt,Float64,ComplexF64,String}
+
 "Whether somebody else's method converts to `T`."
-function converted_elsewhere(T::Type)
-    return which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
+converted_elsewhere(::Type{<:Plain}) = false
+converted_elsewhere(T::Type) = which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
+
+"How the runtime reads an argument for a parameter of type `T`, which is not [`nullable`](@ref)."
+function argument_kind(T::Type)
+    # A `Union` takes what one of its types takes; only Julia can try them all.
+    T isa Union && !(T <: AbstractArray) && return OBJECT
+    return converted_elsewhere(T) ? OBJECT : parameter_kind(T)
 end
 
 # --- arguments
@@ -63,27 +73,41 @@ end
 
 @noinline out_of_range(T, value, label) = py_throw(:OverflowError, string(label, value, " is out of range for ", T))
 
-@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Integer} = convert(T, load(Int64, slot, label))
-@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractFloat} = convert(T, load(Float64, slot, label))
-@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Complex} = convert(T, load(ComplexF64, slot, label))
-@inline load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractString} = convert(T, load(String, slot, label))
+load(::Type{Unsigned}, slot::Ptr{Slot}, label) = load(UInt64, slot, label)
+
+for (Family, Read) in
+    ((Integer, Int64), (AbstractFloat, Float64), (Complex, ComplexF64), (AbstractString, String))
+    @eval @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:$Family}
+        kind(slot) == OBJECT && return coerced(T, slot, label)
+        return convert(T, load($Read, slot, label))
+    end
+end
 
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
-    kind(slot) == OBJECT && return coerced(T, slot)
+    kind(slot) == OBJECT && return coerced(T, slot, label)
     found = array(slot)
     return found isa T ? found : fit(T, found, label)::T
 end
 
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T}
     inner, takes_none = nullable(T)
-    takes_none || return coerced(T, slot)
+    takes_none || return coerced(T, slot, label)
     return kind(slot) == NOTHING ? nothing : load(inner, slot, label)
 end
 
-coerced(::Type{T}, slot::Ptr{Slot}) where {T} = py_coerce(T, load(Py, slot, ""))::T
-
-load(::Type{T}, slot::Ptr{Slot}, label) where {T<:Tuple} =
-    tuple_from_python(T, load(Py, slot, label), label, text -> py_throw(:ValueError, string(label, text)))::T
+"An argument that `py_coerce` converts; its errors name the argument, as those of the runtime do."
+@noinline function coerced(::Type{T}, slot::Ptr{Slot}, label) where {T}
+    try
+        return py_coerce(T, load(Py, slot, label))::T
+    catch failure
+        is_wrong_length(failure) && py_throw(:ValueError, string(label, failure.msg))
+        failure isa PyException || rethrow()
+        for class in (:TypeError, :OverflowError)
+            is_class(failure.type, class) && py_throw(class, string(label, failure.value))
+        end
+        rethrow()
+    end
+end
 
 "The slot of argument `index` of an entry."
 @inline argument(arguments::Ptr{Slot}, index::Int) = arguments + (index - 1) * sizeof(Slot)
@@ -95,8 +119,8 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
     holder = Ref(Slot(NOTHING))
     GC.@preserve holder object begin
         slot = Base.unsafe_convert(Ptr{Slot}, holder)
-        status = ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
-        status < 0 && throw(pending_exception())
+        status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
+        status < 0 && refuse(T, object, pending_exception())
         try
             return load(T, slot, "")
         finally
@@ -106,6 +130,12 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
     end
 end
 
+"Throws what the runtime says of `object`; it has one kind for all integers of up to 64 bits, so it does not know `T`."
+@noinline function refuse(T, object::Py, failure)
+    T <: NarrowInt && failure isa PyException && is_class(failure.type, :OverflowError) && out_of_range(T, object, "")
+    throw(failure)
+end
+
 function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
     inner, takes_none = nullable(T)
     if takes_none
@@ -113,6 +143,7 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
     wanted = parameter_kind(T)
+    T isa Union && wanted != ARRAY && return one_of(Base.uniontypes(T), object)
     if wanted == OBJECT
         py_throw(
             :TypeError,
@@ -125,16 +156,36 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
     return read(T, wanted, lenient, object)
 end
 
+"The first of `types` that takes the object. A `bool` is an `int` too, so `Bool` comes before all integers."
+@noinline function one_of(types, object::Py)
+    for T in sort(types; by=T -> T !== Bool)
+        try
+            return py_coerce(T, object)
+        catch failure
+            is_wrong_length(failure) && continue
+            failure isa PyException || rethrow()
+            any(class -> is_instance(failure.value, class), (:TypeError, :ValueError, :OverflowError, :AttributeError)) ||
+                rethrow()
+        end
+    end
+    py_throw(:TypeError, string("expected one of ", join(types, ", "), ", got ", object.__class__.__name__))
+end
+
 """
     py_coerce(T, object::Py) -> T
 
 The strict conversion, used for arguments: only the Python type that `T` stands for, an `int` for an `Int`, and no
-`int` for a `Float64`. Throws a [`PyException`](@ref) otherwise. Add methods to convert to types of your own.
+`int` for a `Float64`. Throws a [`PyException`](@ref) otherwise, and an `ErrorException` for a tuple of another length
+than `T`. A `Union` takes what one of its types takes, `Real` and `Number` a `Bool`, an `Int`, a `Float64`, and the
+latter a `ComplexF64`. Add methods to convert to types of your own.
 """
 py_coerce(::Type{T}, object::Py) where {T} = from_python(T, false, object)
 py_coerce(::Type{Any}, object::Py) = object
 py_coerce(::Type{Py}, object::Py) = object
-py_coerce(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, "", error)
+py_coerce(::Type{Missing}, object::Py) = (py_coerce(Nothing, object); missing)
+py_coerce(::Type{Real}, object::Py) = one_of(Any[Bool, Int64, Float64], object)
+py_coerce(::Type{Number}, object::Py) = one_of(Any[Bool, Int64, Float64, ComplexF64], object)
+py_coerce(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, py_coerce)
 
 """
     py_cast(T, object::Py) -> T
@@ -147,29 +198,36 @@ py_cast(::Type{T}, object::Py) where {T} =
     converted_elsewhere(T) ? py_coerce(T, object) : from_python(T, true, object)
 py_cast(::Type{Any}, object::Py) = object
 py_cast(::Type{Py}, object::Py) = object
-py_cast(::Type{T}, object::Py) where {T<:Tuple} = py_coerce(T, object)
+py_cast(::Type{Missing}, object::Py) = py_coerce(Missing, object)
+py_cast(::Type{Real}, object::Py) = py_coerce(Real, object)
+py_cast(::Type{Number}, object::Py) = py_coerce(Number, object)
+py_cast(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, py_cast)
 
-@noinline function tuple_from_python(::Type{T}, object::Py, label::String, wrong_length) where {T<:Tuple}
-    PyObject_IsInstance(object, G_PyBuiltin.tuple) == 1 || py_throw(
-        :TypeError, string(label, "expected a tuple, got ", py_coerce(String, object.__class__.__name__)),
-    )
-    types = element_types(T, Int(PyTuple_Size(object)), wrong_length)
+# Called from Julia, a tuple of the wrong length is an `ErrorException`, as in JNumPy; at the border it is a `ValueError`.
+const WRONG_LENGTH = "expected a tuple of "
+@noinline wrong_length(text...) = error(WRONG_LENGTH, text...)
+is_wrong_length(failure) = failure isa ErrorException && startswith(failure.msg, WRONG_LENGTH)
+
+@noinline function tuple_from_python(::Type{T}, object::Py, convert_item) where {T<:Tuple}
+    T isa Union && return one_of(Base.uniontypes(T), object)
+    is_instance(object, :tuple) || py_throw(:TypeError, string("expected a tuple, got ", object.__class__.__name__))
+    types = element_types(T, Int(PyTuple_Size(object)))
     return ntuple(length(types)) do index
-        py_coerce(types[index], borrowed(PyTuple_GetItem(object, index - 1)))
+        convert_item(types[index], borrowed(PyTuple_GetItem(object, index - 1)))
     end::T
 end
 
-"The element types of a tuple type for `count` values; calls `wrong_length` with the reason when it cannot have as many."
-function element_types(T::Type, count::Int, wrong_length)
+"The element types of a tuple type for `count` values."
+function element_types(T::Type, count::Int)
     T === Tuple && return ntuple(_ -> Py, count)
     types = fieldtypes_of(T)
     if !isempty(types) && Base.isvarargtype(last(types))
         fixed = types[1:end-1]
         count >= length(fixed) ||
-            wrong_length(string("expected a tuple of at least ", length(fixed), " values, got ", count))
+            wrong_length("at least ", length(fixed), " values, got ", count)
         return (fixed..., ntuple(_ -> Base.unwrapva(last(types)), count - length(fixed))...)
     end
-    count == length(types) || wrong_length(string("expected a tuple of ", length(types), " values, got ", count))
+    count == length(types) || wrong_length(length(types), " values, got ", count)
     return types
 end
 
@@ -194,7 +252,7 @@ scalar_slot(value::ComplexF64) =
 function new_object(slot::Slot)
     scratch = Ptr{Slot}(pointer(SCRATCH))
     unsafe_store!(scratch, slot)
-    return checked(Owned, ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch))
+    return checked(Owned, @python(ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch)))
 end
 
 to_python(value::String) = GC.@preserve value new_object(text_slot(value))
@@ -233,22 +291,30 @@ const Direct = Union{
     Nothing,Missing,Bool,Int64,NarrowInt,UInt64,WideInt,Float64,Float32,Float16,
     Complex{<:Union{Float64,Float32,Float16}},String,Char,Symbol,Tuple,
     Array{T} where {T<:Element},
-    Transpose{T,Matrix{T}} where {T<:Element},
+    Transpose{T,<:VecOrMat{T}} where {T<:Element},
     PermutedDimsArray{T,N,P,Q,Array{T,N}} where {T<:Element,N,P,Q},
     StridedView{T} where {T<:Element},
 }
 
 py_cast(::Type{Py}, value::Direct) = Py(to_python(value))
 py_cast(::Type{Py}, value::Integer) = py_cast(Py, BigInt(value))
-py_cast(::Type{Py}, value::AbstractFloat) = py_cast(Py, Float64(value))
+py_cast(::Type{Py}, value::Union{AbstractFloat,AbstractIrrational}) = py_cast(Py, Float64(value))
 py_cast(::Type{Py}, value::Complex) = py_cast(Py, ComplexF64(value))
 py_cast(::Type{Py}, value::AbstractString) = py_cast(Py, String(value))
 py_cast(::Type{Py}, value::Rational) = py_import("fractions").Fraction(numerator(value), denominator(value))
-py_cast(::Type{Py}, value::AbstractArray) = Py(other_array(value))
+
+# JNumPy projects add their array types here; the new name is `py_cast`.
+py_cast(::Type{Py}, value::AbstractArray) = py_coerce(Py, value)
+py_coerce(::Type{Py}, value::AbstractArray) = Py(other_array(value))
+
+"Python's class for the `NamedTuple`s with these names."
+const NAMED_TUPLES = Dict{Tuple{Vararg{Symbol}},Py}()
 
 function py_cast(::Type{Py}, value::NamedTuple)
-    names = map(name -> py_cast(Py, String(name)), keys(value))
-    class = py_import("collections").namedtuple("NamedTuple", names)
+    class = get!(NAMED_TUPLES, keys(value)) do
+        # A name that Python cannot have, such as `class`, becomes `_` and its place.
+        py_import("collections").namedtuple("NamedTuple", map(String, keys(value)); rename=true)
+    end
     return class(values(value)...)
 end
 
@@ -280,7 +346,7 @@ Writes the result of an entry.
     # The result's own slot tells the runtime where the text is, and then takes the object.
     GC.@preserve value begin
         unsafe_store!(result, text_slot(value))
-        made = ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
+        made = @python ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
     end
     return unsafe_store!(result, Slot(OBJECT; a=address(checked(Owned, made))))
 end

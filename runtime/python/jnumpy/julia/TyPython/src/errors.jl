@@ -59,16 +59,45 @@ python_class(::StackOverflowError) = "RecursionError"
 "A wrapper that says where a file failed says less than what failed."
 cause(failure) = failure
 cause(failure::LoadError) = cause(failure.error)
+cause(failure::CompositeException) = something(findinterrupt(failure), failure)
+cause(failure::TaskFailedException) = something(findinterrupt(failure), failure)
+
+"Ctrl-C that reached a task instead of the one that waits for it."
+findinterrupt(::Any) = nothing
+findinterrupt(failure::InterruptException) = failure
+findinterrupt(failure::TaskFailedException) = findinterrupt(failure.task.exception)
+function findinterrupt(failure::CompositeException)
+    isempty(failure.exceptions) && return nothing
+    return findinterrupt(first(failure.exceptions))
+end
+
+is_class(type::Py, class::Symbol) = getfield(type, :ptr) == getfield(getproperty(G_PyBuiltin, class), :ptr)
+
+"""
+The instance that Python raises for `failure`. Anybody can make a [`PyException`](@ref) of anything, and CPython trusts
+what it is told to raise.
+"""
+function raisable(failure::PyException)
+    is_instance(failure.value, :BaseException) && return failure.value
+    made = failure.type(failure.value)
+    is_instance(made, :BaseException) && return made
+    py_throw(:TypeError, string("a PyException holds a Python exception, not ", failure.value))
+end
 
 "Writes a caught exception as the result of an entry."
 @noinline function fail(result::Ptr{Slot}, failure)
     failure = cause(failure)
     if failure isa PyException
+        value = try
+            raisable(failure)
+        catch another
+            return fail(result, another)
+        end
         none = getfield(PyAPI.Py_None, :ptr)
         traceback = getfield(failure.traceback, :ptr)
         PyErr_Restore(
-            new_reference(failure.type),
-            new_reference(failure.value),
+            new_reference(value.__class__),
+            new_reference(value),
             traceback == none ? NULL : new_reference(failure.traceback),
         )
         unsafe_store!(result, Slot(PYTHON_EXCEPTION))
@@ -84,12 +113,20 @@ cause(failure::LoadError) = cause(failure.error)
     return Cint(1)
 end
 
-"The message of an exception, as Julia prints it."
-function message(failure)
-    failure isa AbstractString && return String(failure)
+"What Julia prints of an exception; whoever defined its type, or a type in its backtrace, may have broken that."
+function rendered(print, values...; otherwise)
     try
-        return sprint(showerror, failure)
+        return sprint(print, values...)
     catch
-        return string("an exception of type ", typeof(failure), ", whose `showerror` fails")
+        return otherwise
     end
 end
+
+"The message of an exception, as Julia prints it."
+message(failure) = rendered(
+    showerror, failure; otherwise=string("an exception of type ", julia_type(failure), ", whose `showerror` fails"),
+)
+message(text::AbstractString) = String(text)
+
+"The name of an exception's type."
+julia_type(failure) = rendered(print, typeof(failure); otherwise=string(nameof(typeof(failure))))

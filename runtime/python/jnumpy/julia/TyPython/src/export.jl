@@ -13,6 +13,7 @@ struct Export
     name::String
     owner::Module
     parameters::Vector{Parameter}
+    result::Type
 end
 
 "`exported(f) -> Export`, with a method for each exported function."
@@ -45,8 +46,9 @@ macro export_py(arguments...)
 end
 
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
-    name, positional, keywords = signature(definition)
-    entry = Symbol("#entry#", name)
+    name, positional, keywords, declared = signature(definition)
+    # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
+    entry = gensym(string("entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
@@ -60,7 +62,9 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     named = [Expr(:kw, parameter.name, parameter.name) for parameter in keywords]
     values = [parameter.name for parameter in positional]
-    call = isempty(named) ? Expr(:call, name, values...) : Expr(:call, name, Expr(:parameters, named...), values...)
+    # A parameter may have the function's name.
+    callee = GlobalRef(owner, name)
+    call = isempty(named) ? Expr(:call, callee, values...) : Expr(:call, callee, Expr(:parameters, named...), values...)
     nogil && (call = :($without_gil(() -> $call)))
     described = map(parameters) do parameter
         default = parameter.default === nothing ? nothing : string(parameter.default)
@@ -75,17 +79,18 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 $store($result, $call)
                 return Cint(0)
             catch $failure
+                $leave_try()
                 return $fail($result, $failure)
             end
         end
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)])
+        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
         $name
     end)
 end
 
-"The parts of a definition: its name, positional and keyword parameters; an error that names the function if one is not typed."
+"The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
 function signature(definition)
     if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
         error("@export_py wants a function definition, got `", definition, "`")
@@ -96,6 +101,10 @@ function signature(definition)
         error("@export_py: `", head.args[1], "` has no result type; write `", head, "::T`")
     end
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : nothing
+    # `f(a::T)::T where T = …` parses as a result of type `T where T`.
+    if Meta.isexpr(call, :call) && Meta.isexpr(head.args[2], :where)
+        error("@export_py: `", head, "` has type parameters (`where`); write the types out")
+    end
     Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
     Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
     name = call.args[1]
@@ -108,7 +117,7 @@ function signature(definition)
             push!(positional, parameter(name, item, false))
         end
     end
-    return name, positional, keywords
+    return name, positional, keywords, head.args[2]
 end
 
 function parameter(name::Symbol, item, keyword::Bool)
@@ -117,23 +126,25 @@ function parameter(name::Symbol, item, keyword::Bool)
         item, default = item.args
         default === nothing && (default = :nothing)
     end
+    Meta.isexpr(item, :(...)) && error("@export_py: argument `", item, "` of `", name, "` is variadic; take a tuple or an array")
     if !Meta.isexpr(item, :(::), 2) || !(item.args[1] isa Symbol)
         error("@export_py: argument `", item, "` of `", name, "` needs a name and a type: `x::T`")
     end
     return (name=item.args[1], type=item.args[2], default=default, keyword=keyword)
 end
 
-"Python functions made so far."
+"Python functions made so far, by [`entry_function`](@ref)."
 const FUNCTIONS = IdDict{Any,Py}()
 
 """
     Pyfunc(f) -> Py
 
-The Python function of a function that was defined with [`@export_py`](@ref): always the same object.
+The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
+defined again.
 """
 function Pyfunc(f)
-    return get!(FUNCTIONS, f) do
-        applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    return get!(FUNCTIONS, entry_function(f)) do
         make_function(exported(f), entry_pointer(f), root(f))
     end
 end
@@ -150,16 +161,16 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
     push!(slots, Slot(UINT; a=number))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
-        wanted = converted_elsewhere(type) ? OBJECT : parameter_kind(type)
+        wanted = argument_kind(type)
         traits = 0x00
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
-        takes_none && wanted != OBJECT && (traits |= NULLABLE)
+        takes_none && (traits |= NULLABLE)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
-    made = GC.@preserve texts ccall(
+    made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
     )
     return Py(checked(Owned, made))

@@ -13,31 +13,73 @@ end
 
 """
 Activates the project in `directory`, loads its module and runs the `init()` of it. Modules exported meanwhile
-become submodules of the Python package `package`.
+become submodules of the Python package `package`. Afterwards the project that was active before is so again, unless
+this one is to `stay`.
 """
-@export_py function load_project(directory::String, name::String, package::String)::Nothing
-    Base.ACTIVE_PROJECT[] = joinpath(directory, "Project.toml")
-    identity = Base.identify_package(name)
-    identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
-    loaded = Base.require(identity)
-    isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
-    before = PACKAGE[]
-    PACKAGE[] = package
+@export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
+    before = Base.ACTIVE_PROJECT[], PACKAGE[]
+    files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
+        identity = Base.identify_package(name)
+        identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
+        loaded = Base.require(identity)
+        isdefined(loaded, :init) ||
+            error("module `", name, "` has no function `init`, which exports its functions to Python")
+        # As `import` would: the project's code may be called by `exec_julia`.
+        isdefined(Main, nameof(loaded)) || Core.eval(Main, :(import $(nameof(loaded))))
         Base.invokelatest(loaded.init)
     finally
-        PACKAGE[] = before
+        PACKAGE[] = before[2]
+        stay || (Base.ACTIVE_PROJECT[] = before[1])
     end
     return nothing
 end
 
-"A part of the exception in a root, 0 the message, 1 the backtrace, 2 the type; or 3, the docstring of the function in it."
+"""
+From now on Julia looks in more places, after those it knows: for packages in `environments`, for their sources and
+artifacts in `depots`, for libraries that are opened by name in `libraries`. Each is a list with NUL between the paths.
+"""
+@export_py function extend_paths(environments::String, depots::String, libraries::String)::Nothing
+    # Julia's own libraries are found without being in this list, but only after what is in it.
+    own = joinpath(Sys.BINDIR, Base.PRIVATE_LIBDIR)
+    isempty(libraries) || (libraries = string(own, '\0', libraries))
+    for (known, more) in ((LOAD_PATH, environments), (DEPOT_PATH, depots), (Base.DL_LOAD_PATH, libraries))
+        append!(known, setdiff(split(more, '\0'; keepempty=false), known))
+    end
+    return nothing
+end
+
+"The packages that are loaded, and their source files: UUID, path, UUID, path …, with NUL between them."
+@export_py function loaded_packages()::String
+    paths = (string(id.uuid) => pathof(loaded) for (id, loaded) in Base.loaded_modules)
+    return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
+end
+
+"""
+A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 the type. Of a function: 3 the docstring,
+4 the type of the result, 5 what a stub says of its types.
+"""
 @export_py function describe(number::UInt64, part::Int)::String
     part == 3 && return docstring(rooted(number))
+    part == 4 && return string(exported(rooted(number)).result)
+    part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return sprint(Base.show_backtrace, filter(is_julia_frame, backtrace))
-    return string(typeof(failure))
+    part == 1 && return with_places(
+        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
+    )
+    return julia_type(failure)
+end
+
+# In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
+# installed package over it, with slashes up to the old length, so that this string is right; debug information stays.
+const HERE = @__DIR__
+
+"The text of a backtrace with the places where the sources are now."
+function with_places(text)
+    package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
+    return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
 "What `dladdr` says of an address."
@@ -71,18 +113,29 @@ function start(host::Ptr{Cvoid})
     if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
         HOST[] = unsafe_load(Ptr{HostTable}(host))
         find_c_functions()
+        if isdefined(Base, :pkgorigins)
+            for origin in values(Base.pkgorigins)
+                origin.path === nothing || (origin.path = normpath(origin.path))
+            end
+        end
+        mend_half_precision()
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
         empty!(FUNCTIONS)
+        empty!(NAMED_TUPLES)
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
         end
+        setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
+        watch_signals()
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(evaluate),
             entry_pointer(include_file),
             entry_pointer(load_project),
+            entry_pointer(extend_paths),
+            entry_pointer(loaded_packages),
             entry_pointer(describe),
         )
     end

@@ -13,6 +13,9 @@ Python's lock must be held, as it is in every function that Python calls.
 mutable struct Py
     ptr::PyPtr
 
+    # A holder that somebody fills.
+    Py() = new(NULL)
+
     # Takes over the reference. Finalisers run on any thread, so they only put the object on the runtime's list.
     function Py(owned::PyPtr)
         object = new(owned)
@@ -68,13 +71,11 @@ py_import(name::AbstractString) = Py(PyImport_Import(py_cast(Py, String(name))))
 "The `numpy` module."
 get_numpy() = py_import("numpy")
 
-"The `builtins` module."
-get_py_builtin() = py_import("builtins")
+"The `builtins` module, filled by [`start`](@ref): `G_PyBuiltin.len`."
+const G_PyBuiltin = Py()
 
-"The `builtins` module, by attribute: `G_PyBuiltin.len`."
-struct Builtins end
-const G_PyBuiltin = Builtins()
-Base.getproperty(::Builtins, name::Symbol) = getproperty(get_py_builtin(), name)
+"The `builtins` module."
+get_py_builtin() = G_PyBuiltin
 
 Base.getproperty(object::Py, name::Symbol) = Py(PyObject_GetAttr(object, py_name(name)))
 
@@ -123,12 +124,13 @@ Base.IteratorSize(::Type{Py}) = Base.SizeUnknown()
 Base.eltype(::Type{Py}) = Py
 Base.in(item, object::Py) = PySequence_Contains(object, py_cast(Py, item)) == 1
 
-# Python's comparison operators, as `object.h` numbers them.
+# Python's comparison operators, as `object.h` numbers them: `py_eq(a, b)` is what Python's operator gives (an array
+# for an array), `a == b` its truth.
 for (name, operator, number) in
     ((:py_lt, :<, 0), (:py_le, :<=, 1), (:py_eq, :(==), 2), (:py_ne, :(!=), 3), (:py_gt, :>, 4), (:py_ge, :>=, 5))
     @eval begin
-        $name(a::Py, b::Py) = PyObject_RichCompareBool(a, b, $number) == 1
-        Base.$operator(a::Py, b::Py) = $name(a, b)
+        $name(a::Py, b::Py) = Py(PyObject_RichCompare(a, b, $number))
+        Base.$operator(a::Py, b::Py) = PyObject_IsTrue($name(a, b)) == 1
     end
 end
 

@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(1)
+const PROTOCOL = UInt64(3)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -56,9 +56,12 @@ address(pointer::Ptr) = UInt64(UInt(pointer))
 @inline second_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 3)
 @inline third_word(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt64}(slot), 4)
 
+"NumPy's limit."
+const MOST_DIMENSIONS = 64
+
 # Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between writing and
-# reading it can run other code. NumPy's limit is 64 dimensions.
-const SCRATCH = zeros(UInt64, 4 + 2 * 64)
+# reading it can run other code.
+const SCRATCH = zeros(UInt64, 4 + 2 * MOST_DIMENSIONS)
 
 "What the runtime offers: its `sys/table.rs` documents each function."
 struct HostTable
@@ -74,10 +77,11 @@ struct HostTable
     take_root::Ptr{Cvoid}
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
+    control::Ptr{UInt8}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 11)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 12)...))
 
 "What the runtime calls."
 struct GuestTable
@@ -85,7 +89,9 @@ struct GuestTable
     evaluate::Ptr{Cvoid}
     include_file::Ptr{Cvoid}
     load_project::Ptr{Cvoid}
+    extend_paths::Ptr{Cvoid}
+    loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
 end
 
-const GUEST = Ref(GuestTable(PROTOCOL, C_NULL, C_NULL, C_NULL, C_NULL))
+const GUEST = Ref(GuestTable(PROTOCOL, ntuple(_ -> C_NULL, 6)...))

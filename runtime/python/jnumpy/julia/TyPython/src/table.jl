@@ -35,7 +35,7 @@ macro c_functions(block)
         quote
             @inline function $(esc(name))($(names...))
                 @inbounds function_address = C_ADDRESSES[$number]
-                result = ccall(function_address, $result, ($(types...),), $(names...))
+                result = @python ccall(function_address, $result, ($(types...),), $(names...))
                 return checked($meaning, result)
             end
         end
@@ -49,7 +49,8 @@ end
     PyObject_GetItem(::PyPtr, ::PyPtr)::Owned
     PyObject_SetItem(::PyPtr, ::PyPtr, ::PyPtr)::IntStatus
     PyObject_Call(::PyPtr, ::PyPtr, ::PyPtr)::Owned
-    PyObject_RichCompareBool(::PyPtr, ::PyPtr, ::Cint)::IntStatus
+    PyObject_RichCompare(::PyPtr, ::PyPtr, ::Cint)::Owned
+    PyObject_IsTrue(::PyPtr)::IntStatus
     PyObject_Size(::PyPtr)::Status
     PyObject_Str(::PyPtr)::Owned
     PyObject_Repr(::PyPtr)::Owned
@@ -70,6 +71,7 @@ end
     PyList_SetItem(::PyPtr, ::Cssize_t, ::PyPtr)::IntStatus     # steals the item
     PyDict_New()::Owned
     PyDict_SetItem(::PyPtr, ::PyPtr, ::PyPtr)::IntStatus
+    PyErr_CheckSignals()::IntStatus
     PyErr_Occurred()::Borrowed
     PyErr_Fetch(::Ptr{PyPtr}, ::Ptr{PyPtr}, ::Ptr{PyPtr})::Cvoid
     PyErr_NormalizeException(::Ptr{PyPtr}, ::Ptr{PyPtr}, ::Ptr{PyPtr})::Cvoid

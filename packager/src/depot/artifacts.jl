@@ -1,0 +1,21 @@
+# Says which artifacts packages need here, and where Julia finds them: one `jnumpy-artifact` line for each.
+# Arguments: pairs of a package's UUID and its Artifacts.toml. Selection and overrides are Julia's own.
+const ARTIFACTS = if VERSION >= v"1.6-"
+    Base.require(Base.PkgId(Base.UUID("56f22d72-fd6d-98f1-02f0-08ddc0907c33"), "Artifacts"))
+else
+    Base.require(Base.PkgId(Base.UUID("44cfe95a-1eb2-52ea-b672-e2afdf69b78f"), "Pkg")).Artifacts
+end
+
+hexadecimal(text) = bytes2hex(Vector{UInt8}(codeunits(string(text))))
+
+for at in 1:2:length(ARGS)
+    uuid, file = Base.UUID(ARGS[at]), ARGS[at + 1]
+    table = ARTIFACTS.load_artifacts_toml(file; pkg_uuid = uuid)
+    for name in sort!(collect(keys(table)))
+        meta = ARTIFACTS.artifact_meta(name, table, file)
+        meta === nothing && continue # not made for this platform
+        hash = meta["git-tree-sha1"]
+        path = ARTIFACTS.artifact_path(Base.SHA1(hash))
+        println("jnumpy-artifact ", uuid, ' ', get(meta, "lazy", false) === true, ' ', hash, ' ', hexadecimal(name), ' ', hexadecimal(path))
+    end
+end

@@ -1,0 +1,17 @@
+"""Reading the top of a ``Project.toml`` (``tomllib`` came with Python 3.11)."""
+
+from __future__ import annotations
+
+
+def top_level(path: str, key: str) -> str | None:
+    """The text that the top level of a ``Project.toml`` gives for ``key``, if it is there and not empty."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            line = line.strip()
+            if line.startswith("["):
+                break
+            found, _, value = line.partition("=")
+            value = value.strip()
+            if found.strip().strip("\"'") == key and value[:1] in ("'", '"'):
+                return value[1:].partition(value[0])[0] or None
+    return None

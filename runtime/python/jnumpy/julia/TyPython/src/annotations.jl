@@ -1,0 +1,87 @@
+# The types of parameters and results as a Python stub shows them. They follow `convert.jl`; what Python's types cannot
+# say is `Any`.
+
+"The Python type of what `py_coerce(T, ·)` takes."
+function argument_annotation(@nospecialize(T))::String
+    inner, takes_none = nullable(T)
+    takes_none && return string(argument_annotation(inner), " | None")
+    T === Any || T <: Py && return "Any"
+    converted_elsewhere(T) && return "Any"
+    T === Nothing && return "None"
+    T === Bool && return "bool | np.bool_"
+    T <: Integer && return "SupportsIndex"
+    T <: AbstractFloat && return "float | np.floating[Any]"
+    T <: Complex && return "complex | np.complexfloating[Any, Any]"
+    T <: AbstractString && return "str"
+    T <: Tuple && return tuple_annotation(argument_annotation, T)
+    T <: AbstractArray && return array_annotation(T)
+    return "Any"
+end
+
+"The Python type of what `py_cast(Py, ·)` makes of a `T`."
+function result_annotation(@nospecialize(T))::String
+    if T isa Union
+        members = unique!(map(result_annotation, Base.uniontypes(T)))
+        "Any" in members && return "Any"
+        return join(sort!(members; by=isequal("None"), alg=MergeSort), " | ")
+    end
+    T === Union{} && return "Any"
+    T <: Union{Nothing,Missing} && return "None"
+    T === Bool && return "bool"
+    T <: Integer && return "int"
+    T <: AbstractFloat && return "float"
+    T <: Complex && return "complex"
+    T <: Union{AbstractString,Char,Symbol} && return "str"
+    T <: Rational && return "Fraction"
+    T <: Tuple && return tuple_annotation(result_annotation, T)
+    T <: AbstractVector && is_list(T) && return string("list[", result_annotation(eltype(T)), "]")
+    T <: AbstractArray && return is_list(T) ? "Any" : array_annotation(T)
+    if T <: AbstractDict
+        T isa DataType || return "dict[Any, Any]"
+        return string("dict[", result_annotation(keytype(T)), ", ", result_annotation(valtype(T)), "]")
+    end
+    return "Any"
+end
+
+"Whether the elements are known to be none that NumPy has too."
+is_list(@nospecialize(T)) =
+    T <: AbstractArray{Any} || eltype(T) !== Any && typeintersect(eltype(T), Number) === Union{}
+
+function tuple_annotation(annotation, @nospecialize(T))
+    T isa DataType && T !== Tuple || return "tuple[Any, ...]"
+    types = fieldtypes_of(T)
+    isempty(types) && return "tuple[()]"
+    if Base.isvarargtype(last(types))
+        length(types) == 1 || return "tuple[Any, ...]"
+        return string("tuple[", annotation(Base.unwrapva(last(types))), ", ...]")
+    end
+    return string("tuple[", join(map(annotation, types), ", "), "]")
+end
+
+"NumPy's names of element types, the narrowest first."
+const ELEMENT_ANNOTATIONS = (
+    Bool => "np.bool_",
+    Int8 => "np.int8", Int16 => "np.int16", Int32 => "np.int32", Int64 => "np.int64",
+    UInt8 => "np.uint8", UInt16 => "np.uint16", UInt32 => "np.uint32", UInt64 => "np.uint64",
+    Float16 => "np.float16", Float32 => "np.float32", Float64 => "np.float64",
+    ComplexF32 => "np.complex64", ComplexF64 => "np.complex128",
+    AbstractFloat => "np.floating[Any]",
+    Complex => "np.complexfloating[Any, Any]",
+    Integer => "np.integer[Any] | np.bool_",
+    Real => "np.floating[Any] | np.integer[Any] | np.bool_",
+    Number => "np.number[Any] | np.bool_",
+)
+
+function array_annotation(@nospecialize(T))
+    for (E, name) in ELEMENT_ANNOTATIONS
+        T <: AbstractArray{<:E} && return string("NDArray[", name, "]")
+    end
+    return "NDArray[Any]"
+end
+
+"The Python types of the parameters of an exported function, and of its result last, one a line."
+function annotations(f)
+    described = exported(f)
+    lines = String[argument_annotation(parameter.type) for parameter in described.parameters]
+    return join(push!(lines, result_annotation(described.result)), "\n")
+end

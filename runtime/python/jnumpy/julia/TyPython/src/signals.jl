@@ -1,0 +1,94 @@
+# Python's signals while a call runs in Julia. Python notes a signal and runs its handlers later, between two of its own
+# instructions; here they run at points where Julia's own interrupt may arrive too: at the end of a collection, while
+# the task that Python called waits, and where the code asks, by `check_signals`. If a handler raises, as Python's own
+# for Ctrl-C does, its exception is thrown in the Julia code.
+
+"Nanoseconds between two looks: Python's lock may have to be waited for."
+const PATIENCE = UInt64(100_000_000)
+const LAST_LOOK = Ref(UInt64(0))
+const LOOKING = Ref(false)
+
+"The task that the runtime started Julia in."
+const ROOT_TASK = Ref{Task}()
+
+"""
+    check_signals()
+
+Runs Python's handlers of the signals that have come, ten times a second at most, and throws what they raise:
+`InterruptException` after Ctrl-C. A long loop that neither allocates, waits nor calls Python cannot be stopped
+otherwise. Does nothing on other threads than the one that started Julia.
+"""
+function check_signals()
+    failure = raised_by_handlers()
+    failure === nothing || throw(failure)
+    return nothing
+end
+
+"The exception that a handler of Python's has raised, if one has."
+@inline function raised_by_handlers()
+    on_served_thread() && time_ns() - LAST_LOOK[] > PATIENCE || return nothing
+    return run_handlers()
+end
+
+@noinline function run_handlers()
+    (LOOKING[] || control() != IN_JULIA || interrupts_disabled()) && return nothing
+    LOOKING[] = true
+    # A function with `nogil` runs without the lock.
+    state = PyGILState_Ensure()
+    try
+        # Between a failed call of Python and its exception a collection may come.
+        PyErr_Occurred() == NULL || return nothing
+        PyErr_CheckSignals()
+        return nothing
+    catch failure
+        return is_keyboard_interrupt(failure) ? InterruptException() : failure
+    finally
+        PyGILState_Release(state)
+        LAST_LOOK[] = time_ns()
+        LOOKING[] = false
+    end
+end
+
+is_keyboard_interrupt(::Any) = false
+is_keyboard_interrupt(failure::PyException) =
+    getfield(failure.type, :ptr) == getfield(G_PyBuiltin.KeyboardInterrupt, :ptr)
+
+"""
+Whether Julia has put interrupts off, as it does while it holds a lock of its own, compiles, or runs code under
+`disable_sigint`. There is no function that tells, but one that fails when they are not.
+"""
+function interrupts_disabled()
+    try
+        ccall(:jl_sigatomic_end, Cvoid, ())
+    catch
+        return false
+    end
+    ccall(:jl_sigatomic_begin, Cvoid, ())
+    return true
+end
+
+"Called by Julia when a collection is over and its finalisers have run; its own interrupt arrives at this point too."
+function after_collection(::Cint)
+    forget_lent()
+    failure = raised_by_handlers()
+    failure === nothing || throw(failure)
+    return nothing
+end
+
+"Called by Julia's event loop, which runs on the served thread only when all its tasks wait or yield."
+function while_waiting(::Timer)
+    # Other threads may be about to wake the task themselves.
+    ccall(:jl_in_threaded_region, Cint, ()) == 0 || return nothing
+    failure = raised_by_handlers()
+    failure === nothing || current_task() === ROOT_TASK[] || schedule(ROOT_TASK[], failure; error=true)
+    return nothing
+end
+
+function watch_signals()
+    SERVED[] = Threads.threadid()
+    ROOT_TASK[] = current_task()
+    hook = @cfunction(after_collection, Cvoid, (Cint,))
+    ccall(:jl_gc_set_cb_post_gc, Cvoid, (Ptr{Cvoid}, Cint), hook, 1)
+    Timer(while_waiting, PATIENCE / 1e9; interval=PATIENCE / 1e9)
+    return nothing
+end
