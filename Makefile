@@ -12,11 +12,12 @@ TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
-.PHONY: help demo test bench lint runtime pack venv clean
+.PHONY: help demo test stress bench lint runtime pack venv clean
 
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
+	@echo "make stress  random calls, threads, collections and exceptions, on both Julias; DURATION=150 s for each of four runs"
 	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
@@ -38,7 +39,15 @@ test: pack venv $(JULIA_1_6)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
 	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py dependencies.py exports.py \
-	        fuzz.py jnumpy_project.py processes.py stubs.py several_bundles.py stock_image.py)
+	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py stock_image.py stress.py threads.py)
+
+DURATION := 150
+stress: pack venv $(JULIA_1_6)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	for julia in "$$($(TEST_PLACES) $(PACK) julia find)" $(CURDIR)/$(JULIA_1_6); do for threads in 1 2; do \
+	    TYPY_JL_EXE=$$julia JULIA_NUM_THREADS=$$threads PYTHONPATH=tests $(PYTHON) -X faulthandler tests/stress.py $(DURATION) \
+	        || exit 1; done; done
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels

@@ -1,38 +1,9 @@
-"""Julia's life in a process: start, threads, fork, signals and exit, each in a process of its own."""
+"""Julia's life in a process: start, fork and exit, each in a process of its own."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).parent
-
-
-def run(code, julia, **variables):
-    """Run Python code in a new process that can import the contract project."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
-    }
-    environment |= {"PYTHONPATH": str(TESTS), "PYTHONFAULTHANDLER": "1", **variables}
-    if julia is not None:
-        environment["TYPY_JL_EXE"] = julia
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, cwd="/"
-    )
-
-
-def last_line(outcome):
-    return outcome.stderr.strip().splitlines()[-1]
-
-
-def succeeds(code, julia, **variables):
-    outcome = run(code, julia, **variables)
-    assert outcome.returncode == 0, outcome.stderr
-    return outcome.stdout
+from child import last_line, run, succeeds
 
 
 def test_exit_with_live_arrays(julia, contract):
@@ -127,24 +98,6 @@ def test_a_project_that_does_not_compile_shows_julias_message(julia, contract, t
     assert "Broken.jl:" in outcome.stderr
 
 
-def test_another_thread_is_refused_or_served(julia, contract):
-    code = (
-        "import contract, _contract as c, threading, jnumpy\n"
-        "def call():\n"
-        "    try: print(c.int_add(1, 2))\n"
-        "    except RuntimeError as error: print(error)\n"
-        "thread = threading.Thread(target=call)\n"
-        "thread.start(); thread.join()\n"
-        "print(c.int_add(2, 2))"
-    )
-    first, second = succeeds(code, julia).splitlines()
-    if contract.version < 9:
-        assert first.startswith("this Julia serves only the thread that started it (Julia 1.9 and later serve any")
-    else:
-        assert first == "3"
-    assert second == "4"
-
-
 def test_a_forked_child_is_refused(julia, contract):
     code = (
         "import contract, _contract as c, os\n"
@@ -168,22 +121,6 @@ def test_spawned_workers_find_functions_by_reference(julia, contract, tmp_path):
         "        print(pool.starmap(c.int_add, [(1, 2), (3, 4)]))\n"
     )
     assert succeeds(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", julia) == "[3, 7]\n"
-
-
-def test_ctrl_c_between_calls_and_after_a_call(julia, contract):
-    code = (
-        "import contract, _contract as c, os, signal, time\n"
-        "for number in (20, 1_500_000_000):\n"
-        "    signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
-        "    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
-        "    try:\n"
-        "        c.slow_sum(number)\n"
-        "        time.sleep(5)\n"
-        "        print('never interrupted')\n"
-        "    except KeyboardInterrupt:\n"
-        "        print('interrupted', c.int_add(1, 2))"
-    )
-    assert succeeds(code, julia) == "interrupted 3\ninterrupted 3\n"
 
 
 def test_numpy_names_for_projects_that_say_import_jnumpy_as_np(julia):

@@ -11,7 +11,7 @@ A package whose core is Julia starts it and loads its own project::
 
 from __future__ import annotations
 
-import jnumpy._supported  # noqa: F401 - before anything else: refuses an interpreter that cannot be served
+from jnumpy import _supported  # noqa: F401 - first: refuses an interpreter that cannot be served
 from jnumpy._errors import JuliaError, JuliaNotFoundError
 from jnumpy._runtime import JuliaFunction, set_copy_policy
 from jnumpy._session import (

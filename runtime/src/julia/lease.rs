@@ -36,49 +36,153 @@ impl Hasher for AddressHasher {
 }
 
 /// The memory of an array: where it is, how many elements it has, and their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) data: usize,
     pub(crate) length: usize,
     pub(crate) c_order: bool,
 }
 
-#[derive(Default)]
+/// A Julia array and the ndarray it was made from.
+struct Lease {
+    /// The ndarray, a reference of ours.
+    owner: usize,
+    memory: Memory,
+    /// Found again since the array's finaliser was registered: see [`release_array`].
+    again: bool,
+}
+
+/// Arrays of more dimensions are not found again.
+const MAX_RANK: usize = 4;
+/// How many ndarrays are found again.
+const RECENT: usize = 256;
+
+/// An ndarray that was lent, by its address, and the Julia array that was made from it. The array is alive as long
+/// as it stands here: its finaliser takes it out.
+#[derive(Clone, Copy, Default)]
+struct Recent {
+    owner: usize,
+    array: usize,
+    memory: Memory,
+    element: u8,
+    rank: u8,
+    lengths: [usize; MAX_RANK],
+    again: bool,
+}
+
 struct Leases {
-    owners: HashMap<usize, (usize, Memory), BuildHasherDefault<AddressHasher>>,
+    arrays: HashMap<usize, Lease, BuildHasherDefault<AddressHasher>>,
+    recent: Box<[Recent; RECENT]>,
     returned: Vec<usize>,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { arrays: HashMap::default(), recent: Box::new([Recent::default(); RECENT]), returned: Vec::new() }
+    }
+}
+
+impl Leases {
+    #[inline]
+    fn place(&mut self, owner: usize) -> &mut Recent {
+        let mut hasher = AddressHasher::default();
+        hasher.write_usize(owner);
+        let hash = hasher.finish().to_ne_bytes();
+        &mut self.recent[usize::from(hash[0])]
+    }
 }
 
 static LEASES: Mutex<Option<Leases>> = Mutex::new(None);
 static SOMETHING_RETURNED: AtomicBool = AtomicBool::new(false);
 
+#[inline]
 fn with<R>(work: impl FnOnce(&mut Leases) -> R) -> R {
     let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
     work(leases.get_or_insert_with(Leases::default))
 }
 
 /// The Julia array at `array`, made of `memory`, keeps `owner` alive: takes over one reference.
-pub(crate) fn adopt(array: *const Value, owner: *mut PyObject, memory: Memory) {
-    let owner = owner.expose_provenance();
-    with(|leases| leases.owners.insert(array.addr(), (owner, memory)));
+pub(crate) fn adopt(
+    array: *const Value,
+    owner: *mut PyObject,
+    memory: Memory,
+    element: u8,
+    lengths: &[usize],
+) {
+    let (array, owner) = (array.expose_provenance(), owner.expose_provenance());
+    with(|leases| {
+        leases.arrays.insert(array, Lease { owner, memory, again: false });
+        if lengths.len() > MAX_RANK {
+            return;
+        }
+        let mut recent =
+            Recent { owner, array, memory, element, rank: lengths.len() as u8, ..Recent::default() };
+        recent.lengths[..lengths.len()].copy_from_slice(lengths);
+        let before = std::mem::replace(leases.place(owner), recent);
+        if let Some(lease) = leases.arrays.get_mut(&before.array) {
+            lease.again |= before.again;
+        }
+    });
+}
+
+/// The Julia array that was made from the ndarray `owner`, if it has not been collected and the ndarray is as it was.
+/// The caller is Julia, and roots it before anything else can be collected.
+#[inline]
+pub(crate) fn find(
+    owner: *mut PyObject,
+    memory: Memory,
+    element: u8,
+    lengths: &[usize],
+) -> Option<*const Value> {
+    let owner = owner.addr();
+    with(|leases| {
+        let recent = leases.place(owner);
+        let same = recent.owner == owner
+            && recent.memory == memory
+            && recent.element == element
+            && usize::from(recent.rank) == lengths.len()
+            && recent.lengths.iter().zip(lengths).all(|(a, b)| a == b);
+        if !same {
+            return None;
+        }
+        recent.again = true;
+        Some(std::ptr::with_exposed_provenance(recent.array))
+    })
 }
 
 /// The ndarray that the Julia array at `array` was made from (borrowed), if that still has the same memory: an
 /// array that Julia has resized has not.
+#[inline]
 pub(crate) fn owner_of(array: *const Value, memory: Memory) -> Option<*mut PyObject> {
-    with(|leases| leases.owners.get(&array.addr()).copied())
-        .filter(|(_, lent)| *lent == memory)
-        .map(|(owner, _)| std::ptr::with_exposed_provenance_mut(owner))
+    with(|leases| {
+        leases.arrays.get(&array.addr()).filter(|lease| lease.memory == memory).map(|lease| lease.owner)
+    })
+    .map(std::ptr::with_exposed_provenance_mut)
 }
 
-/// A Julia array was collected: its owner is returned. Any thread.
-pub(crate) fn release_array(array: *const Value) {
+/// Whether a Julia array whose finaliser runs is really gone, and so its owner returned. It may not be: between the
+/// collection that saw it unreachable and this finaliser it may have been found again, and be in use. Then the
+/// finaliser has to be registered again, and decides when it runs next. Any thread.
+pub(crate) fn release_array(array: *const Value) -> bool {
+    let array = array.addr();
     with(|leases| {
-        if let Some((owner, _)) = leases.owners.remove(&array.addr()) {
-            leases.returned.push(owner);
+        let Some(lease) = leases.arrays.get_mut(&array) else { return true };
+        let (owner, mut again) = (lease.owner, std::mem::take(&mut lease.again));
+        let recent = leases.place(owner);
+        if recent.array == array {
+            again |= std::mem::take(&mut recent.again);
+            if !again {
+                *recent = Recent::default();
+            }
         }
-    });
-    SOMETHING_RETURNED.store(true, Ordering::Release);
+        if again {
+            return false;
+        }
+        leases.arrays.remove(&array);
+        leases.returned.push(owner);
+        SOMETHING_RETURNED.store(true, Ordering::Release);
+        true
+    })
 }
 
 /// Julia gives a reference back. Any thread.
@@ -104,15 +208,36 @@ mod tests {
     fn an_owner_comes_back_once_its_array_is_gone() {
         let (array, object) = (0x1000 as *const Value, 0x2000 as *mut PyObject);
         let memory = Memory { data: 0x4000, length: 3, c_order: true };
-        adopt(array, object, memory);
+        adopt(array, object, memory, 11, &[3]);
         assert_eq!(owner_of(array, memory), Some(object));
         assert_eq!(owner_of(array, Memory { c_order: false, ..memory }), None);
         assert_eq!(owner_of(array, Memory { length: 2, ..memory }), None);
-        release_array(array);
-        release_array(array);
+        assert!(release_array(array));
+        assert!(release_array(array));
         assert_eq!(owner_of(array, memory), None);
+        assert_eq!(find(object, memory, 11, &[3]), None);
         release_object(0x3000 as *mut PyObject);
-        assert_eq!(take_returned(), [object, 0x3000 as *mut PyObject]);
+
+        // Found again, it is only gone when its finaliser runs a second time.
+        adopt(array, object, memory, 11, &[3]);
+        assert_eq!(find(object, memory, 11, &[1, 3]), None);
+        assert_eq!(find(object, memory, 10, &[3]), None);
+        assert_eq!(find(object, Memory { data: 0x5000, ..memory }, 11, &[3]), None);
+        assert_eq!(find(object, memory, 11, &[3]), Some(array));
+        // The ndarray was reshaped: its place is taken by another array, and the first one is not forgotten.
+        let reshaped = 0x6000 as *const Value;
+        adopt(reshaped, object, memory, 11, &[3, 1]);
+        assert_eq!(find(object, memory, 11, &[3]), None);
+        assert!(!release_array(array));
+        assert_eq!(owner_of(array, memory), Some(object));
+        assert!(release_array(array));
+        assert_eq!(find(object, memory, 11, &[3, 1]), Some(reshaped));
+        assert!(!release_array(reshaped));
+        assert_eq!(find(object, memory, 11, &[3, 1]), Some(reshaped));
+        assert!(!release_array(reshaped));
+        assert!(release_array(reshaped));
+
+        assert_eq!(take_returned(), [object, 0x3000 as *mut PyObject, object, object]);
         assert!(take_returned().is_empty());
     }
 }

@@ -126,6 +126,11 @@ pub(crate) fn version() -> Option<&'static str> {
     RUNNING.get().map(|running| running.version.as_str())
 }
 
+/// TyPython's functions, for its own threads.
+pub(crate) fn guest() -> Option<&'static Guest> {
+    RUNNING.get().map(|running| &running.guest)
+}
+
 #[cold]
 fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
     match (PHASE.load(Ordering::Acquire), running) {
@@ -148,6 +153,12 @@ fn this_thread() -> usize {
 }
 
 impl Running {
+    /// The number of Julia's world, where that matters: see [`Guest::world`].
+    #[inline]
+    pub(crate) fn world(&self) -> Option<usize> {
+        self.guest.world.map(|world| world.load(Ordering::Relaxed))
+    }
+
     /// Calls one of TyPython's functions. The result is a value, [`Kind::Exception`] or [`Kind::PythonException`].
     pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {
         let mut result = Slot::new(Kind::Nothing);

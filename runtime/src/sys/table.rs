@@ -2,7 +2,7 @@
 //! states the same layouts in the same order.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, AtomicUsize};
 
 use pyo3::ffi::PyObject;
 
@@ -30,6 +30,9 @@ pub(crate) struct Host {
     /// `owner_of(array, data, length, c_order)`: a new reference to the ndarray that this Julia array was made
     /// from, if its memory is still the same, or NULL.
     pub(crate) owner_of: unsafe extern "C" fn(*const Value, *const c_void, usize, c_int) -> *mut PyObject,
+    /// `lent(slot)`: the Julia array made before from the ndarray in the slot, if it has not been collected and both
+    /// are as they were, or NULL. To be used before anything else can be collected.
+    pub(crate) lent: unsafe extern "C" fn(*const Slot) -> *const Value,
     /// `adopt(array, slot)`: from now on the Julia array keeps the owner in the slot alive.
     pub(crate) adopt: unsafe extern "C" fn(*const Value, *const Slot),
     /// Finaliser of an adopted array. Any thread.
@@ -65,4 +68,10 @@ pub(crate) struct Guest {
     /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring,
     /// 4 the type of the result, 5 what a stub says of its types.
     pub(crate) describe: Entry,
+    /// `(root)` → the address of the entry without a `try` that stands in a root, or 0: it may throw.
+    pub(crate) bare_entry: Entry,
+    /// `(array)`: registers [`Host::release_array`] again.
+    pub(crate) lend_on: unsafe extern "C" fn(*const Value),
+    /// Julia's counter of worlds; `None` where an entry always needs its `try`.
+    pub(crate) world: Option<&'static AtomicUsize>,
 }

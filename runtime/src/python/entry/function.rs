@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::proof::Entries;
 use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
@@ -21,7 +22,7 @@ use crate::sys::slot::{Entry, Kind, Slot};
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
-/// Slots before the first parameter: name, module, Julia name, root of the function.
+/// Slots before the first parameter: name, module, Julia name, roots of the function and of its bare entry.
 const HEADER: usize = 4;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
 const PER_PARAMETER: usize = 3;
@@ -43,7 +44,7 @@ struct Parameter {
 
 /// An exported function. It lives as long as the process, like the Julia code it stands for.
 struct Function {
-    entry: Entry,
+    entries: Entries,
     name: String,
     parameters: Box<[Parameter]>,
     /// How many parameters come before the first keyword-only one.
@@ -67,7 +68,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     let [name, module, qualified, root] = slots.get(..HEADER).unwrap_or_default() else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
-    let root = Root::new(root.a);
+    let (root, bare) = (Root::new(root.a), root.b);
     // SAFETY: the other slots are texts (the caller's promise).
     let text = |slot: &Slot| unsafe {
         Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))?
@@ -97,7 +98,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         });
     }
     let function = Box::leak(Box::new(Function {
-        entry,
+        entries: Entries::new(entry, bare),
         name: name.to_str()?.to_owned(),
         positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
         parameters: parameters.into_boxed_slice(),
@@ -302,7 +303,7 @@ unsafe fn invoke(
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
         let mut result = Slot::new(Kind::Nothing);
-        running.enter(function.entry, slots.as_ptr().cast(), &raw mut result);
+        function.entries.call(running, slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
 }

@@ -10,6 +10,7 @@ use super::read::Mode;
 use super::{array, function, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
+use crate::julia::start::guest;
 use crate::julia::signals::CONTROL;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
@@ -24,6 +25,7 @@ pub(crate) static HOST: Host = Host {
     object,
     new_array,
     owner_of,
+    lent,
     adopt,
     release_array,
     release_object,
@@ -121,26 +123,47 @@ unsafe extern "C" fn owner_of(
     }
 }
 
+/// The parts of an array slot: owner, memory, element type, lengths.
+///
+/// # Safety
+/// The slot is an array slot, and the ndarray it was read from is as it was.
+#[inline]
+unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
+    let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
+    // SAFETY: the caller's promise; an ndarray without dimensions may have no lengths.
+    let lengths =
+        if slot.ndim == 0 { &[] } else { unsafe { std::slice::from_raw_parts(lengths, usize::from(slot.ndim)) } };
+    let memory = Memory {
+        data: write::address(slot.a),
+        length: lengths.iter().product(),
+        c_order: slot.flags & C_ORDER != 0,
+    };
+    (std::ptr::with_exposed_provenance_mut(write::address(slot.b)), memory, slot.dtype, lengths)
+}
+
+unsafe extern "C" fn lent(slot: *const Slot) -> *const Value {
+    // SAFETY: Julia holds Python's lock and passes an array slot.
+    let (owner, memory, element, lengths) = unsafe { lent_memory(&*slot) };
+    lease::find(owner, memory, element, lengths).unwrap_or_default()
+}
+
 unsafe extern "C" fn adopt(array: *const Value, slot: *const Slot) {
     // SAFETY: Julia holds Python's lock and passes the array slot it made the array from.
     unsafe {
-        if let Some(owner) = read::owner(&*slot) {
-            ffi::Py_IncRef(owner);
-            let slot = &*slot;
-            let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
-            let lengths = std::slice::from_raw_parts(lengths, usize::from(slot.ndim));
-            let memory = Memory {
-                data: write::address(slot.a),
-                length: lengths.iter().product(),
-                c_order: slot.flags & C_ORDER != 0,
-            };
-            lease::adopt(array, owner, memory);
-        }
+        let (owner, memory, element, lengths) = lent_memory(&*slot);
+        ffi::Py_IncRef(owner);
+        lease::adopt(array, owner, memory, element, lengths);
     }
 }
 
 unsafe extern "C" fn release_array(array: *mut Value) {
-    lease::release_array(array);
+    if lease::release_array(array) {
+        return;
+    }
+    if let Some(guest) = guest() {
+        // SAFETY: Julia runs this finaliser of a live array, in a thread of its own.
+        unsafe { (guest.lend_on)(array) };
+    }
 }
 
 unsafe extern "C" fn release_object(object: *mut ffi::PyObject) {

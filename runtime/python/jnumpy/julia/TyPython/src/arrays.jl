@@ -90,7 +90,13 @@ end
     return PermutedDimsArray(share(T, slot, reverse(lengths)), ntuple(index -> N + 1 - index, Val(N)))
 end
 
+# An ndarray that comes again is the array made of it before, unless Julia has collected that one.
 @inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
+    lent = ccall(HOST[].lent, Ptr{Cvoid}, (Ptr{Slot},), slot)
+    return lent == C_NULL ? share_anew(T, slot, lengths) : unsafe_pointer_to_objref(lent)::Array{T,N}
+end
+
+@noinline function share_anew(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
     lend(slot, prod(lengths) * sizeof(T))
     shared = unsafe_wrap(Array, Ptr{T}(UInt(first_word(slot))), lengths)
     GC.@preserve shared begin
@@ -98,6 +104,21 @@ end
     end
     finalizer(HOST[].release_array, shared)
     return shared
+end
+
+is_likely(::Type{T}, found) where {T} =
+    Matrix{Float64} <: T && found isa Matrix{Float64} ||
+    Transpose{Float64,Matrix{Float64}} <: T && found isa Transpose{Float64,Matrix{Float64}} ||
+    Vector{Float64} <: T && found isa Vector{Float64}
+
+"""
+    lend_on(array)
+
+Called by the finaliser of an array that has come again since it was made or last looked at: it may be in use.
+"""
+function lend_on(array)
+    finalizer(HOST[].release_array, array)
+    return nothing
 end
 
 "An array as the type that a parameter declares."
@@ -150,7 +171,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     lengths, steps = Ptr{Int}(description + 32), Ptr{Int}(description + 32 + 8N)
     unsafe_store!(Ptr{NTuple{N,Int}}(lengths), size(array))
     unsafe_store!(Ptr{NTuple{N,Int}}(steps), strides)
-    unsafe_store!(slot, Slot(ARRAY; dtype=element_number(T), ndim=UInt8(N), a=address(memory), c=address(lengths)))
+    unsafe_store!(slot, Slot(ARRAY, address(memory), UInt64(0), address(lengths); dtype=element_number(T), ndim=UInt8(N)))
     made = @python ccall(HOST[].new_array, PyPtr, (Ptr{Slot}, Ptr{Int}, UInt64), slot, steps, number)
     return checked(Owned, made)
 end

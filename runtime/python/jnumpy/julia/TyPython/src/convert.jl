@@ -86,6 +86,8 @@ end
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
     kind(slot) == OBJECT && return coerced(T, slot, label)
     found = array(slot)
+    # Types compared exactly cost one comparison, an abstract one a search.
+    is_likely(T, found) && return found
     return found isa T ? found : fit(T, found, label)::T
 end
 
@@ -243,11 +245,11 @@ to_python(value::Union{Float64,Float32,Float16}) = new_object(scalar_slot(Float6
 to_python(value::Complex{<:Union{Float64,Float32,Float16}}) = new_object(scalar_slot(ComplexF64(value)))
 to_python(value::Py) = new_reference(value)
 
-scalar_slot(value::Int64) = Slot(INT; a=value % UInt64)
-scalar_slot(value::UInt64) = Slot(UINT; a=value)
-scalar_slot(value::Float64) = Slot(FLOAT; a=reinterpret(UInt64, value))
+scalar_slot(value::Int64) = Slot(INT, value % UInt64)
+scalar_slot(value::UInt64) = Slot(UINT, value)
+scalar_slot(value::Float64) = Slot(FLOAT, reinterpret(UInt64, value))
 scalar_slot(value::ComplexF64) =
-    Slot(COMPLEX; a=reinterpret(UInt64, real(value)), b=reinterpret(UInt64, imag(value)))
+    Slot(COMPLEX, reinterpret(UInt64, real(value)), reinterpret(UInt64, imag(value)))
 
 function new_object(slot::Slot)
     scratch = Ptr{Slot}(pointer(SCRATCH))
@@ -262,7 +264,7 @@ function to_python(value::Union{Int128,UInt128,BigInt})
     digits = string(value; base=16)
     return GC.@preserve digits begin
         text = text_slot(digits)
-        new_object(Slot(BIGINT; a=text.a, b=text.b))
+        new_object(Slot(BIGINT, text.a, text.b))
     end
 end
 
@@ -335,7 +337,7 @@ py_cast(::Type{Py}, value) =
 Writes the result of an entry.
 """
 @inline store(result::Ptr{Slot}, ::Nothing) = unsafe_store!(result, Slot(NOTHING))
-@inline store(result::Ptr{Slot}, value::Bool) = unsafe_store!(result, Slot(BOOL; a=UInt64(value)))
+@inline store(result::Ptr{Slot}, value::Bool) = unsafe_store!(result, Slot(BOOL, UInt64(value)))
 @inline store(result::Ptr{Slot}, value::Union{Int64,NarrowInt}) = unsafe_store!(result, scalar_slot(Int64(value)))
 @inline store(result::Ptr{Slot}, value::UInt64) = unsafe_store!(result, scalar_slot(value))
 @inline store(result::Ptr{Slot}, value::Union{Float64,Float32,Float16}) =
@@ -348,8 +350,8 @@ Writes the result of an entry.
         unsafe_store!(result, text_slot(value))
         made = @python ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
     end
-    return unsafe_store!(result, Slot(OBJECT; a=address(checked(Owned, made))))
+    return unsafe_store!(result, Slot(OBJECT, address(checked(Owned, made))))
 end
 
 # Anything else becomes a Python object here, while Julia still holds the value.
-@inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT; a=address(to_python(value))))
+@inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT, address(to_python(value))))

@@ -107,7 +107,7 @@ end
         # The names are constants, so their memory stays.
         unsafe_store!(
             result,
-            Slot(EXCEPTION; a=number, b=address(pointer(class)), c=UInt64(sizeof(class))),
+            Slot(EXCEPTION, number, address(pointer(class)), UInt64(sizeof(class))),
         )
     end
     return Cint(1)

@@ -25,6 +25,12 @@ function entry_pointer end
 "`entry_function(f)`: what `entry_pointer` points to."
 function entry_function end
 
+"`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
+function bare_function end
+
+"`bare_pointer(bare) -> Ptr{Cvoid}`: the C entry that `bare`, a [`bare_function`](@ref), is."
+function bare_pointer end
+
 """
     @export_py function f(a::A, b::B = default; c::C = default)::R … end
     @export_py f(a::A)::R = …
@@ -48,7 +54,7 @@ end
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
     name, positional, keywords, declared = signature(definition)
     # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
-    entry = gensym(string("entry of ", name))
+    entry, bare = gensym(string("entry of ", name)), gensym(string("bare entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
@@ -70,19 +76,29 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         default = parameter.default === nothing ? nothing : string(parameter.default)
         :($Parameter($(String(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
+    # Written out in both, so that backtraces show one frame.
+    body = quote
+        $(loads...)
+        $store($result, $call)
+        return Cint(0)
+    end
     return esc(quote
         Base.@__doc__ $definition
+        function $bare($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
+            $source
+            $body
+        end
         function $entry($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
             try
-                $(loads...)
-                $store($result, $call)
-                return Cint(0)
+                $body
             catch $failure
                 $leave_try()
                 return $fail($result, $failure)
             end
         end
+        $CPython.bare_function(::typeof($name)) = $bare
+        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
@@ -145,7 +161,7 @@ defined again.
 function Pyfunc(f)
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
     return get!(FUNCTIONS, entry_function(f)) do
-        make_function(exported(f), entry_pointer(f), root(f))
+        make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
     end
 end
 
@@ -154,11 +170,11 @@ const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 
-function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64)
+function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
     texts = String[described.name, owner, string(owner, ".", described.name)]
     slots = map(text_slot, texts)
-    push!(slots, Slot(UINT; a=number))
+    push!(slots, Slot(UINT, number, bare))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         wanted = argument_kind(type)
@@ -251,6 +267,7 @@ function precompile_exports()
         f = type.instance
         precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
         precompile(entry_pointer, (type,))
+        proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)

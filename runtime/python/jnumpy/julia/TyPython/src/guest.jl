@@ -82,6 +82,12 @@ function with_places(text)
     return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
+"The address of the C entry that the bare function in a root is, or 0 if it may throw: see `proof.jl`."
+@export_py function bare_entry(number::UInt64)::UInt64
+    bare = rooted(number)
+    return proven(bare) ? address(bare_pointer(bare)) : UInt64(0)
+end
+
 "What `dladdr` says of an address."
 struct SharedObject
     file::Cstring
@@ -137,6 +143,9 @@ function start(host::Ptr{Cvoid})
             entry_pointer(extend_paths),
             entry_pointer(loaded_packages),
             entry_pointer(describe),
+            entry_pointer(bare_entry),
+            @cfunction(lend_on, Cvoid, (Any,)),
+            world_counter(),
         )
     end
     return Ptr{Cvoid}(Base.unsafe_convert(Ptr{GuestTable}, GUEST))

@@ -38,12 +38,12 @@ struct Slot
     c::UInt64
 end
 
-Slot(kind::UInt8; dtype=0x00, ndim=0x00, flags=0x00, a=UInt64(0), b=UInt64(0), c=UInt64(0)) =
+Slot(kind::UInt8, a=UInt64(0), b=UInt64(0), c=UInt64(0); dtype=0x00, ndim=0x00, flags=0x00) =
     Slot(kind, dtype, ndim, flags, UInt32(0), a, b, c)
 
 "A slot that names text; the text must be preserved while it is used."
 text_slot(text::String; dtype=0x00, flags=0x00) =
-    Slot(TEXT; dtype=dtype, flags=flags, a=address(pointer(text)), b=UInt64(sizeof(text)))
+    Slot(TEXT, address(pointer(text)), UInt64(sizeof(text)); dtype=dtype, flags=flags)
 
 address(pointer::Ptr) = UInt64(UInt(pointer))
 
@@ -71,6 +71,7 @@ struct HostTable
     object::Ptr{Cvoid}
     new_array::Ptr{Cvoid}
     owner_of::Ptr{Cvoid}
+    lent::Ptr{Cvoid}
     adopt::Ptr{Cvoid}
     release_array::Ptr{Cvoid}
     release_object::Ptr{Cvoid}
@@ -81,7 +82,7 @@ struct HostTable
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 12)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 13)...))
 
 "What the runtime calls."
 struct GuestTable
@@ -92,6 +93,9 @@ struct GuestTable
     extend_paths::Ptr{Cvoid}
     loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
+    bare_entry::Ptr{Cvoid}
+    lend_on::Ptr{Cvoid}
+    world::Ptr{UInt}
 end
 
-const GUEST = Ref(GuestTable(PROTOCOL, ntuple(_ -> C_NULL, 6)...))
+const GUEST = Ref(GuestTable(PROTOCOL, ntuple(_ -> C_NULL, 9)...))

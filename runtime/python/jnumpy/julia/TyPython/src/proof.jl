@@ -1,0 +1,130 @@
+# Which entries cannot throw. Entering and leaving a `try` costs more than all the rest of a call with numbers, so an
+# entry is called without one where its optimised code is a proof: no loop, no call but of the operations below, each
+# with operands of the types it is defined for.
+#
+# A proof holds for the methods it was made with. The runtime remembers the world it was made in and calls the entry
+# with the `try` as soon as Julia's counter of worlds has moved.
+
+"Operations on numbers of one type, which give a number of that type or a `Bool`."
+const ARITHMETIC = (
+    :add_int, :sub_int, :mul_int, :neg_int, :and_int, :or_int, :xor_int, :not_int,
+    :eq_int, :ne_int, :slt_int, :ult_int, :sle_int, :ule_int,
+    :add_float, :sub_float, :mul_float, :div_float, :neg_float, :muladd_float, :fma_float, :copysign_float, :abs_float,
+    :eq_float, :ne_float, :lt_float, :le_float, :fpiseq, :fpislt, :sqrt_llvm, :floor_llvm, :ceil_llvm, :trunc_llvm,
+    :rint_llvm,
+)
+
+"Conversions `(T, x)` to a smaller, a larger, an equally large type, and those to any."
+const CONVERSIONS = (:trunc_int, :fptrunc, :zext_int, :sext_int, :fpext, :bitcast, :sitofp, :uitofp)
+
+"""
+    world_counter() -> Ptr{UInt}
+
+Where Julia counts its worlds, one for each definition of a method; NULL where entries always need their `try`: where
+another thread could define a method between the look at the counter and the call.
+"""
+world_counter() =
+    VERSION < v"1.9" && Threads.nthreads() == 1 ? Ptr{UInt}(cglobal(:jl_world_counter, UInt)) : Ptr{UInt}(C_NULL)
+
+"Whether it is certain that `bare(arguments, result)` does not throw, in the methods as they are."
+function proven(@nospecialize(bare))
+    VERSION < v"1.9" || return false
+    found = code_typed(bare, (Ptr{Slot}, Ptr{Slot}))
+    length(found) == 1 || return false
+    code = found[1].first::Core.CodeInfo
+    for (index, statement) in enumerate(code.code)
+        harmless(code, index, statement) || return false
+    end
+    return true
+end
+
+"The type of an operand; `Any` if looking at it may throw."
+function operand(code::Core.CodeInfo, @nospecialize(value))::Type
+    value isa Core.SSAValue && return Core.Compiler.widenconst(code.ssavaluetypes[value.id])
+    value isa Core.SlotNumber && return value.id == 1 ? Any : Ptr{Slot}
+    value isa Core.Compiler.Argument && return value.n == 1 ? Any : Ptr{Slot}
+    value isa GlobalRef && !isconst(value.mod, value.name) && return Any
+    return typeof(written(value))
+end
+
+"The value of an operand that is written out in the code; `missing` for any other."
+function written(@nospecialize(value))
+    value isa QuoteNode && return value.value
+    value isa GlobalRef && return isconst(value.mod, value.name) ? getfield(value.mod, value.name) : missing
+    return value isa Union{Core.SSAValue,Core.SlotNumber,Core.Compiler.Argument} ? missing : value
+end
+
+readable(code::Core.CodeInfo, @nospecialize(value)) = operand(code, value) !== Any
+
+number(@nospecialize(T)) = T isa DataType && isprimitivetype(T)
+data(@nospecialize(T)) = T isa DataType && isbitstype(T)
+number_pointer(@nospecialize(T)) = T isa DataType && T <: Ptr && data(eltype(T))
+
+"Whether statement `index` of `code` does not throw and does not go back."
+function harmless(code::Core.CodeInfo, index::Int, @nospecialize(statement))
+    if statement isa Expr
+        arguments = statement.args
+        statement.head in (:meta, :inbounds, :code_coverage_effect) && return true
+        statement.head === :return && return readable(code, arguments[1])
+        statement.head === :gotoifnot && return operand(code, arguments[1]) === Bool && arguments[2]::Int > index
+        statement.head === :new && return harmless_new(code, arguments)
+        return statement.head === :call && harmless_call(code, arguments)
+    end
+    statement isa Core.GotoNode && return statement.label > index
+    statement isa Core.PiNode && return readable(code, statement.val)
+    if statement isa Core.PhiNode
+        for n in eachindex(statement.values)
+            isassigned(statement.values, n) && readable(code, statement.values[n]) || return false
+        end
+        return true
+    end
+    @static if isdefined(Core, :ReturnNode)
+        statement isa Core.ReturnNode && return isdefined(statement, :val) && readable(code, statement.val)
+        statement isa Core.GotoIfNot && return operand(code, statement.cond) === Bool && statement.dest > index
+    end
+    return readable(code, statement)
+end
+
+function harmless_new(code::Core.CodeInfo, arguments::Vector{Any})
+    T = written(arguments[1])
+    data(T) && length(arguments) == fieldcount(T) + 1 || return false
+    for n in 1:fieldcount(T)
+        operand(code, arguments[n + 1]) === fieldtype(T, n) || return false
+    end
+    return true
+end
+
+function harmless_call(code::Core.CodeInfo, arguments::Vector{Any})
+    f, count = written(arguments[1]), length(arguments) - 1
+    types = Any[operand(code, arguments[n + 1]) for n in 1:count]
+    f === (===) && return count == 2 && data(types[1]) && data(types[2])
+    if f === getfield
+        count >= 2 && data(types[1]) || return false
+        field = written(arguments[3])
+        return field isa Symbol ? hasfield(types[1], field) : field isa Int && 1 <= field <= fieldcount(types[1])
+    end
+    f === ifelse && return count == 3 && types[1] === Bool && data(types[2]) && types[2] === types[3]
+    f isa Core.IntrinsicFunction || return false
+    name = nameof(f)
+    if name in ARITHMETIC
+        for T in types
+            number(T) && T === types[1] || return false
+        end
+        return true
+    elseif name in CONVERSIONS
+        T = written(arguments[2])
+        count == 2 && number(T) && number(types[2]) || return false
+        to, from = Core.sizeof(T), Core.sizeof(types[2])
+        name in (:trunc_int, :fptrunc) && return to < from
+        name in (:zext_int, :sext_int, :fpext) && return to > from
+        return name !== :bitcast || to == from
+    elseif name === :add_ptr || name === :sub_ptr
+        return count == 2 && number(types[1]) && types[1] <: Union{UInt,Ptr} && types[2] === UInt
+    elseif name === :pointerref
+        return count == 3 && number_pointer(types[1]) && types[2] === Int && arguments[4] === 1
+    elseif name === :pointerset
+        return count == 4 && number_pointer(types[1]) && types[2] === eltype(types[1]) && types[3] === Int &&
+               arguments[5] === 1
+    end
+    return false
+end

@@ -1,0 +1,119 @@
+"""Ctrl-C, Python's other signals, and faults of the stack, each in a process of its own."""
+
+import pytest
+from child import run, succeeds
+
+# `press(n)`: n times Ctrl-C from outside, since Python's own threads do not run during a call that holds the lock.
+PREAMBLE = """
+import running, _running as r, os, signal, subprocess, sys, time
+def press(times=1, name="INT"):
+    text = f"sleep 0.3; for i in $(seq {times}); do kill -{name} {os.getpid()}; sleep 0.01; done"
+    return subprocess.Popen(["sh", "-c", text])
+"""
+ENDLESS = (
+    "allocating allocating_nogil asleep asleep_nogil waiting yielding calling asking asking_nogil in_a_task".split()
+)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ctrl_c_stops_endless_calls(julia, threads):
+    code = PREAMBLE + (
+        f"for name in {ENDLESS}:\n"
+        "    sender = press()\n"
+        "    try:\n"
+        "        getattr(r, name)(*[int] * (name == 'calling'))\n"
+        "    except KeyboardInterrupt as error:\n"
+        "        print(name, type(error).__name__, r.threads())\n"
+        "    sender.wait()\n"
+    )
+    stopped = succeeds(code, julia, JULIA_NUM_THREADS=threads).splitlines()
+    assert stopped == [f"{name} KeyboardInterrupt {threads}" for name in ENDLESS]
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("call", ["computing(1.5)", "undisturbed(1.5)", "total(__import__('numpy').ones(3))"])
+def test_ctrl_c_that_cannot_stop_a_call_comes_right_after_it(julia, threads, call):
+    code = PREAMBLE + (
+        "sender = press(5)\n"
+        "try:\n"
+        f"    r.{call}\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+        "while sender.poll() is None:\n"
+        "    try: sender.wait()\n"
+        "    except KeyboardInterrupt: pass\n"
+        "print(r.threads())"
+    )
+    assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == f"interrupted\n{threads}\n"
+
+
+def test_julia_code_may_catch_its_interrupt(julia):
+    assert succeeds(PREAMBLE + "press(); print(r.catching())", julia) == "InterruptException\n"
+
+
+@pytest.mark.parametrize("call", ["allocating", "asleep", "asking"])
+def test_a_handler_of_another_signal_raises_its_own_exception(julia, call):
+    code = PREAMBLE + (
+        "def late(*_): raise TimeoutError('too long')\n"
+        "signal.signal(signal.SIGALRM, late)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.3)\n"
+        f"try: r.{call}()\n"
+        "except TimeoutError as error: print(error)"
+    )
+    assert succeeds(code, julia) == "too long\n"
+
+
+def test_a_handler_that_does_not_raise_stops_nothing(julia):
+    code = PREAMBLE + (
+        "seen = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: seen.append(time.monotonic()))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 1.0)\n"
+        "def late(*_): raise TimeoutError\n"
+        "signal.signal(signal.SIGALRM, late)\n"
+        "press()\n"
+        "try: r.allocating()\n"
+        "except TimeoutError: print(len(seen), seen[0] < time.monotonic() - 0.2)"
+    )
+    assert succeeds(code, julia) == "1 True\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_stack_overflow_is_an_exception(julia, threads):
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "for name in ('overflow', 'overflow_allocating') * 2:\n"
+        "    try: getattr(r, name)()\n"
+        "    except RecursionError as error: print(isinstance(error, jnumpy.JuliaError), str(error).strip())\n"
+        "print(r.threads())"
+    )
+    told = succeeds(code, julia, JULIA_NUM_THREADS=threads)
+    assert told == "True StackOverflowError:\n" * 4 + f"{threads}\n"
+
+
+def test_a_fault_in_python_is_faulthandlers(julia):
+    outcome = run(PREAMBLE + "import ctypes; ctypes.string_at(0)", julia)
+    assert outcome.returncode == -11
+    assert outcome.stderr.startswith("Fatal Python error: Segmentation fault")
+    assert "string_at" in outcome.stderr
+
+
+def test_other_handlers_are_still_pythons(julia):
+    outcome = run("import running, os; os.abort()", julia, JULIA_NUM_THREADS="2")
+    assert outcome.returncode == -6
+    assert outcome.stderr.startswith("Fatal Python error: Aborted")
+
+
+def test_sigterm_ends_the_process(julia):
+    code = "import running, os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"
+    assert run(code, julia, JULIA_NUM_THREADS="2").returncode == -15
+
+
+def test_out_of_memory_is_an_exception(julia):
+    code = PREAMBLE + (
+        "for n in (10**15, 10**18):\n"
+        "    try: r.huge(n)\n"
+        "    except (MemoryError, ValueError) as error: print(type(error).__name__)\n"
+        "print(r.huge(3).size)"
+    )
+    assert succeeds(code, julia) == "JuliaMemoryError\nJuliaMemoryError\n3\n"

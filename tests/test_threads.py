@@ -1,0 +1,160 @@
+"""Python's threads and processes beside Julia's threads, each case in a process of its own."""
+
+import pytest
+from child import last_line, run, succeeds
+
+PREAMBLE = "import running, _running as r, os, sys, threading, time\n"
+
+
+def test_another_thread_is_refused_or_served(julia, contract):
+    code = PREAMBLE + (
+        "def call():\n"
+        "    try: print(r.threads())\n"
+        "    except RuntimeError as error: print(error)\n"
+        "thread = threading.Thread(target=call)\n"
+        "thread.start(); thread.join()\n"
+        "print(r.threads())"
+    )
+    first, second = succeeds(code, julia).splitlines()
+    if contract.version < 9:
+        assert first.startswith("this Julia serves only the thread that started it (Julia 1.9 and later serve any")
+    else:
+        assert first == "1"
+    assert second == "1"
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "auto"])
+def test_julia_threads_collect_while_python_threads_allocate(julia, threads):
+    code = PREAMBLE + (
+        "import gc, numpy\n"
+        "stop = False\n"
+        "def churn():\n"
+        "    while not stop:\n"
+        "        cycle = [numpy.zeros(100)]; cycle.append(cycle); gc.collect(0)\n"
+        "churning = [threading.Thread(target=churn) for _ in range(2)]\n"
+        "for thread in churning: thread.start()\n"
+        "sums = {r.parallel(200_000) for _ in range(20)}\n"
+        "stop = True\n"
+        "for thread in churning: thread.join()\n"
+        "print(sums == {sum(i * i for i in range(1, 200_001))}, r.threads(), len(os.sched_getaffinity(0)))"
+    )
+    right, found, usable = succeeds(code, julia, JULIA_NUM_THREADS=threads).split()
+    assert right == "True"
+    assert found == (usable if threads == "auto" else threads)
+
+
+def test_auto_counts_the_processors_that_may_be_used(julia):
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n" + PREAMBLE + "print(r.threads())"
+    assert succeeds(code, julia, JULIA_NUM_THREADS="auto") == "1\n"
+
+
+def test_python_runs_beside_a_call_without_the_lock(julia):
+    code = PREAMBLE + (
+        "count, stop = 0, False\n"
+        "def work():\n"
+        "    global count\n"
+        "    while not stop: count += 1\n"
+        "thread = threading.Thread(target=work); thread.start()\n"
+        "before = count; r.computing(0.5); after = count\n"
+        "stop = True; thread.join()\n"
+        "print(after - before > 1000)"
+    )
+    assert succeeds(code, julia) == "True\n"
+
+
+def test_a_forked_pool_is_refused_in_words(julia):
+    code = PREAMBLE + (
+        "import multiprocessing\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+        "    try: pool.map(r.ones_of, [3] * 4)\n"
+        "    except RuntimeError as error: print(error)\n"
+        "print(r.threads())"
+    )
+    first, second = succeeds(code, julia, JULIA_NUM_THREADS="2").splitlines()
+    assert first.startswith("Julia does not survive fork(): start worker processes with the `spawn`")
+    assert second == "2"
+
+
+def test_a_forked_child_ends_well(julia):
+    code = PREAMBLE + (
+        "kept = [r.ones_of(3) for _ in range(100)]\n"
+        "if os.fork() == 0:\n"
+        "    kept.clear()\n"
+        "    sys.exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.wait()[1]), r.total(kept[0]))"
+    )
+    assert succeeds(code, julia) == "7 3.0\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_executors_find_functions_by_reference(julia, tmp_path, method):
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import running, _running as r, concurrent.futures, multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        f"    context = multiprocessing.get_context('{method}')\n"
+        "    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:\n"
+        "        print(list(executor.map(r.total, map(r.ones_of, [1, 2, 3]))))\n"
+        "        print(repr(executor.submit(r.fail, 3).exception()).splitlines()[0])\n"
+    )
+    told = succeeds(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", julia)
+    assert told.splitlines()[0] == "[1.0, 2.0, 3.0]"
+    assert told.splitlines()[1].startswith("JuliaValueError('DomainError with 3")
+
+
+@pytest.mark.parametrize("first", ["main", "sub"])
+def test_subinterpreters_are_refused(julia, first):
+    code = (
+        f"if {first == 'main'}: import running\n"
+        "import _xxsubinterpreters as subinterpreters\n"
+        "other = subinterpreters.create()\n"
+        "text = 'try: import jnumpy\\nexcept ImportError as error: print(error, flush=True)'\n"
+        "subinterpreters.run_string(other, text)\n"
+        "import running, _running\n"
+        "print(_running.threads())"
+    )
+    refusal, served = succeeds(code, julia).splitlines()
+    assert refusal.startswith("jnumpy works in the main interpreter only")
+    assert served == "1"
+
+
+def test_free_threaded_builds_are_refused(julia):
+    # What such a build says of itself; it cannot load the extension at all.
+    outcome = run("import sys; sys.abiflags = 't'; import jnumpy", julia)
+    assert last_line(outcome).startswith("ImportError: jnumpy needs Python's global lock, and this is")
+
+
+@pytest.mark.parametrize("daemon", [False, True])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_exit_while_threads_are_alive(julia, daemon, threads):
+    code = PREAMBLE + (
+        "kept = [r.ones_of(10) for _ in range(100)]; r.keep(1, kept[0]); r.keep(2, __import__('numpy').ones(5))\n"
+        "def work():\n"
+        f"    while {daemon} or threading.main_thread().is_alive(): sum(range(1000))\n"
+        f"threading.Thread(target=work, daemon={daemon}).start()\n"
+        "print('end')"
+    )
+    assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == "end\n"
+
+
+@pytest.mark.parametrize(("leave", "status"), [("sys.exit(3)", 3), ("os._exit(4)", 4)])
+def test_exit_inside_a_callback(julia, leave, status):
+    outcome = run(PREAMBLE + f"r.call(lambda: r.call(lambda: {leave}))", julia, JULIA_NUM_THREADS="2")
+    assert (outcome.returncode, outcome.stderr) == (status, "")
+
+
+def test_exceptions_cross_nested_callbacks(julia):
+    code = PREAMBLE + (
+        "def again(n): return r.down(again, n)\n"
+        "for depth in (0, 1, 50):\n"
+        "    try: again(depth)\n"
+        "    except ValueError as error: print(type(error).__name__, error)\n"
+        "class Own(Exception): pass\n"
+        "own = Own()\n"
+        "def bottom(n):\n"
+        "    if n == 0: raise own\n"
+        "    return r.down(bottom, n)\n"
+        "try: bottom(20)\n"
+        "except Own as error: print(error is own)"
+    )
+    assert succeeds(code, julia) == "JuliaValueError ArgumentError: the bottom\n" * 3 + "True\n"
