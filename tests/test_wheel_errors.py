@@ -109,12 +109,6 @@ def test_manifest_of_another_julia(refused, project):
     assert "hint: use Julia 1.99 (`--julia PATH`), or resolve again" in error
 
 
-def test_dependency_without_manifest(refused, project):
-    with (project / "jl_kmeans1d" / "Project.toml").open("a") as file:
-        file.write('Example = "7876af07-990d-54b4-ab0e-23690620f79a"\n')
-    assert refused().startswith("error: `Example` is a dependency of `Kmeans1d`, but there is no `Manifest.toml`")
-
-
 def test_dependency_in_no_depot(refused, project, tmp_path):
     with (project / "jl_kmeans1d" / "Project.toml").open("a") as file:
         file.write('Example = "7876af07-990d-54b4-ab0e-23690620f79a"\n')

@@ -8,7 +8,7 @@ use super::plan::Ingredients;
 use super::{BundleError, Origin};
 use crate::depot::{self, Source, files};
 use crate::julia::{Package, Record};
-use crate::project::Uuid;
+use crate::project::{TreeHash, Uuid};
 use crate::report::printable;
 use crate::runtime;
 use crate::wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
@@ -103,6 +103,8 @@ fn julia_packages(
         if needs.is_empty() {
             needs.insert(julia_reference(from));
         }
+        let own = from.resolution.artifacts.iter().filter(|(_, artifact)| artifact.package == *name);
+        needs.extend(own.map(|(hash, artifact)| artifact_component(hash, artifact).reference()));
         components.push(Component {
             version: package.version.clone(),
             purl: Some(package_reference(uuid, package)),
@@ -133,22 +135,27 @@ fn julia_packages(
     Ok(())
 }
 
-/// Artifacts, with the hash they are found by; their files have other run paths in the wheel.
+/// An artifact, with the hash it is found by; its files may be others in the wheel.
+fn artifact_component(hash: &TreeHash, artifact: &depot::Artifact) -> Component {
+    let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
+    if artifact.found != *hash {
+        properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
+    }
+    Component {
+        hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
+        properties,
+        ..Component::new(ComponentKind::Data, printable(&artifact.name))
+    }
+}
+
+/// Artifacts, and the licences among their files.
 fn artifacts(
     from: &Ingredients<'_>,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
     for (hash, artifact) in &from.resolution.artifacts {
-        let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
-        if artifact.found != *hash {
-            properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
-        }
-        components.push(Component {
-            hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
-            properties,
-            ..Component::new(ComponentKind::Data, printable(&artifact.name))
-        });
+        components.push(artifact_component(hash, artifact));
         let place: WheelPath = format!("artifacts/{hash}").parse()?;
         for file in files(&artifact.directory, false)? {
             let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();

@@ -61,10 +61,11 @@ impl Component {
         }
     }
 
-    /// What other components call it by: its package URL, or its kind and name.
+    /// What other components call it by: its package URL, or its kind and name, with its hash where it has one.
     #[must_use]
     pub fn reference(&self) -> String {
-        let named = || format!("{}:{}", format!("{:?}", self.kind).to_lowercase(), self.name);
+        let hash = self.hashes.first().map(|hash| format!("@{}", hash.content)).unwrap_or_default();
+        let named = || format!("{}:{}{hash}", format!("{:?}", self.kind).to_lowercase(), self.name);
         self.purl.clone().unwrap_or_else(named)
     }
 }

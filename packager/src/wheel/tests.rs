@@ -166,7 +166,7 @@ fn ok_bill_of_materials() {
         document["components"],
         serde_json::json!([
             {
-                "bom-ref": "application:julia", "type": "application", "name": "julia", "version": "1.5.3",
+                "bom-ref": "application:julia@00", "type": "application", "name": "julia", "version": "1.5.3",
                 "hashes": [{"alg": "SHA-1", "content": "00"}],
                 "licenses": [{"expression": "MIT"}],
                 "properties": [{"name": "julia:kind", "value": "runtime"}],
@@ -178,8 +178,8 @@ fn ok_bill_of_materials() {
     assert_eq!(
         document["dependencies"],
         serde_json::json!([
-            {"ref": "application:s", "dependsOn": ["application:julia"]},
-            {"ref": "application:julia", "dependsOn": ["library:b"]},
+            {"ref": "application:s", "dependsOn": ["application:julia@00"]},
+            {"ref": "application:julia@00", "dependsOn": ["library:b"]},
             {"ref": "library:b"},
         ])
     );
