@@ -18,7 +18,7 @@ help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
 	@echo "make stress  random calls, threads, collections and exceptions, on both Julias; DURATION=150 s for each of four runs"
-	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia"
+	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -63,6 +63,8 @@ bench: pack venv $(JULIA_1_6)
 	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
 	        --cpu-target generic --python $(PYTHON)) && \
 	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
+	cargo build --quiet --release --locked --package jnumpy-pack --examples
+	$(TEST_PLACES) $(PYTHON) benches/packing.py
 
 lint: venv
 	cargo fmt --check

@@ -122,6 +122,25 @@ def test_a_project_without_manifest_is_resolved_by_pkg(pack, julia, depot):
     }
 
 
+def test_rules_hold_for_the_depot(pack, julia, project, depot):
+    edit(project / PACKAGE / "Manifest.toml", str(FIXTURES / "chain/near"), str(project / "near"))
+    (project / "near/test").mkdir()
+    (project / "near/test/runtests.jl").write_text("error()\n")
+    settings = project / "pyproject.toml"
+    edit(settings, "[tool.jnumpy]", '[tool.jnumpy]\nexclude = ["depot/artifacts/*/bin/tally"]')
+    files, _ = plan(pack, julia, project, depot)
+    paths = {file["path"] for file in files["files"] if file["path"].startswith(DEPOT)}
+    assert any(path.endswith("/Near/local/src/Near.jl") for path in paths)
+    assert [path for path in paths if path.endswith(("/runtests.jl", "/bin/tally"))] == []
+    rules = {rule["rule"] for rule in files["left_out"]}
+    assert {"package-tests", "depot/artifacts/*/bin/tally"} <= rules
+
+    edit(settings, "*/bin/tally", "*/lib*/libcount.so*")
+    said = refused(pack, julia, project, depot)
+    assert "libcount.so.2" in said
+    assert "libtally.so.1" in said
+
+
 def test_what_pkg_cannot_resolve_is_told_with_a_way_out(pack, julia, spare):
     shutil.rmtree(spare / "registries/Fixture/Gamma")
     edit(spare / "registries/Fixture/Registry.toml", "Gamma", "Gama")

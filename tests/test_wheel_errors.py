@@ -70,7 +70,10 @@ def test_no_directory(pack, tmp_path):
         ("[project]\nname = 'a b'\nversion = '1'\n", "invalid `project.name`"),
         ("[project]\nname = 'a'\nversion = 'new'\n", "invalid `project.version`"),
         ("[project\n", "`<project>/pyproject.toml` is not valid TOML\n  caused by: TOML parse error at line 1"),
-        ("[project]\nname = 'a'\nversion = '1'\n[tool.jnumpy]\nprecompil = 'x'\n", "unknown field `precompil`"),
+        (
+            "[project]\nname = 'a'\nversion = '1'\n[tool.jnumpy]\nprecompil = 'x'\n",
+            "unknown key in `[tool.jnumpy]`: `precompil`\n\nhint: did you mean `precompile`?",
+        ),
     ],
 )
 def test_invalid_pyproject(refused, project, text, sentence):
@@ -104,12 +107,6 @@ def test_manifest_of_another_julia(refused, project):
         "error: `<project>/jl_kmeans1d/Manifest.toml` was resolved by Julia 1.99.1, but the Julia in use is 1."
     )
     assert "hint: use Julia 1.99 (`--julia PATH`), or resolve again" in error
-
-
-def test_dependency_without_manifest(refused, project):
-    with (project / "jl_kmeans1d" / "Project.toml").open("a") as file:
-        file.write('Example = "7876af07-990d-54b4-ab0e-23690620f79a"\n')
-    assert refused().startswith("error: `Example` is a dependency of `Kmeans1d`, but there is no `Manifest.toml`")
 
 
 def test_dependency_in_no_depot(refused, project, tmp_path):

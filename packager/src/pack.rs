@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use crate::audit::audit;
-use crate::bundle::{Bundle, Ingredients};
+use crate::bundle::policy::Platform;
+use crate::bundle::{Bundle, BundleError, Explanations, Ingredients};
 use crate::image::{CpuTarget, Image, Request};
 use crate::julia::{self, Choice, Julia, Surroundings, install};
 use crate::project::Project;
 use crate::report::Report;
 use crate::runtime::Runtime;
-use crate::wheel::{Component, ComponentKind, Sbom, Wheel, WheelError, WriteOptions, Written};
+use crate::wheel::{Component, ComponentKind, Compression, Sbom, Wheel, WheelError, WriteOptions, Written};
 use crate::{Error, depot};
 
 /// What to pack, and how.
@@ -29,6 +32,10 @@ pub struct Order {
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
     pub runtime: Option<PathBuf>,
+    /// The platform tag that the wheel must deserve; the oldest that it does by default.
+    pub platform: Option<String>,
+    /// How hard to compress.
+    pub compression: Compression,
 }
 
 /// A wheel that is planned down to the last byte, but not written.
@@ -44,8 +51,9 @@ pub struct Plan {
     pub bundle: Summary,
     /// Directories of this machine that the wheel must not name.
     places: Vec<String>,
-    /// Holds files of the plan until the wheel is written.
+    /// Hold files of the plan until the wheel is written.
     _runtime: Runtime,
+    _scratch: TempDir,
 }
 
 /// What is worth knowing of a bundle beside its files.
@@ -53,8 +61,8 @@ pub struct Plan {
 pub struct Summary {
     /// What keeps the wheel from running on an older system.
     pub because: Option<crate::bundle::Demand>,
-    /// What of Julia was left out: the reason, how many files, how many bytes.
-    pub left_out: std::collections::BTreeMap<String, (usize, u64)>,
+    /// Why things are in the wheel, or are not.
+    pub explanations: Explanations,
 }
 
 impl Order {
@@ -62,6 +70,8 @@ impl Order {
     pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
         // What can be known to be wrong is said before the work that takes minutes.
         let cpu_target = CpuTarget::choose(self.cpu_target.as_deref())?;
+        let platform = self.platform.as_deref().map(Platform::demanded).transpose();
+        let platform = platform.map_err(BundleError::from)?;
         let stage = report.stage("project");
         let project = Project::load(&self.project)?;
         let runtime = Runtime::open(self.runtime.as_deref())?;
@@ -103,8 +113,10 @@ impl Order {
             julia: &julia,
             runtime: &runtime,
             image: image.as_ref(),
+            platform,
         };
-        let Bundle { contents, licenses, components, tag, because, left_out } = ingredients.plan()?;
+        let Bundle { contents, licenses, components, tag, because, explanations, scratch } =
+            ingredients.plan()?;
         let reason = because.as_ref().map(|demand| {
             let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
             format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
@@ -119,6 +131,7 @@ impl Order {
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
             version: Some(metadata.version.to_string()),
+            purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
             ..Component::new(ComponentKind::Application, metadata.name.clone())
         };
         let wheel = Wheel {
@@ -135,7 +148,8 @@ impl Order {
             .filter(|path| path.components().count() > 2)
             .map(|path| path.to_string_lossy().into_owned())
             .collect();
-        Ok(Plan { julia, image, wheel, bundle: Summary { because, left_out }, places, _runtime: runtime })
+        let bundle = Summary { because, explanations };
+        Ok(Plan { julia, image, wheel, bundle, places, _runtime: runtime, _scratch: scratch })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet.
@@ -152,11 +166,13 @@ impl Order {
 
 impl Plan {
     /// Writes the wheel beside its place, audits it there, and moves it once it has passed.
-    pub fn write(&self, out_dir: &Path, report: &Report) -> Result<Written, Error> {
+    pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
+        let out_dir = order.out_dir.as_path();
         fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
         let beside =
             tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
-        let mut written = self.wheel.write(beside.path(), &WriteOptions::from_environment()?, report)?;
+        let options = WriteOptions { level: order.compression.level(), ..WriteOptions::from_environment()? };
+        let mut written = self.wheel.write(beside.path(), &options, report)?;
         let audit = audit(&written.path, &self.places, report)?;
         for finding in &audit.findings {
             report.remark(finding);

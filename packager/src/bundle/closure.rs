@@ -111,8 +111,8 @@ impl Hint for ClosureError {
             Self::Io(_) | Self::Interrupted(_) => None,
             Self::Elf { source, .. } => source.hint(),
             Self::Missing(_) => Some(
-                "install the package that contains it, then name its directory with `--library-dir`; \
-                 if nothing uses the file that needs it, leave that file out"
+                "install the package that contains it and name its directory in `library-dirs` of `[tool.jnumpy]`; \
+                 if nothing uses the file that needs it, leave that file out with `exclude`"
                     .into(),
             ),
         }
@@ -191,8 +191,17 @@ impl Closure {
         self.libraries.iter().find(known).map(|(path, _)| self.chain(path))
     }
 
+    /// Lets a file ask nothing of others: one that nothing but its name is taken of.
+    pub(super) fn cut(&mut self, path: &Path) {
+        if let Some(library) = self.libraries.get_mut(path) {
+            library.elf.needed.clear();
+            library.elf.requires.clear();
+        }
+        self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
+    }
+
     /// A file, who brought it in, and so on up to a root.
-    fn chain(&self, path: &Path) -> Vec<String> {
+    pub(super) fn chain(&self, path: &Path) -> Vec<String> {
         let show = |path: &Path| format!("`{}`", path.strip_prefix(&self.prefix).unwrap_or(path).display());
         let mut lines = vec![show(path)];
         let mut origin = self.libraries.get(path).map(|library| &library.origin);
@@ -227,7 +236,7 @@ struct Walk {
 impl Walk {
     /// Takes a file into the closure, or notes one more name of it.
     fn add(&mut self, name: &str, found: PathBuf, elf: Elf, origin: Origin) -> Result<(), ClosureError> {
-        let path = fs_err::canonicalize(&found)?;
+        let path = self.original(fs_err::canonicalize(&found)?, &elf)?;
         for known in elf.soname.as_deref().into_iter().chain([name]) {
             self.loaded.entry(known.to_owned()).or_insert_with(|| path.clone());
         }
@@ -239,6 +248,20 @@ impl Walk {
             self.queue.push_back(path);
         }
         Ok(())
+    }
+
+    /// The file of the closure that has the same content, where links have been expanded to copies; else the file itself.
+    fn original(&self, path: PathBuf, elf: &Elf) -> Result<PathBuf, ClosureError> {
+        let libraries = &self.closure.libraries;
+        if libraries.contains_key(&path) {
+            return Ok(path);
+        }
+        for (known, _) in libraries.iter().filter(|(_, library)| library.elf == *elf) {
+            if is_copy(known, &path)? {
+                return Ok(known.clone());
+            }
+        }
+        Ok(path)
     }
 
     /// Follows all needs that are left.
@@ -374,6 +397,11 @@ fn read(path: &Path) -> Result<Elf, ClosureError> {
         }));
     }
     Ok(elf)
+}
+
+fn is_copy(one: &Path, other: &Path) -> std::io::Result<bool> {
+    Ok(fs_err::metadata(one)?.len() == fs_err::metadata(other)?.len()
+        && fs_err::read(one)? == fs_err::read(other)?)
 }
 
 fn file_name(path: &Path) -> String {

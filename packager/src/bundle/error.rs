@@ -23,14 +23,6 @@ pub enum BundleError {
         /// What is wrong with it.
         source: ElfError,
     },
-    /// A library was found elsewhere than in Julia's tree.
-    #[error("`{}` lies outside of Julia's tree `{}`", path.display(), prefix.display())]
-    Outside {
-        /// The library.
-        path: PathBuf,
-        /// The tree.
-        prefix: PathBuf,
-    },
     /// Two things want the same place.
     #[error("two sources for `{path}` in the bundle: {first} and {second}")]
     Twice {
@@ -46,6 +38,43 @@ pub enum BundleError {
     Name {
         /// The path.
         path: PathBuf,
+    },
+    /// The rules about what stays out cannot be read: a mistake of ours.
+    #[error("the rules about what stays out cannot be read")]
+    Rules(#[source] toml::de::Error),
+    /// An entry of `exclude` or `include` is no pattern.
+    #[error("`{pattern}` in `[tool.jnumpy]` is no pattern: {why}")]
+    Pattern {
+        /// The entry.
+        pattern: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An entry of `exclude` or `include` does nothing.
+    #[error("`{key}` of `[tool.jnumpy]` matches nothing: `{entry}`")]
+    Unmatched {
+        /// The setting.
+        key: &'static str,
+        /// Its entry.
+        entry: String,
+        /// The rule that may have been meant.
+        nearest: Option<String>,
+    },
+    /// `exclude` names a library that others cannot do without.
+    #[error("`exclude` of `[tool.jnumpy]` leaves out `{library}`, but it is needed: {}", chain.join(", needed by "))]
+    Needed {
+        /// The path below `_jnumpy`.
+        library: String,
+        /// The library, who needs it, and so on up to a root.
+        chain: Vec<String>,
+    },
+    /// Nothing of this name is in the bundle, nor was left out.
+    #[error(
+        "nothing called `{name}` is in the wheel, nor in Julia's directory of libraries, nor was left out by a rule"
+    )]
+    Unexplained {
+        /// The name asked about.
+        name: String,
     },
     /// A needed library is missing.
     #[error(transparent)]
@@ -83,6 +112,14 @@ impl Hint for BundleError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Elf { source, .. } => source.hint(),
+            Self::Unmatched { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::Unmatched { .. } => Some(
+                "patterns are matched against paths below `_jnumpy`, as in `julia/lib/**/libx.so*`; `--explain NAME` \
+                 says what is left out and why"
+                    .into(),
+            ),
+            Self::Needed { .. } => Some("leave out what needs it too, or keep it".into()),
+            Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),
             Self::Closure(error) => error.hint(),
             Self::Policy(error) => error.hint(),
             Self::Depot(error) => error.hint(),

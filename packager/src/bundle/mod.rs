@@ -4,13 +4,14 @@
 //! - [`policy`] knows what a manylinux wheel takes from the system, and which platform follows from that.
 //! - [`Prune`] knows what of Julia a wheel does without.
 //! - [`bootstrap`] makes the change to the user's `__init__.py`.
-
+//! - [`Explanations`] says why something is in the bundle, or is not.
 //! - [`Ingredients::plan`] puts it all together; its result says of every path where its bytes come from.
 
 pub mod bootstrap;
 mod closure;
 mod description;
 mod error;
+mod explain;
 mod libraries;
 mod names;
 mod packages;
@@ -22,6 +23,7 @@ mod trees;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub use error::BundleError;
+pub use explain::Explanations;
 pub use plan::{Bundle, Ingredients};
 pub use policy::Demand;
-pub use prune::Prune;
+pub use prune::{Decisions, LeftOut, Prune, Verdict};

@@ -29,6 +29,24 @@ pub(super) fn binary_packages(data: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
+/// The standard libraries whose code is in an image: it names the source file of every method.
+pub(super) fn standard_libraries(image: &[u8]) -> BTreeSet<String> {
+    const ROOT: &[u8] = b"/stdlib/v";
+    memchr::memmem::find_iter(image, ROOT)
+        .filter_map(|start| {
+            let path = &image[start + ROOT.len()..];
+            let path = &path[..path.len().min(200)];
+            let mut parts = path.split(|byte| *byte == b'/');
+            let (version, name, below) = (parts.next()?, parts.next()?, parts.next()?);
+            let is_version = version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            let is_package =
+                !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+            // Names are ASCII, so nothing is lost.
+            (is_version && is_package && below == b"src").then(|| String::from_utf8_lossy(name).into_owned())
+        })
+        .collect()
+}
+
 /// What the loader in libjulia opens before anything else, as paths relative to its directory. Since Julia 1.6 it holds
 /// them as one string, separated by colons; `@` marks those that it looks up through the system too.
 pub(super) fn loaded_first(libjulia: &[u8]) -> Vec<String> {
@@ -68,6 +86,13 @@ mod tests {
             binary_packages(data).iter().map(String::as_str).collect::<Vec<_>>(),
             ["LibCURL_jll", "p7zip_jll"]
         );
+    }
+
+    #[test]
+    fn ok_standard_libraries() {
+        let data = b"\0/b/usr/share/julia/stdlib/v1.5/Dates/src/io.jl\0/stdlib/v1.5/Dates/test/x.jl\0/stdlib/v1.6/OpenBLAS_jll/src/O.jl\0/stdlib/v";
+        let found = standard_libraries(data);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["Dates", "OpenBLAS_jll"]);
     }
 
     #[test]

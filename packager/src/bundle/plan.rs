@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::bootstrap::with_bootstrap;
 use super::description::{
     Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
 };
-use super::libraries::Libraries;
+use super::explain::Explanations;
+use super::libraries::{self, Libraries};
 use super::packages::bundled_packages;
+use super::policy::{self, Platform};
 use super::provenance::{self, Provenance};
 use super::trees::Trees;
-use super::{BundleError, Demand, Prune, policy};
+use super::{BundleError, Decisions, Demand, Prune};
 use crate::depot::{ARTIFACTS, Resolution, manifest_entry};
 use crate::elf::{Elf, Places, VersionNeed, is_elf, places};
 use crate::image::Image;
@@ -45,6 +49,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// The image with the project; without one, Julia's stock image and all sources are bundled.
     pub image: Option<&'a Image>,
+    /// The platform that the wheel has to run on; the oldest possible when none is demanded.
+    pub platform: Option<Platform>,
 }
 
 /// Everything that goes into a wheel, `.dist-info` aside.
@@ -60,8 +66,10 @@ pub struct Bundle {
     pub tag: Tag,
     /// What keeps it from running on an older system.
     pub because: Option<Demand>,
-    /// What of Julia was left out: the reason, how many files, how many bytes.
-    pub left_out: BTreeMap<String, (usize, u64)>,
+    /// Why things are in it, or are not.
+    pub explanations: Explanations,
+    /// Holds the files that packing has changed, until the wheel is written.
+    pub scratch: TempDir,
 }
 
 impl Ingredients<'_> {
@@ -70,18 +78,28 @@ impl Ingredients<'_> {
         let image_path = self
             .image
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
-        let image = fs_err::read(&image_path)?;
-        let prune = Prune::new(self.resolution, &image);
-        let trees = self.trees()?;
-        let libraries = Libraries::collect(self.julia, &image_path, &prune, trees.wanted())?;
+        let image_bytes = fs_err::read(&image_path)?;
+        let settings = &self.project.settings;
+        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
+        let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
+        let order = libraries::Order {
+            julia: self.julia,
+            image: &image_path,
+            prune: &prune,
+            root: &self.project.root,
+            settings,
+            scratch: scratch.path(),
+        };
+        let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
+        let trees = self.trees(&mut inside)?;
+        let libraries = Libraries::collect(&order, image_bytes, trees.wanted(), &mut inside.decisions)?;
         let machine = libraries.image.machine;
 
-        let mut inside = Inside::default();
         self.add_runtime(&mut inside)?;
-        let left_out = self.add_julia(&libraries, &prune, &mut inside)?;
-        for entry in trees.contents(&libraries) {
+        self.add_julia(&order, &libraries, &mut inside)?;
+        for entry in trees.contents(&order, &libraries) {
             let (place, content) = entry?;
-            inside.add(&utf8(place)?, content)?;
+            inside.add(&utf8(place)?, content, "a file of a package or an artifact")?;
         }
 
         let mut needs: Vec<(PathBuf, VersionNeed)> =
@@ -95,22 +113,32 @@ impl Ingredients<'_> {
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
             needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
         }
-        let floor = policy::floor(machine, needs.iter().map(|(path, need)| (path.as_path(), need)))?;
-        let glibc = (floor.platform.glibc.major, floor.platform.glibc.minor);
+        let needs = || needs.iter().map(|(path, need)| (path.as_path(), need));
+        let floor = policy::floor(machine, needs())?;
+        let platform = self.platform.unwrap_or(floor.platform);
+        if platform.machine != machine {
+            return Err(policy::PolicyError::OtherMachine { platform, machine }.into());
+        }
+        policy::check(platform, needs())?;
+        let glibc = (platform.glibc.major, platform.glibc.minor);
 
-        let description = self.description(&libraries, &image, &inside, machine.to_string(), glibc)?;
-        inside.add("bundle.json", Content::bytes(description.text().map_err(std::io::Error::from)?))?;
+        let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        let description = description.text().map_err(std::io::Error::from)?;
+        inside.add("bundle.json", Content::bytes(description), "says what is inside")?;
 
         let mut contents = Contents::new();
         self.add_package(&mut contents)?;
         let package: WheelPath = self.project.package_name.parse()?;
         let directory = package.join(DIRECTORY)?;
-        for (path, content) in inside.0 {
-            contents.add(directory.join(&path)?, content)?;
+        for (path, (content, _)) in &inside.files {
+            contents.add(directory.join(path)?, content.clone())?;
         }
+        prune.check_used(&inside.decisions)?;
         let Provenance { licenses, components } = provenance::collect(self, &libraries)?;
-        let tag = Tag::abi3(PYTHON, &floor.platform.to_string())?;
-        Ok(Bundle { contents, licenses, components, tag, because: floor.because, left_out })
+        let tag = Tag::abi3(PYTHON, &platform.to_string())?;
+        let brought = inside.files.into_iter().map(|(path, (_, by))| (path, by)).collect();
+        let explanations = Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought);
+        Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
     }
 
     /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
@@ -146,54 +174,55 @@ impl Ingredients<'_> {
         Ok(())
     }
 
-    fn add_runtime(&self, inside: &mut Inside) -> Result<(), BundleError> {
+    fn add_runtime(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
+        const BY: &str = "a part of the runtime";
         for (name, path) in &self.runtime.files {
             let is_source = Path::new(&format!("jnumpy/{name}")).starts_with(TYPYTHON);
             if !(is_source && self.image.is_some()) {
-                inside.add(&format!("jnumpy/{name}"), Content::file(path))?;
+                inside.add(&format!("jnumpy/{name}"), Content::file(path), BY)?;
             }
         }
-        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]))
+        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]), BY)
     }
 
-    /// Julia in its own layout; returns what was left out of `share`.
+    /// Julia in its own layout.
     fn add_julia(
         &self,
+        order: &libraries::Order<'_>,
         libraries: &Libraries,
-        prune: &Prune,
-        inside: &mut Inside,
-    ) -> Result<BTreeMap<String, (usize, u64)>, BundleError> {
+        inside: &mut Inside<'_>,
+    ) -> Result<(), BundleError> {
+        const BY: &str = "a part of Julia that no rule leaves out";
         let layout = &self.julia.layout;
-        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README))?;
+        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README), BY)?;
         for (path, content) in &libraries.files {
-            inside.add(&in_julia(path)?, content.clone())?;
+            let by = if *path == layout.sysimage { "the image" } else { BY };
+            inside.add(&in_julia(path)?, content.clone(), by)?;
         }
-        let mut left_out = BTreeMap::new();
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
-            if let Some(reason) = prune.reason(&below.to_string_lossy()) {
-                let (count, bytes) = left_out.entry(reason.to_owned()).or_insert((0, 0));
-                *count += 1;
-                *bytes += fs_err::metadata(&file.path)?.len();
-            } else {
-                inside.add(&in_julia(&below)?, libraries.other(&file.path, &below)?)?;
+            let path = in_julia(&below)?;
+            if inside.takes(&path, &file.path)? {
+                inside.add(&path, libraries.other(order, &file.path, &below)?, BY)?;
             }
         }
-        Ok(left_out)
+        Ok(())
     }
 
     /// The depot: sources of packages, and artifacts.
-    fn trees(&self) -> Result<Trees, BundleError> {
+    fn trees(&self, inside: &mut Inside<'_>) -> Result<Trees, BundleError> {
         let mut trees = Trees::default();
-        let inside = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
+        let below = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
+        let mut takes = |place: &Path, source: &Path| inside.takes(&utf8(place)?, source);
         for placed in self.resolution.placed(&self.project.package_dir) {
             if let Some((place, directory)) = placed.copied() {
-                trees.add(&inside(place), directory, placed.package.tree_hash.is_none())?;
+                let may_leave = placed.package.tree_hash.is_none();
+                trees.add(&below(place), directory, may_leave, &mut takes)?;
             }
         }
         for (hash, artifact) in &self.resolution.artifacts {
-            trees.add(&inside(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false)?;
+            trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
         }
         Ok(trees)
     }
@@ -201,14 +230,13 @@ impl Ingredients<'_> {
     fn description(
         &self,
         libraries: &Libraries,
-        image: &[u8],
-        inside: &Inside,
+        inside: &Inside<'_>,
         machine: String,
         glibc: (u32, u32),
     ) -> Result<Description, BundleError> {
         let mut files = BTreeMap::new();
         let opened = |path: &str| ["julia/", "depot/artifacts/"].iter().any(|start| path.starts_with(start));
-        for (path, content) in inside.0.iter().filter(|(path, _)| opened(path)) {
+        for (path, (content, _)) in inside.files.iter().filter(|(path, _)| opened(path)) {
             let (size, elf) = match &content.source {
                 Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
                 Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
@@ -232,7 +260,7 @@ impl Ingredients<'_> {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
-                relocation: self.relocation(image)?,
+                relocation: self.relocation(libraries)?,
             },
             depot: "depot",
             typython: self.image.is_none().then_some(TYPYTHON),
@@ -246,29 +274,42 @@ impl Ingredients<'_> {
         })
     }
 
-    /// Where the image names the directory of its sources.
-    fn relocation(&self, bytes: &[u8]) -> Result<Option<RelocationPart>, BundleError> {
+    /// Where the image, as it is in the bundle, names the directory of its sources.
+    fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
         let Some(image) = self.image else { return Ok(None) };
+        let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
+            Bytes::File(path) => &fs_err::read(path)?,
+            Bytes::Bytes(bytes) => bytes,
+        };
         let Places { writable, read_only } = places(bytes, &image.sources)
             .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
         Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
 
-/// The files of `_jnumpy`, by their paths in it.
-#[derive(Debug, Default)]
-struct Inside(BTreeMap<String, Content>);
+/// The files of `_jnumpy`.
+struct Inside<'a> {
+    prune: &'a Prune,
+    decisions: Decisions,
+    /// By path below `_jnumpy`: the file, and who brings it.
+    files: BTreeMap<String, (Content, &'static str)>,
+}
 
-impl Inside {
-    fn add(&mut self, path: &str, content: Content) -> Result<(), BundleError> {
-        match self.0.entry(path.to_owned()) {
+impl Inside<'_> {
+    /// Whether the rules let the file `source` in at `path`.
+    fn takes(&mut self, path: &str, source: &Path) -> Result<bool, BundleError> {
+        Ok(self.decisions.takes(self.prune, path, || Ok(fs_err::metadata(source)?.len()))?)
+    }
+
+    fn add(&mut self, path: &str, content: Content, by: &'static str) -> Result<(), BundleError> {
+        match self.files.entry(path.to_owned()) {
             std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(content);
+                place.insert((content, by));
                 Ok(())
             }
             std::collections::btree_map::Entry::Occupied(taken) => Err(BundleError::Twice {
                 path: path.to_owned(),
-                first: taken.get().source.to_string(),
+                first: taken.get().0.source.to_string(),
                 second: content.source.to_string(),
             }),
         }

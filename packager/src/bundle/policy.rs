@@ -60,6 +60,14 @@ pub enum PolicyError {
     /// A processor family without rules.
     #[error("there are no manylinux rules for the processor family `{0}`")]
     Machine(Machine),
+    /// A platform of another processor family than the files.
+    #[error("`{platform}` is demanded, but the wheel's libraries are for {machine}")]
+    OtherMachine {
+        /// The platform demanded.
+        platform: Platform,
+        /// What the files are for.
+        machine: Machine,
+    },
     /// Files ask for symbols that the platform demanded, or any platform, does not have.
     #[error("{}", sentence(platform.as_ref(), demands))]
     TooNew {
@@ -76,6 +84,7 @@ impl Hint for PolicyError {
             Self::Tag(_) => {
                 "write it like `manylinux_2_17_x86_64`; `manylinux2014_x86_64` is the same".into()
             }
+            Self::OtherMachine { machine, .. } => format!("demand one that ends in `_{machine}`"),
             Self::Machine(_) => "wheels can be made for x86_64, i686 and aarch64".into(),
             Self::TooNew { demands, .. } => match demands.iter().map(|demand| demand.since).max() {
                 Some(Some(_)) if demands.iter().all(|demand| demand.since.is_some()) => {
@@ -243,6 +252,15 @@ impl fmt::Display for Platform {
     }
 }
 
+impl Platform {
+    /// The platform that a user demands, whose processor family may be left out when it is this machine's.
+    pub fn demanded(text: &str) -> Result<Self, PolicyError> {
+        let machine = if std::env::consts::ARCH == "x86" { "i686" } else { std::env::consts::ARCH };
+        let whole = format!("{text}_{machine}").parse();
+        text.parse().or(whole).map_err(|_| PolicyError::Tag(text.to_owned()))
+    }
+}
+
 impl FromStr for Platform {
     type Err = PolicyError;
 
@@ -341,6 +359,16 @@ mod tests {
         let error = floor(Machine::X86_64, [(Path::new("x.so"), &private)]).unwrap_err();
         assert!(error.to_string().starts_with("no manylinux platform has"), "{error}");
         assert!(error.hint().unwrap().contains("no platform tag promises"));
+    }
+
+    #[test]
+    fn a_demand_may_leave_the_machine_out() {
+        let demanded = Platform::demanded("manylinux_2_28_aarch64").unwrap();
+        assert_eq!(demanded, "manylinux_2_28_aarch64".parse().unwrap());
+        assert_eq!(Platform::demanded("manylinux_2_28").unwrap().glibc, demanded.glibc);
+        assert_eq!(Platform::demanded("manylinux2014").unwrap().glibc, Glibc { major: 2, minor: 17 });
+        let error = Platform::demanded("linux").unwrap_err();
+        assert_eq!(error.to_string(), "`linux` is not a manylinux platform tag");
     }
 
     #[test]

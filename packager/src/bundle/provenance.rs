@@ -1,12 +1,14 @@
 //! Where bundled things come from: their licences, and their entries in the bill of materials.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::BundleError;
 use super::libraries::Libraries;
 use super::plan::Ingredients;
-use crate::depot::{Source, files};
-use crate::julia::Record;
+use super::{BundleError, Origin};
+use crate::depot::{self, Source, files};
+use crate::julia::{Package, Record};
+use crate::project::{TreeHash, Uuid};
 use crate::report::printable;
 use crate::runtime;
 use crate::wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
@@ -25,7 +27,7 @@ pub(super) fn collect(from: &Ingredients<'_>, libraries: &Libraries) -> Result<P
     let mut licenses = from.project.pyproject.licenses.clone();
     let mut components = Vec::new();
     runtime_itself(from, &mut licenses, &mut components)?;
-    julia_itself(from, &mut licenses, &mut components)?;
+    julia_itself(from, libraries, &mut licenses, &mut components)?;
     julia_packages(from, &mut licenses, &mut components)?;
     artifacts(from, &mut licenses, &mut components)?;
     julia_libraries(from, libraries, &mut licenses, &mut components)?;
@@ -49,8 +51,19 @@ fn runtime_itself(
     Ok(())
 }
 
+fn julia_reference(from: &Ingredients<'_>) -> String {
+    format!("pkg:generic/julia@{}", from.julia.version)
+}
+
+/// The package URL of a Julia package.
+fn package_reference(uuid: &Uuid, package: &depot::Package) -> String {
+    let at = package.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+    format!("pkg:julia/{}{at}?uuid={uuid}", package.name)
+}
+
 fn julia_itself(
     from: &Ingredients<'_>,
+    libraries: &Libraries,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
@@ -60,8 +73,18 @@ fn julia_itself(
         licenses.add("julia/LICENSE.md".parse()?, Content::file(license))?;
     }
     components.push(Component {
-        purl: Some(format!("pkg:generic/julia@{version}")),
+        purl: Some(julia_reference(from)),
         version: Some(version),
+        // What libjulia is linked to, and what it opens by name.
+        needs: libraries
+            .closure
+            .libraries
+            .iter()
+            .filter(|(path, library)| {
+                !matches!(library.origin, Origin::Needed(_)) && !libraries.replaced.contains_key(*path)
+            })
+            .map(|(path, _)| format!("file:julia/{}", libraries.places[path].path.to_string_lossy()))
+            .collect(),
         ..Component::new(ComponentKind::Application, "julia")
     });
     Ok(())
@@ -74,10 +97,18 @@ fn julia_packages(
 ) -> Result<(), BundleError> {
     for (uuid, package) in &from.resolution.packages {
         let name = &package.name;
-        let at = package.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+        let deps = package.deps.values().filter_map(|dep| Some((dep, from.resolution.packages.get(dep)?)));
+        let mut needs: BTreeSet<String> =
+            deps.map(|(dep, package)| package_reference(dep, package)).collect();
+        if needs.is_empty() {
+            needs.insert(julia_reference(from));
+        }
+        let own = from.resolution.artifacts.iter().filter(|(_, artifact)| artifact.package == *name);
+        needs.extend(own.map(|(hash, artifact)| artifact_component(hash, artifact).reference()));
         components.push(Component {
             version: package.version.clone(),
-            purl: Some(format!("pkg:julia/{name}{at}?uuid={uuid}")),
+            purl: Some(package_reference(uuid, package)),
+            needs,
             hashes: package
                 .tree_hash
                 .iter()
@@ -104,22 +135,27 @@ fn julia_packages(
     Ok(())
 }
 
-/// Artifacts, with the hash they are found by; their files have other run paths in the wheel.
+/// An artifact, with the hash it is found by; its files may be others in the wheel.
+fn artifact_component(hash: &TreeHash, artifact: &depot::Artifact) -> Component {
+    let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
+    if artifact.found != *hash {
+        properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
+    }
+    Component {
+        hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
+        properties,
+        ..Component::new(ComponentKind::Data, printable(&artifact.name))
+    }
+}
+
+/// Artifacts, and the licences among their files.
 fn artifacts(
     from: &Ingredients<'_>,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
     for (hash, artifact) in &from.resolution.artifacts {
-        let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
-        if artifact.found != *hash {
-            properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
-        }
-        components.push(Component {
-            hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
-            properties,
-            ..Component::new(ComponentKind::Data, printable(&artifact.name))
-        });
+        components.push(artifact_component(hash, artifact));
         let place: WheelPath = format!("artifacts/{hash}").parse()?;
         for file in files(&artifact.directory, false)? {
             let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();
@@ -132,7 +168,7 @@ fn artifacts(
     Ok(())
 }
 
-/// Bundled libraries: by the distribution's packages that they come from where a record says, else by file.
+/// Bundled libraries, each as a file, with the distribution's packages that they come from where a record says.
 fn julia_libraries(
     from: &Ingredients<'_>,
     libraries: &Libraries,
@@ -140,18 +176,34 @@ fn julia_libraries(
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
     let record = Record::read(&from.julia.prefix)?;
+    let package_of = |path: &Path| {
+        let below = path.strip_prefix(&from.julia.prefix).ok()?.to_str()?;
+        let record = record.as_ref()?;
+        let name = record.files.get(below)?;
+        Some((name, record.packages.get(name)?))
+    };
+    let reference = |name: &str, package: &Package| {
+        let record =
+            record.as_ref().map_or(("", ""), |record| (record.source.as_str(), record.suite.as_str()));
+        let version = package.version.replace('+', "%2B").replace(':', "%3A");
+        format!("pkg:deb/{}/{name}@{version}?arch={}&distro={}", record.0, package.architecture, record.1)
+    };
+    let file =
+        |place: &Path| Component::new(ComponentKind::File, format!("julia/{}", place.to_string_lossy()));
+    let found = &libraries.closure.libraries;
     let mut packages = BTreeSet::new();
-    let mut unknown = BTreeSet::new();
-    for path in libraries.closure.libraries.keys() {
-        let below = path.strip_prefix(&from.julia.prefix).unwrap_or(path).to_string_lossy().into_owned();
-        match record.as_ref().and_then(|record| record.files.get(&below)) {
-            Some(package) => {
-                packages.insert(package.clone());
-            }
-            None => {
-                unknown.insert(below);
-            }
+    for (path, library) in found.iter().filter(|(path, _)| !libraries.replaced.contains_key(*path)) {
+        let mut component = file(&libraries.places[path].path);
+        if let Some((name, package)) = package_of(path) {
+            packages.insert(name.clone());
+            component.needs.insert(reference(name, package));
         }
+        let needed = library.elf.needed.iter().filter_map(|name| {
+            let (path, _) = found.iter().find(|(_, other)| other.names.contains_key(name))?;
+            Some(file(&libraries.places[path].path).reference())
+        });
+        component.needs.extend(needed);
+        components.push(component);
     }
     if let Some(record) = &record {
         // The image and the standard library come from packages too, whichever libraries are taken.
@@ -167,13 +219,7 @@ fn julia_libraries(
             }
             components.push(Component {
                 version: Some(package.version.clone()),
-                purl: Some(format!(
-                    "pkg:deb/{}/{name}@{}?arch={}&distro={}",
-                    record.source,
-                    package.version.replace('+', "%2B").replace(':', "%3A"),
-                    package.architecture,
-                    record.suite
-                )),
+                purl: Some(reference(name, package)),
                 ..Component::new(ComponentKind::Library, name)
             });
         }
@@ -183,6 +229,5 @@ fn julia_libraries(
             licenses.add(place.join("copyright")?, Content::bytes(text))?;
         }
     }
-    components.extend(unknown.into_iter().map(|name| Component::new(ComponentKind::File, name)));
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::libraries::{Libraries, origin_to, run_path};
+use super::libraries::{Libraries, Order, origin_to, run_path};
 use super::policy::is_system_library;
 use super::{BundleError, Opened};
 use crate::depot::files;
-use crate::elf::{Edits, Elf, Kind, VersionNeed, is_elf, rewrite, shim};
+use crate::elf::{Edits, Elf, Kind, VersionNeed, is_elf, shim};
 use crate::interrupt;
 use crate::wheel::Content;
 
@@ -44,12 +44,21 @@ enum FileKind {
 }
 
 impl Trees {
-    /// Adds the files of `root` at `place` in the bundle. Unless `may_leave`, no link may lead out of it.
-    pub(super) fn add(&mut self, place: &str, root: &Path, may_leave: bool) -> Result<(), BundleError> {
+    /// Adds the files of `root` at `place` in the bundle, those that `takes` agrees to: it is asked with the path in the
+    /// bundle and the file. Unless `may_leave`, no link may lead out of the tree.
+    pub(super) fn add(
+        &mut self,
+        place: &str,
+        root: &Path,
+        may_leave: bool,
+        takes: &mut impl FnMut(&Path, &Path) -> Result<bool, BundleError>,
+    ) -> Result<(), BundleError> {
         let mut names: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for file in files(root, may_leave)? {
             let place = Path::new(place).join(&file.name);
-            names.entry(file.real).or_default().push((place, file.executable));
+            if takes(&place, &file.real)? {
+                names.entry(file.real).or_default().push((place, file.executable));
+            }
         }
         for (real, names) in names {
             interrupt::check()?;
@@ -94,16 +103,23 @@ impl Trees {
     /// Every file, as it has to be in the bundle.
     pub(super) fn contents(
         &self,
+        order: &Order<'_>,
         libraries: &Libraries,
     ) -> impl Iterator<Item = Result<(&Path, Content), BundleError>> {
         self.files.iter().map(|(place, file)| {
             interrupt::check()?;
-            let content = self.content(place, file, libraries)?;
+            let content = self.content(order, place, file, libraries)?;
             Ok((place.as_path(), content.executable(file.executable)))
         })
     }
 
-    fn content(&self, place: &Path, file: &File, libraries: &Libraries) -> Result<Content, BundleError> {
+    fn content(
+        &self,
+        order: &Order<'_>,
+        place: &Path,
+        file: &File,
+        libraries: &Libraries,
+    ) -> Result<Content, BundleError> {
         let failed = |source| BundleError::Elf { path: file.path.clone(), source };
         let own = place.parent().unwrap_or(Path::new(""));
         match &file.kind {
@@ -132,10 +148,7 @@ impl Trees {
                     clear_executable_stack: elf.executable_stack,
                     ..Edits::default()
                 };
-                if edits.is_empty() {
-                    return Ok(Content::file(&file.path));
-                }
-                Ok(Content::bytes(rewrite(fs_err::read(&file.path)?, &edits).map_err(failed)?))
+                order.changed(&file.path, place, &edits)
             }
         }
     }

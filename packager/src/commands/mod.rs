@@ -1,6 +1,7 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
 mod audit;
+mod cache;
 mod julia;
 mod new;
 mod wheel;
@@ -31,6 +32,7 @@ enum Command {
     Wheel(wheel::Arguments),
     Audit(audit::Arguments),
     Julia(julia::Arguments),
+    Cache(cache::Arguments),
 }
 
 /// Parses the arguments, runs the command and returns the exit status:
@@ -55,5 +57,6 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Wheel(arguments) => wheel::run(arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
+        Command::Cache(arguments) => cache::run(arguments, report),
     }
 }

@@ -1,5 +1,6 @@
 //! `jnumpy-pack wheel`: packs a project.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,8 +9,8 @@ use serde::Serialize;
 use crate::julia::Choice;
 use crate::pack::{Order, Plan};
 use crate::report::printable;
-use crate::wheel::{Source, Written};
-use crate::{Error, Report};
+use crate::wheel::{Compression, Source, Written};
+use crate::{Error, Report, bundle};
 
 /// The largest file that the Python index takes without an exemption, in bytes.
 const INDEX_LIMIT: u64 = 104_857_600;
@@ -46,12 +47,43 @@ pub(super) struct Arguments {
     /// The runtime wheel to bundle; by default the one installed with this command.
     #[arg(long, value_name = "WHEEL")]
     runtime: Option<PathBuf>,
+    /// Fail unless the wheel runs on this platform, as in `manylinux_2_28`; by default it gets the oldest tag it deserves.
+    #[arg(long, value_name = "TAG")]
+    platform: Option<String>,
+    /// How hard to compress.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    compress: Compress,
+    /// Write no wheel, but say why a file or library is in it or is not; may be repeated.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["dry_run", "json"])]
+    explain: Vec<String>,
     /// Do everything but write the wheel, and list what would be in it.
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object on stdout.
     #[arg(long)]
     json: bool,
+}
+
+/// The choices of `--compress`.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Compress {
+    /// Quickest, a tenth larger.
+    Fast,
+    /// As well as is quick.
+    #[default]
+    Default,
+    /// Smallest; takes ten times as long.
+    Best,
+}
+
+impl From<Compress> for Compression {
+    fn from(choice: Compress) -> Self {
+        match choice {
+            Compress::Fast => Self::Fast,
+            Compress::Default => Self::Default,
+            Compress::Best => Self::Best,
+        }
+    }
 }
 
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
@@ -63,12 +95,21 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         image: !arguments.no_image,
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
+        platform: arguments.platform,
+        compression: arguments.compress.into(),
     };
-    if !arguments.dry_run {
+    let writes = !arguments.dry_run && arguments.explain.is_empty();
+    if writes {
         order.check_out_dir()?;
     }
     let plan = order.plan(report)?;
-    let written = if arguments.dry_run { None } else { Some(plan.write(&order.out_dir, report)?) };
+    if !arguments.explain.is_empty() {
+        for name in &arguments.explain {
+            report.data(plan.bundle.explanations.of(name)?.trim_end());
+        }
+        return Ok(());
+    }
+    let written = if writes { Some(plan.write(&order, report)?) } else { None };
     let outcome = Outcome::of(&plan, written.as_ref())?;
     if arguments.json {
         report.data(serde_json::to_string_pretty(&outcome).map_err(std::io::Error::from)?);
@@ -137,6 +178,8 @@ struct FilePart {
 
 #[derive(Debug, Serialize)]
 struct LeftOut {
+    /// The rule, or the project's own entry of `exclude`.
+    rule: String,
     reason: String,
     files: usize,
     size: u64,
@@ -176,12 +219,7 @@ impl Outcome {
             }),
             index_limit: INDEX_LIMIT,
             files,
-            left_out: plan
-                .bundle
-                .left_out
-                .iter()
-                .map(|(reason, (files, size))| LeftOut { reason: reason.clone(), files: *files, size: *size })
-                .collect(),
+            left_out: left_out(&plan.bundle.explanations.decisions().left_out),
         })
     }
 
@@ -205,6 +243,9 @@ impl Outcome {
         let (size, inside) = (sum(|file| file.size), sum(|file| file.compressed.unwrap_or(0)));
         let inside = compressed(self.size.map(|_| inside));
         report.say(format_args!("{inside:>12} {:>12}  {} more files", grouped(size), rest.len()));
+        let out: u64 = self.left_out.iter().map(|rule| rule.size).sum();
+        let names: Vec<&str> = self.left_out.iter().map(|rule| rule.rule.as_str()).collect();
+        report.say(format_args!("{:>12} {:>12}  left out by {}", "", grouped(out), names.join(", ")));
         let Some(size) = self.size else { return };
         let (verb, distance) = if size <= self.index_limit {
             ("below", self.index_limit - size)
@@ -218,6 +259,22 @@ impl Outcome {
             grouped(self.index_limit)
         ));
     }
+}
+
+/// What was left out, summed up by rule.
+fn left_out(files: &BTreeMap<String, bundle::LeftOut>) -> Vec<LeftOut> {
+    let mut rules: BTreeMap<&str, LeftOut> = BTreeMap::new();
+    for file in files.values() {
+        let sum = rules.entry(&file.rule).or_insert_with(|| LeftOut {
+            rule: file.rule.clone(),
+            reason: file.reason.clone(),
+            files: 0,
+            size: 0,
+        });
+        sum.files += 1;
+        sum.size += file.size;
+    }
+    rules.into_values().collect()
 }
 
 /// The files that a wheel would have.
@@ -238,7 +295,7 @@ fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
 }
 
 /// A number with a comma after every third digit.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -4,8 +4,10 @@
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
+//! - [`strip`] takes out what no loader reads.
 //! - [`places`] says where a text will lie in memory.
-//! - [`shim`] makes a library whose only content is that it needs another one.
+//! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that takes the place of
+//!   a library that is never called.
 
 mod error;
 mod grow;
@@ -14,12 +16,14 @@ mod read;
 mod rewrite;
 mod shim;
 mod strings;
+mod strip;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use error::ElfError;
 pub use places::{Places, places};
-pub use read::{Elf, Kind, Machine, VersionNeed, is_elf};
+pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
-pub use shim::shim;
+pub use shim::{shim, stand_in};
+pub use strip::strip;

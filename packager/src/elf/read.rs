@@ -89,6 +89,15 @@ pub struct Elf {
     pub(super) flags: u32,
 }
 
+/// The names of a file's dynamic symbols.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Symbols {
+    /// What it asks of other files.
+    pub asked: BTreeSet<String>,
+    /// What other files may ask of it.
+    pub defined: BTreeSet<String>,
+}
+
 /// Whether the bytes begin like an ELF file.
 #[must_use]
 pub fn is_elf(bytes: &[u8]) -> bool {
@@ -99,6 +108,19 @@ impl Elf {
     /// Reads the facts out of a file's bytes. Only headers and dynamic tables are looked at, so large files cost little.
     pub fn parse(bytes: &[u8]) -> Result<Self, ElfError> {
         Self::from_tables(bytes, &Tables::parse(bytes)?)
+    }
+
+    /// The names of the dynamic symbols of a file: those it asks of others, and those it has. `None` when the file does
+    /// not say how many there are.
+    pub fn symbols(bytes: &[u8]) -> Result<Option<Symbols>, ElfError> {
+        let tables = Tables::parse(bytes)?;
+        let Some(found) = tables.symbols(bytes)? else { return Ok(None) };
+        let mut symbols = Symbols::default();
+        for symbol in found.iter().filter(|symbol| symbol.st_name != 0) {
+            let name = tables.text(bytes, symbol.st_name as u64)?.to_owned();
+            if symbol.st_shndx == 0 { &mut symbols.asked } else { &mut symbols.defined }.insert(name);
+        }
+        Ok(Some(symbols))
     }
 
     pub(super) fn from_tables(bytes: &[u8], tables: &Tables) -> Result<Self, ElfError> {

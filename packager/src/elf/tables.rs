@@ -235,9 +235,9 @@ impl Tables {
         Ok(())
     }
 
-    /// The names of all dynamic symbols, as offsets into the strings. `None` when the file does not say how many
-    /// symbols it has: the loader needs no such number, so it stands in the section headers only.
-    pub(super) fn symbol_names(&self, bytes: &[u8]) -> Result<Option<Vec<u64>>, ElfError> {
+    /// All dynamic symbols. `None` when the file does not say how many it has: the loader needs no such number, so it
+    /// stands in the section headers only.
+    pub(super) fn symbols(&self, bytes: &[u8]) -> Result<Option<Vec<Sym>>, ElfError> {
         let Some(address) = self.dynamic.as_ref().and_then(|dynamic| dynamic.value(DT_SYMTAB)) else {
             return Ok(None);
         };
@@ -247,11 +247,27 @@ impl Tables {
         });
         let Some(section) = section else { return Ok(None) };
         let range = range(bytes, "the dynamic symbols", section.sh_offset, section.sh_size)?;
-        let names = bytes[range]
+        let symbols = bytes[range]
             .chunks_exact(size)
-            .map(|symbol| symbol.pread_with::<u32>(0, self.endian()).map(u64::from).map_err(out_of(0, 4)))
+            .map(|symbol| symbol.pread_with(0, self.context).map_err(ElfError::Header))
             .collect::<Result<_, _>>()?;
-        Ok(Some(names))
+        Ok(Some(symbols))
+    }
+
+    /// The names of all dynamic symbols, as offsets into the strings.
+    pub(super) fn symbol_names(&self, bytes: &[u8]) -> Result<Option<Vec<u64>>, ElfError> {
+        let symbols = self.symbols(bytes)?;
+        Ok(symbols.map(|symbols| symbols.iter().map(|symbol| symbol.st_name as u64).collect()))
+    }
+
+    /// The name of a section.
+    pub(super) fn section_name<'a>(&self, bytes: &'a [u8], index: usize) -> Result<&'a str, ElfError> {
+        let names = self.sections.get(usize::from(self.header.e_shstrndx)).zip(self.sections.get(index));
+        let Some((names, section)) = names else { return Ok("") };
+        let table = &bytes[range(bytes, "the section names", names.sh_offset, names.sh_size)?];
+        let name = table.get(section.sh_name..).unwrap_or_default();
+        let end = memchr::memchr(0, name).unwrap_or(name.len());
+        std::str::from_utf8(&name[..end]).map_err(|_| ElfError::Inconsistent("a section's name is no text"))
     }
 
     /// Index of the section header of the dynamic strings.

@@ -278,6 +278,115 @@ fn shims_forward_to_the_real_library() {
     assert_eq!(opens(&path, "f"), Ok(()));
 }
 
+fn is_debug(name: &str) -> bool {
+    name.starts_with(".debug_") || name == ".symtab" || name == ".strtab"
+}
+
+/// Names of sections and their contents' sizes, as readelf prints them.
+fn sections(file: &Path) -> BTreeMap<String, String> {
+    let text = readelf("-S", file);
+    let rows = text.lines().filter_map(|line| line.split_once(']'));
+    rows.map(|(_, row)| row.split_whitespace().collect::<Vec<_>>())
+        .filter(|row| row.len() > 5)
+        .map(|row| (row[0].to_owned(), row[4].to_owned()))
+        .collect()
+}
+
+#[test]
+fn stripping_takes_debug_information_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let source = "#include <stdio.h>\nstatic int hidden(int x) { return x + 1; }\n\
+                  int f(int x) { printf(\"%d\", x); return hidden(x); }";
+    let flags = ["-shared", "-fPIC", "-g", "-O1"];
+    let path = compile(&directory, "lib.so", source, &flags);
+    let full = fs_err::read(&path).unwrap();
+    let before = sections(&path);
+    assert!(before.contains_key(".debug_info") && before.contains_key(".symtab"), "{before:?}");
+
+    let stripped = strip(full.clone(), is_debug).unwrap();
+    assert!(stripped.len() < full.len() / 2 + 8192 && stripped.len() < full.len(), "{}", stripped.len());
+    assert!(strip(stripped.clone(), is_debug).unwrap() == stripped, "a second run changed the file");
+    assert_eq!(Elf::parse(&stripped).unwrap(), Elf::parse(&full).unwrap());
+    fs_err::write(&path, &stripped).unwrap();
+    assert_eq!(opens(&path, "f"), Ok(()));
+    let after = sections(&path);
+    let expected: BTreeMap<_, _> =
+        before.into_iter().filter(|(name, _)| name.starts_with('.') && !is_debug(name)).collect();
+    assert_eq!(
+        after.into_iter().filter(|(name, _)| name.starts_with('.')).collect::<BTreeMap<_, _>>(),
+        expected
+    );
+
+    // A table that another one refers to stays, and so does what is loaded, whatever is asked.
+    let kept = strip(full.clone(), |name| name == ".strtab" || name == ".text").unwrap();
+    assert!(kept == full);
+    // Stripped files can be given a run path, which adds a segment behind everything.
+    fs_err::write(&path, rewritten(&stripped, &runpath(LONG))).unwrap();
+    assert_eq!(opens(&path, "f"), Ok(()));
+    readelf("-a", &path);
+    // What follows the sections belongs to somebody.
+    let signed = [full.as_slice(), b"a signature"].concat();
+    assert!(strip(signed.clone(), is_debug).unwrap() == signed);
+}
+
+#[test]
+fn stripped_system_libraries_load() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("stripped.so");
+    let everything = |name: &str| !name.starts_with(".shstrtab");
+    let mut smaller = 0;
+    let libraries = system_libraries().into_iter().step_by(5);
+    for (origin, bytes) in
+        libraries.filter(|(_, bytes)| Elf::parse(bytes).unwrap().kind == Kind::SharedObject)
+    {
+        let stripped = strip(bytes.clone(), everything).unwrap();
+        smaller += usize::from(stripped.len() < bytes.len());
+        assert_eq!(Elf::parse(&stripped).unwrap(), Elf::parse(&bytes).unwrap(), "{}", origin.display());
+        fs_err::write(&path, &stripped).unwrap();
+        readelf("-S", &path);
+        if opens(&origin, "").is_ok() {
+            assert_eq!(opens(&path, ""), Ok(()), "{}", origin.display());
+        }
+    }
+    assert!(smaller > 10, "{smaller}");
+}
+
+#[test]
+fn a_stand_in_has_every_function_and_says_what_it_is() {
+    let directory = TempDir::new().unwrap();
+    let source =
+        "int one(void); int two(void); int f(int x) { return x ? one() : two(); }\nint g(void) { return 7; }";
+    let user = compile(&directory, "libuser.so", source, &["-shared", "-fPIC", "-Wl,-z,lazy"]);
+    let bytes = fs_err::read(&user).unwrap();
+    let asked = Elf::symbols(&bytes).unwrap().unwrap();
+    assert!(asked.defined.contains("f") && asked.asked.contains("one"), "{asked:?}");
+    let functions = ["one", "two"].map(str::to_owned).into();
+    let like = Elf::parse(&bytes).unwrap();
+    let standing = stand_in("libreal.so.1", &functions, "libreal was left out\n", &like);
+    if like.machine != Machine::X86_64 {
+        assert!(matches!(standing, Err(ElfError::Unsupported { .. })));
+        return;
+    }
+    let path = directory.path().join("libreal.so.1");
+    fs_err::write(&path, standing.unwrap()).unwrap();
+    readelf("-a", &path);
+    assert_eq!(opens(&path, "two"), Ok(()));
+    assert!(opens(&path, "three").is_err());
+    // Linked with the real one, and all symbols bound at once, as with LD_BIND_NOW.
+    let standing = fs_err::read(&path).unwrap();
+    let real = "int one(void) { return 1; } int two(void) { return 2; }";
+    compile(&directory, "libreal.so.1", real, &["-shared", "-fPIC", "-Wl,-soname,libreal.so.1"]);
+    let flags = ["-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-Wl,-z,now"];
+    let linked = [flags.as_slice(), &[path.to_str().unwrap()]].concat();
+    let user = compile(&directory, "libuser.so", source, &linked);
+    fs_err::write(&path, standing).unwrap();
+    assert_eq!(opens(&user, "g"), Ok(()));
+    let call = format!("import ctypes; ctypes.CDLL({:?}).f(1)", user.to_str().unwrap());
+    let output = run(Command::new("python3").args(["-c", &call]), "python3");
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "libreal was left out\n");
+}
+
 #[test]
 fn every_class_and_byte_order_is_read() {
     let file = system_libraries().remove(0).1;
@@ -333,6 +442,9 @@ fn damaged_files_never_panic() {
     let (mut refused, mut accepted) = (0, 0);
     let mut check = |bytes: &[u8]| {
         for edits in &edits {
+            if let Ok(stripped) = strip(bytes.to_vec(), |name| name.starts_with(".symtab")) {
+                Tables::parse(&stripped).unwrap();
+            }
             if let Ok(changed) = rewrite(bytes.to_vec(), edits) {
                 Elf::parse(&changed).unwrap();
                 accepted += 1;

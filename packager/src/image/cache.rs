@@ -1,16 +1,19 @@
 //! The images made so far: `JNUMPY_HOME/images/<key>/{sys.so,image.json}`.
 //!
-//! An entry appears in one step, by renaming its directory, so what is there is complete. One lock for each key makes
-//! a second builder of the same image wait for the first, and find the result.
+//! An entry appears in one step, by renaming its directory, so what is there is complete; it goes in one step too. One
+//! lock for each key makes a second builder of the same image wait for the first, and find the result. Whoever uses an
+//! image holds a shared lock on its record, and what is locked is not pruned. The record's time is that of the last use.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::key::sha256_of_file;
-use super::stage::wait_for_lock;
+use super::stage::{is_at, wait_for_lock};
+use crate::interrupt;
 
 const IMAGE: &str = "sys.so";
 const RECORD: &str = "image.json";
@@ -43,13 +46,44 @@ impl Entry {
     /// Locks the entry; waits while another process builds the same image.
     pub(super) fn lock(images: &Path, key: &str) -> Result<Self, ImageError> {
         fs_err::create_dir_all(images)?;
-        let lock = fs_err::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(images.join(format!("{key}.lock")))?;
-        wait_for_lock(&lock)?;
-        Ok(Self { directory: images.join(key), partial: images.join(format!("{key}.partial")), _lock: lock })
+        loop {
+            let lock = open_lock(images, key)?;
+            wait_for_lock(&lock)?;
+            // The one that we waited for may have pruned the entry, and its lock with it.
+            if is_at(&lock, &lock_path(images, key)) {
+                return Ok(Self::locked(images, key, lock));
+            }
+        }
+    }
+
+    fn locked(images: &Path, key: &str, lock: fs_err::File) -> Self {
+        Self { directory: images.join(key), partial: images.join(format!("{key}.partial")), _lock: lock }
+    }
+
+    /// Keeps the entry from being pruned for as long as the value lives, and says that it is used now.
+    pub(super) fn hold(&self) -> Result<Hold, ImageError> {
+        let record = fs_err::OpenOptions::new().read(true).write(true).open(self.directory.join(RECORD))?;
+        // Nobody waits for this lock for long: pruning tries it, and only while it has the entry's own lock.
+        record.file().lock_shared()?;
+        record.file().set_modified(SystemTime::now())?;
+        Ok(Hold { _record: record })
+    }
+
+    /// Removes the image in one step; `false` when it is in use.
+    fn remove(&self) -> Result<bool, ImageError> {
+        if let Ok(record) = fs_err::File::open(self.directory.join(RECORD)) {
+            match record.file().try_lock() {
+                Ok(()) => {}
+                Err(std::fs::TryLockError::WouldBlock) => return Ok(false),
+                Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
+        remove_if_there(&self.partial)?;
+        if self.directory.exists() {
+            fs_err::rename(&self.directory, &self.partial)?;
+            remove_if_there(&self.partial)?;
+        }
+        Ok(true)
     }
 
     pub(super) fn image(&self) -> PathBuf {
@@ -73,6 +107,131 @@ impl Entry {
         fs_err::create_dir(&self.partial)?;
         Ok(Workspace { entry: self })
     }
+}
+
+/// A cached image in use.
+#[derive(Debug)]
+pub struct Hold {
+    _record: fs_err::File,
+}
+
+fn lock_path(images: &Path, key: &str) -> PathBuf {
+    images.join(format!("{key}.lock"))
+}
+
+fn open_lock(images: &Path, key: &str) -> std::io::Result<fs_err::File> {
+    fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(lock_path(images, key))
+}
+
+/// An image in the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CachedImage {
+    /// Digest of all that went in.
+    pub key: String,
+    /// The Julia it is for.
+    pub julia: String,
+    /// The processors it is for.
+    pub cpu_target: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// How long ago it was last used, in seconds.
+    pub age: u64,
+}
+
+/// Which images to remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Those that were not used for longer than this.
+    pub age: Option<Duration>,
+    /// The ones least recently used, until the rest takes no more bytes than this.
+    pub size: Option<u64>,
+}
+
+/// What pruning did.
+#[derive(Debug, Default, Serialize)]
+pub struct Pruned {
+    /// The images that are gone.
+    pub removed: Vec<CachedImage>,
+    /// Those that would be, but are in use.
+    pub in_use: Vec<CachedImage>,
+    /// How many bytes the remaining ones take.
+    pub left: u64,
+}
+
+/// The cached images, the most recently used first.
+pub fn list(images: &Path) -> Result<Vec<CachedImage>, ImageError> {
+    let mut found = Vec::new();
+    for key in keys(images, "")? {
+        let path = images.join(&key).join(RECORD);
+        let Ok(bytes) = fs_err::read(&path) else { continue };
+        let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { continue };
+        let age = fs_err::metadata(&path)?.modified()?.elapsed().unwrap_or_default().as_secs();
+        let Record { julia, cpu_target, size, .. } = record;
+        found.push(CachedImage { key, julia, cpu_target, size, age });
+    }
+    found.sort_by(|one, two| one.age.cmp(&two.age).then_with(|| one.key.cmp(&two.key)));
+    Ok(found)
+}
+
+/// Removes images, and what killed builders have left. What is being built or in use stays.
+pub fn prune(images: &Path, limits: Limits) -> Result<Pruned, ImageError> {
+    let mut pruned = Pruned::default();
+    for key in keys(images, ".partial")? {
+        if let Some(entry) = try_lock(images, &key)? {
+            remove_if_there(&entry.partial)?;
+        }
+    }
+    for image in list(images)? {
+        interrupt::check()?;
+        let too_old = limits.age.is_some_and(|age| image.age >= age.as_secs());
+        let too_much = limits.size.is_some_and(|size| pruned.left + image.size > size);
+        if !too_old && !too_much {
+            pruned.left += image.size;
+            continue;
+        }
+        let entry = try_lock(images, &image.key)?;
+        let removed = match &entry {
+            Some(entry) => entry.remove()?,
+            None => false,
+        };
+        if removed {
+            // Under its own lock, so that one who waits for it sees that it is gone.
+            fs_err::remove_file(lock_path(images, &image.key))?;
+            pruned.removed.push(image);
+        } else {
+            pruned.left += image.size;
+            pruned.in_use.push(image);
+        }
+    }
+    Ok(pruned)
+}
+
+/// The entry, unless another process has it.
+fn try_lock(images: &Path, key: &str) -> Result<Option<Entry>, ImageError> {
+    let lock = open_lock(images, key)?;
+    match lock.file().try_lock() {
+        Ok(()) if is_at(&lock, &lock_path(images, key)) => Ok(Some(Entry::locked(images, key, lock))),
+        Ok(()) | Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// The keys of the directories whose names end like this.
+fn keys(images: &Path, end: &str) -> Result<Vec<String>, ImageError> {
+    let entries = match fs_err::read_dir(images) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut keys = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(key) = name.strip_suffix(end).filter(|key| !key.contains('.')) {
+            keys.push(key.to_owned());
+        }
+    }
+    keys.sort();
+    Ok(keys)
 }
 
 /// Where an image is built; removed when dropped without having been published.
@@ -153,6 +312,57 @@ mod tests {
         assert_eq!(entry.read().unwrap(), None);
         publish(&entry);
         assert!(entry.read().unwrap().is_some());
+    }
+
+    /// Publishes an image that was last used so many seconds ago.
+    fn cached(images: &Path, key: &str, age: u64) {
+        let entry = Entry::lock(images, key).unwrap();
+        publish(&entry);
+        let record = fs_err::OpenOptions::new().write(true).open(entry.directory.join(RECORD)).unwrap();
+        record.file().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+    }
+
+    fn keys_of(images: &[CachedImage]) -> Vec<&str> {
+        images.iter().map(|image| image.key.as_str()).collect()
+    }
+
+    #[test]
+    fn ok_pruned_by_age_and_size() {
+        let home = tempfile::tempdir().unwrap();
+        let images = home.path();
+        assert!(list(&images.join("none")).unwrap().is_empty());
+        for (key, age) in [("old", 9000), ("new", 1), ("middle", 500)] {
+            cached(images, key, age);
+        }
+        assert_eq!(keys_of(&list(images).unwrap()), ["new", "middle", "old"]);
+        // What a killed builder has left goes in any case.
+        fs_err::create_dir(images.join("killed.partial")).unwrap();
+        let by_age = prune(images, Limits { age: Some(Duration::from_secs(1000)), size: None }).unwrap();
+        assert_eq!((keys_of(&by_age.removed), by_age.left), (vec!["old"], 10));
+        assert!(!images.join("killed.partial").exists());
+        let by_size = prune(images, Limits { age: None, size: Some(7) }).unwrap();
+        assert_eq!((keys_of(&by_size.removed), by_size.left), (vec!["middle"], 5));
+        assert!(images.join("new/sys.so").exists() && !images.join("middle").exists());
+        assert!(!images.join("middle.lock").exists());
+    }
+
+    #[test]
+    fn ok_what_is_used_or_built_is_not_pruned() {
+        let home = tempfile::tempdir().unwrap();
+        let images = home.path();
+        let all = Limits { age: Some(Duration::ZERO), size: None };
+        cached(images, "used", 9000);
+        let hold = Entry::lock(images, "used").unwrap().hold().unwrap();
+        assert_eq!(list(images).unwrap()[0].age, 0, "using it counts");
+        let building = Entry::lock(images, "built").unwrap();
+        let workspace = building.workspace().unwrap();
+        let pruned = prune(images, all).unwrap();
+        assert_eq!((keys_of(&pruned.removed), keys_of(&pruned.in_use)), (vec![], vec!["used"]));
+        assert!(workspace.path().exists());
+        drop(hold);
+        drop(workspace);
+        assert_eq!(keys_of(&prune(images, all).unwrap().removed), ["used"]);
+        assert!(!images.join("used").exists());
     }
 
     #[test]

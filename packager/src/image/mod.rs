@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
+pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, Record};
 use environment::Environment;
 use key::KeyBuilder;
@@ -36,7 +37,7 @@ use crate::runtime::Runtime;
 const FORMAT: u32 = 4;
 
 /// A system image that holds the project.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Image {
     /// The shared library, in the cache.
     pub path: PathBuf,
@@ -52,6 +53,8 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
+    /// Keeps it in the cache.
+    _hold: Hold,
 }
 
 /// What to make an image from.
@@ -91,10 +94,10 @@ impl Request<'_> {
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
         let key = self.key(&environment, &linker, python.is_some())?;
-        let entry = Entry::lock(&self.home.join("images"), &key)?;
+        let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return Ok(self.image(&entry, key, record, true));
+            return self.image(&entry, key, record, true);
         }
 
         let logs = self.home.join("logs");
@@ -144,13 +147,13 @@ impl Request<'_> {
             megabytes(record.size),
             self.cpu_target
         ));
-        Ok(self.image(&entry, key, record, false))
+        self.image(&entry, key, record, false)
     }
 
-    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Image {
+    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Result<Image, ImageError> {
         let Record { size, stubs, .. } = record;
-        let sources = stage::sources(&key);
-        Image { path: entry.image(), key, sources, cpu_target: self.cpu_target.clone(), size, cached, stubs }
+        let (path, sources, cpu_target) = (entry.image(), stage::sources(&key), self.cpu_target.clone());
+        Ok(Image { path, key, sources, cpu_target, size, cached, stubs, _hold: entry.hold()? })
     }
 
     /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
@@ -179,6 +182,12 @@ impl Request<'_> {
         }
         Ok(key.finish())
     }
+}
+
+/// Where the images are below `JNUMPY_HOME`.
+#[must_use]
+pub fn directory(home: &Path) -> PathBuf {
+    home.join("images")
 }
 
 fn megabytes(bytes: u64) -> f64 {

@@ -126,14 +126,17 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
         };
         wait_for_lock(&lock)?;
         // The one that we waited for has removed the directory: then our lock is on a file nobody else will see.
-        let same = fs_err::metadata(&path).is_ok_and(|now| {
-            lock.metadata().is_ok_and(|held| (now.dev(), now.ino()) == (held.dev(), held.ino()))
-        });
-        if same {
+        if is_at(&lock, &path) {
             lock.flush()?;
             return Ok(lock);
         }
     }
+}
+
+/// Whether the open file is still the one at this path.
+pub(super) fn is_at(file: &fs_err::File, path: &Path) -> bool {
+    fs_err::metadata(path)
+        .is_ok_and(|now| file.metadata().is_ok_and(|held| (now.dev(), now.ino()) == (held.dev(), held.ino())))
 }
 
 /// Takes an exclusive lock; while another process has it, Ctrl-C still works.

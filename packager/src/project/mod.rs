@@ -75,7 +75,8 @@ impl Project {
         if !entry.is_file() {
             return Err(ProjectError::NoEntry { name: julia.name, path: entry });
         }
-        let files = list_files(&package_dir)?;
+        let mut files = list_files(&package_dir)?;
+        add_data(&root, &settings, &mut files)?;
         Ok(Self { root, package_dir, package_name, project_toml, julia, pyproject, settings, files })
     }
 
@@ -187,6 +188,28 @@ pub enum ProjectError {
         /// The version in use.
         julia: Version,
     },
+    /// A key of `[tool.jnumpy]` that does not exist.
+    #[error("`{}` has an unknown key in `[tool.jnumpy]`: `{}`", path.display(), printable(key))]
+    UnknownSetting {
+        /// The `pyproject.toml`.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// `[tool.jnumpy] data` or `libraries` names what is not there.
+    #[error("`{key}` of `[tool.jnumpy]` names a file that does not exist: `{}`", path.display())]
+    NoSuchFile {
+        /// The setting.
+        key: &'static str,
+        /// The file named.
+        path: PathBuf,
+    },
+    /// `[tool.jnumpy] data` wants a place that the package itself uses.
+    #[error("`data` of `[tool.jnumpy]` puts a file where the package has one already: `{place}`")]
+    DataTwice {
+        /// The path in the package.
+        place: String,
+    },
     /// A file of the package cannot be in a wheel.
     #[error("`{}` cannot be packed: {reason}", printable(&path.to_string_lossy()))]
     Unpackable {
@@ -222,6 +245,11 @@ impl Hint for ProjectError {
                 "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`",
                 manifest.major, manifest.minor
             )),
+            Self::UnknownSetting { key, .. } => Some(match nearest(key, &settings::KEYS) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("the keys are {}", settings::KEYS.join(", ")),
+            }),
+            Self::NoSuchFile { .. } => Some("paths are relative to the directory of `pyproject.toml`".into()),
             Self::Pyproject(error) => error.hint(),
             _ => None,
         }
@@ -265,6 +293,32 @@ fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectErr
     }
 }
 
+/// Adds the files that `data` puts into the package from elsewhere in the project.
+fn add_data(root: &Path, settings: &Settings, files: &mut Vec<PackageFile>) -> Result<(), ProjectError> {
+    for (place, source) in &settings.data {
+        let path = root.join(source);
+        let found = if path.is_dir() {
+            let mut found = list_files(&path)?;
+            for file in &mut found {
+                file.name = format!("{place}/{}", file.name);
+            }
+            found
+        } else if path.is_file() {
+            vec![PackageFile { name: place.clone(), path, executable: false }]
+        } else {
+            return Err(ProjectError::NoSuchFile { key: "data", path });
+        };
+        for file in found {
+            if files.iter().any(|known| known.name == file.name) {
+                return Err(ProjectError::DataTwice { place: file.name });
+            }
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(())
+}
+
 fn is_python_identifier(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
@@ -273,6 +327,13 @@ fn is_python_identifier(name: &str) -> bool {
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+/// The known name that a misspelt one most likely means.
+pub(crate) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a str> {
+    let distance = |other: &&str| strsim::damerau_levenshtein(&name.to_lowercase().replace('_', "-"), other);
+    let known = known.iter().map(AsRef::as_ref);
+    known.min_by_key(distance).filter(|best| distance(best) <= best.len().div_ceil(3))
 }
 
 /// No file of a project is larger; one that is would only fill the memory.

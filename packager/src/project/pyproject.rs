@@ -9,6 +9,7 @@ use pep440_rs::Version;
 use pep508_rs::{ExtraName, Requirement};
 use serde::Deserialize;
 
+use super::nearest;
 use crate::error::Hint;
 use crate::report::printable;
 use crate::wheel::{
@@ -121,12 +122,6 @@ impl Hint for PyprojectError {
             Self::Toml { .. } | Self::Missing { .. } | Self::Invalid { .. } | Self::Io(_) => None,
         }
     }
-}
-
-/// The known key that a misspelt one most likely means.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |other: &&str| strsim::damerau_levenshtein(&key.to_lowercase().replace('_', "-"), other);
-    known.iter().copied().min_by_key(distance).filter(|best| distance(best) <= best.len().div_ceil(3))
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,45 +1,80 @@
 //! `[tool.jnumpy]` of `pyproject.toml`: what packing cannot find out by itself.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
 use super::{ProjectError, read_toml};
 
-/// The settings of one project. Unknown keys are errors: a misspelt one would be ignored in silence.
+/// The keys of `[tool.jnumpy]`.
+pub(super) const KEYS: [&str; 9] = [
+    "data",
+    "exclude",
+    "include",
+    "lazy-artifacts",
+    "libraries",
+    "library-dirs",
+    "package",
+    "precompile",
+    "unverified",
+];
+
+/// The settings of one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Settings {
     /// The package's directory, relative to the project; found when absent.
     pub package: Option<PathBuf>,
     /// Scripts, `.py` or `.jl`, whose run says what to compile into the image; relative to the project. Written as
     /// one path or a list.
-    #[serde(default, deserialize_with = "one_or_more")]
+    #[serde(deserialize_with = "one_or_more")]
     pub precompile: Vec<PathBuf>,
+    /// What to leave out of the wheel beyond the usual: patterns of paths below `_jnumpy`, or names of optional rules.
+    pub exclude: Vec<String>,
+    /// What to keep although a rule leaves it out: names of rules, or patterns of paths below `_jnumpy`.
+    pub include: Vec<String>,
+    /// Native libraries that the project's code opens by name: names, looked for in `library_dirs`, or paths relative
+    /// to the project.
+    pub libraries: Vec<String>,
+    /// Where to look for native libraries beside Julia's own; relative to the project, or absolute.
+    pub library_dirs: Vec<PathBuf>,
+    /// Files and directories of the project to put into the package: path in the package → path in the project.
+    pub data: BTreeMap<String, PathBuf>,
     /// Names of artifacts that packages load lazily, to be bundled all the same.
-    #[serde(default, rename = "lazy-artifacts")]
     pub lazy_artifacts: Vec<String>,
     /// Names of packages and artifacts that are taken although their files are not what their tree hash says.
-    #[serde(default)]
     pub unverified: Vec<String>,
 }
 
 impl Settings {
     /// Reads the table from `pyproject.toml`; without one, all settings have their defaults.
     pub fn read(pyproject: &Path) -> Result<Self, ProjectError> {
-        let table = read_toml(pyproject)?;
-        let Some(table) = table.get("tool").and_then(|tool| tool.get("jnumpy")) else {
+        let document = read_toml(pyproject)?;
+        let Some(table) = document.get("tool").and_then(|tool| tool.get("jnumpy")) else {
             return Ok(Self::default());
         };
-        let invalid = |message: String| ProjectError::Invalid { path: pyproject.to_owned(), message };
-        let settings: Self = table.clone().try_into().map_err(|error: toml::de::Error| {
-            invalid(format!("`[tool.jnumpy]`: {}", error.message().trim_end()))
-        })?;
-        for path in settings.package.iter().chain(&settings.precompile) {
+        let invalid = |message: String| ProjectError::Invalid {
+            path: pyproject.to_owned(),
+            message: format!("`[tool.jnumpy]`: {message}"),
+        };
+        // A misspelt key would be ignored in silence.
+        let keys = table.as_table().into_iter().flat_map(|table| table.keys());
+        if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(ProjectError::UnknownSetting { path: pyproject.to_owned(), key: key.clone() });
+        }
+        let settings: Self = table
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| invalid(error.message().trim_end().to_owned()))?;
+        let libraries = settings.libraries.iter().filter(|name| name.contains('/')).map(Path::new);
+        let paths = settings.package.iter().chain(&settings.precompile).chain(settings.data.values());
+        let places = settings.data.keys().map(Path::new);
+        for path in paths.map(PathBuf::as_path).chain(libraries).chain(places) {
             let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             if !inside || path.as_os_str().is_empty() {
                 return Err(invalid(format!(
-                    "`[tool.jnumpy]`: a path must be relative and stay in the project: `{}`",
+                    "a path must be relative and stay in the project: `{}`",
                     path.display()
                 )));
             }
@@ -47,7 +82,7 @@ impl Settings {
         for path in &settings.precompile {
             if !path.extension().is_some_and(|extension| extension == "py" || extension == "jl") {
                 return Err(invalid(format!(
-                    "`[tool.jnumpy]`: `precompile` takes `.py` and `.jl` files: `{}`",
+                    "`precompile` takes `.py` and `.jl` files: `{}`",
                     path.display()
                 )));
             }

@@ -102,7 +102,7 @@ fn err_settings_wording() {
     let wrong = |text: &str| error_after(|root| write(root, "pyproject.toml", text));
     assert_eq!(
         wrong("[tool.jnumpy]\npackge = \"a\"\n"),
-        "`<root>/pyproject.toml` is invalid: `[tool.jnumpy]`: unknown field `packge`, expected one of `package`, `precompile`, `lazy-artifacts`, `unverified`"
+        "`<root>/pyproject.toml` has an unknown key in `[tool.jnumpy]`: `packge`"
     );
     assert_eq!(
         wrong("[tool.jnumpy]\npackage = \"../a\"\n"),
@@ -125,6 +125,67 @@ fn err_settings_wording() {
         "`package` of `[tool.jnumpy]` names a directory without `__init__.py`: `<root>/lib`"
     );
     assert_eq!(wrong("["), "`<root>/pyproject.toml` is not valid TOML");
+    assert_eq!(
+        wrong("[tool.jnumpy]\nexclude = \"x\"\n"),
+        "`<root>/pyproject.toml` is invalid: `[tool.jnumpy]`: invalid type: string \"x\", expected a sequence"
+    );
+    for (key, value) in
+        [("data", "{ \"../a\" = \"b\" }"), ("data", "{ a = \"/b\" }"), ("libraries", "[\"../a\"]")]
+    {
+        let message = wrong(&format!("[tool.jnumpy]\n{key} = {value}\n"));
+        assert!(
+            message.contains("`[tool.jnumpy]`: a path must be relative and stay in the project: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn err_misspelt_settings_name_the_nearest() {
+    let hint = |key: &str| {
+        let path = "pyproject.toml".into();
+        ProjectError::UnknownSetting { path, key: key.into() }.hint().unwrap()
+    };
+    assert_eq!(hint("packge"), "did you mean `package`?");
+    assert_eq!(hint("library_dir"), "did you mean `library-dirs`?");
+    assert_eq!(
+        hint("x"),
+        "the keys are data, exclude, include, lazy-artifacts, libraries, library-dirs, package, precompile, unverified"
+    );
+}
+
+#[test]
+fn ok_and_err_data_from_elsewhere() {
+    let directory = project();
+    let root = directory.path();
+    let project = "[project]\nname = \"a\"\nversion = \"1\"\n[tool.jnumpy]\npackage = \"jl_a\"\n";
+    write(root, "tables/one.csv", "1");
+    write(root, "tables/more/two.csv", "2");
+    let data = |text: &str| {
+        write(root, "pyproject.toml", &format!("{project}data = {text}\n"));
+        Project::load(root)
+    };
+    let loaded = data("{ \"data/tables\" = \"tables\", \"one\" = \"tables/one.csv\" }").unwrap();
+    let names: Vec<&str> = loaded.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "Project.toml",
+            "__init__.py",
+            "data/_jnumpy/kept.txt",
+            "data/tables/more/two.csv",
+            "data/tables/one.csv",
+            "one",
+            "src/A.jl"
+        ]
+    );
+    let twice = data("{ \"src/A.jl\" = \"tables/one.csv\" }").unwrap_err();
+    assert_eq!(
+        twice.to_string(),
+        "`data` of `[tool.jnumpy]` puts a file where the package has one already: `src/A.jl`"
+    );
+    let absent = data("{ \"x\" = \"tables/three.csv\" }").unwrap_err().to_string();
+    assert!(absent.starts_with("`data` of `[tool.jnumpy]` names a file that does not exist: `"), "{absent}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The bill of materials of a wheel: CycloneDX 1.6 in the place PEP 770 gives it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub const SBOM_PATH: &str = "sboms/jnumpy-pack.cdx.json";
 pub struct Sbom {
     /// The wheel's own distribution.
     pub subject: Component,
-    /// Everything bundled. Written in the order of kind, name, version and package URL; exact repetitions once.
+    /// Everything bundled. Written in the order of kind, name, version and package URL; those of one reference once.
     pub components: Vec<Component>,
 }
 
@@ -38,6 +38,9 @@ pub struct Component {
     /// Its licence.
     #[serde(rename = "licenses", skip_serializing_if = "Option::is_none", serialize_with = "as_list")]
     pub license: Option<ComponentLicense>,
+    /// The references of the components it needs.
+    #[serde(skip)]
+    pub needs: BTreeSet<String>,
     /// Anything else worth knowing; names begin with a namespace, as in `julia:tree-hash`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "as_properties")]
     pub properties: BTreeMap<String, String>,
@@ -53,8 +56,17 @@ impl Component {
             purl: None,
             hashes: Vec::new(),
             license: None,
+            needs: BTreeSet::new(),
             properties: BTreeMap::new(),
         }
+    }
+
+    /// What other components call it by: its package URL, or its kind and name, with its hash where it has one.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        let hash = self.hashes.first().map(|hash| format!("@{}", hash.content)).unwrap_or_default();
+        let named = || format!("{}:{}{hash}", format!("{:?}", self.kind).to_lowercase(), self.name);
+        self.purl.clone().unwrap_or_else(named)
     }
 }
 
@@ -134,7 +146,27 @@ struct Document<'a> {
     spec_version: &'static str,
     version: u32,
     metadata: DocumentMetadata<'a>,
-    components: Vec<&'a Component>,
+    components: Vec<Referred<'a>>,
+    dependencies: Vec<Dependencies>,
+}
+
+/// A component with the name that the graph has for it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Referred<'a> {
+    bom_ref: String,
+    #[serde(flatten)]
+    component: &'a Component,
+}
+
+/// A node of the graph with its edges.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependencies {
+    #[serde(rename = "ref")]
+    reference: String,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    depends_on: BTreeSet<String>,
 }
 
 #[derive(Serialize)]
@@ -142,7 +174,7 @@ struct DocumentMetadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
     tools: Tools,
-    component: &'a Component,
+    component: Referred<'a>,
 }
 
 #[derive(Serialize)]
@@ -151,16 +183,36 @@ struct Tools {
 }
 
 impl Sbom {
+    /// Who needs whom: the wheel needs what no other component does; needs of what is not listed are left out.
+    fn graph(&self, components: &[&Component]) -> Vec<Dependencies> {
+        let mut graph: BTreeMap<String, BTreeSet<String>> =
+            components.iter().map(|component| (component.reference(), BTreeSet::new())).collect();
+        let known: BTreeSet<String> = graph.keys().cloned().collect();
+        for component in components {
+            let needs = component.needs.intersection(&known).filter(|need| **need != component.reference());
+            graph.entry(component.reference()).or_default().extend(needs.cloned());
+        }
+        let needed: BTreeSet<&String> = graph.values().flatten().collect();
+        let mut roots: BTreeSet<String> =
+            known.iter().filter(|known| !needed.contains(known)).cloned().collect();
+        roots.extend(self.subject.needs.intersection(&known).cloned());
+        let subject = Dependencies { reference: self.subject.reference(), depends_on: roots };
+        let others = graph.into_iter().map(|(reference, depends_on)| Dependencies { reference, depends_on });
+        std::iter::once(subject).chain(others).collect()
+    }
+
     /// The document's bytes; with a time stamp only when `epoch` gives one.
     #[must_use]
     pub fn write(&self, epoch: Option<Epoch>) -> Vec<u8> {
         let mut components: Vec<&Component> = self.components.iter().collect();
         components.sort();
-        components.dedup();
+        components.dedup_by_key(|component| component.reference());
         let tool = Component {
             version: Some(env!("CARGO_PKG_VERSION").into()),
             ..Component::new(ComponentKind::Application, env!("CARGO_PKG_NAME"))
         };
+        let dependencies = self.graph(&components);
+        let refer = |component| Referred { bom_ref: Component::reference(component), component };
         let document = Document {
             bom_format: "CycloneDX",
             spec_version: "1.6",
@@ -168,9 +220,10 @@ impl Sbom {
             metadata: DocumentMetadata {
                 timestamp: epoch.map(Epoch::rfc3339),
                 tools: Tools { components: [tool] },
-                component: &self.subject,
+                component: refer(&self.subject),
             },
-            components,
+            components: components.into_iter().map(refer).collect(),
+            dependencies,
         };
         // Only strings and lists of strings: nothing here can fail to become JSON.
         let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();

@@ -151,6 +151,7 @@ fn ok_bill_of_materials() {
         license: Some(super::ComponentLicense::Expression("MIT".into())),
         hashes: vec![super::Hash { algorithm: super::HashAlgorithm::Sha1, content: "00".into() }],
         properties: [("julia:kind".to_owned(), "runtime".to_owned())].into(),
+        needs: ["library:b".to_owned(), "library:elsewhere".to_owned()].into(),
         ..Component::new(ComponentKind::Application, "julia")
     };
     let library = Component::new(ComponentKind::Library, "b");
@@ -165,12 +166,21 @@ fn ok_bill_of_materials() {
         document["components"],
         serde_json::json!([
             {
-                "type": "application", "name": "julia", "version": "1.5.3",
+                "bom-ref": "application:julia@00", "type": "application", "name": "julia", "version": "1.5.3",
                 "hashes": [{"alg": "SHA-1", "content": "00"}],
                 "licenses": [{"expression": "MIT"}],
                 "properties": [{"name": "julia:kind", "value": "runtime"}],
             },
-            {"type": "library", "name": "b"},
+            {"bom-ref": "library:b", "type": "library", "name": "b"},
+        ])
+    );
+    // The wheel needs what nothing else does; what is not listed is no node.
+    assert_eq!(
+        document["dependencies"],
+        serde_json::json!([
+            {"ref": "application:s", "dependsOn": ["application:julia@00"]},
+            {"ref": "application:julia@00", "dependsOn": ["library:b"]},
+            {"ref": "library:b"},
         ])
     );
 }

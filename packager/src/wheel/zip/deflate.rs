@@ -233,23 +233,35 @@ impl Codes {
 
     /// Moves to the end of a block whose header has been read.
     fn skip_block(&self, bits: &mut Bits<'_>) -> Option<()> {
+        // As many bits of a peek may be spent so that a code of 15 is left; the extra bits behind it are only counted.
+        const LAST: u16 = 42;
         let end = 8 * bits.stream.len();
         while bits.position < end {
-            // A symbol of 15 + 5 bits and a distance of 15 + 13 fit into one peek.
-            let word = bits.peek();
-            let meaning = self.symbols.find(word);
-            let width = meaning & WIDTH;
-            bits.position += usize::from(width);
-            if meaning & MATCH != 0 {
-                let distance = self.distances.find(word >> width);
-                bits.position += usize::from(distance);
-                if distance == INVALID {
+            let mut word = bits.peek();
+            let mut spent = 0;
+            // Several symbols of one peek: this is where the time goes.
+            while spent <= LAST {
+                let meaning = self.symbols.find(word);
+                let width = meaning & WIDTH;
+                bits.position += usize::from(width);
+                spent += width;
+                word >>= width;
+                if meaning & MATCH != 0 {
+                    let distance = self.distances.find(if spent <= LAST { word } else { bits.peek() });
+                    bits.position += usize::from(distance);
+                    if distance == INVALID {
+                        return None;
+                    }
+                    spent += distance;
+                    if spent > LAST {
+                        break;
+                    }
+                    word >>= distance;
+                } else if meaning & END != 0 {
+                    return Some(());
+                } else if meaning == INVALID {
                     return None;
                 }
-            } else if meaning & END != 0 {
-                return Some(());
-            } else if meaning == INVALID {
-                return None;
             }
         }
         None
