@@ -38,7 +38,7 @@ test: pack venv $(JULIA_1_6)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
-	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py dependencies.py exports.py \
+	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py calls.py dependencies.py exports.py \
 	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py stock_image.py stress.py threads.py)
 
 DURATION := 150

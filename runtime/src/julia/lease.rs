@@ -54,8 +54,8 @@ struct Lease {
 
 /// Arrays of more dimensions are not found again.
 const MAX_RANK: usize = 4;
-/// How many ndarrays are found again.
-const RECENT: usize = 256;
+/// How many ndarrays are found again: one for each value of a byte of the hash.
+const RECENT: usize = 1 << u8::BITS;
 
 /// An ndarray that was lent, by its address, and the Julia array that was made from it. The array is alive as long
 /// as it stands here: its finaliser takes it out.
@@ -65,14 +65,14 @@ struct Recent {
     array: usize,
     memory: Memory,
     element: u8,
-    rank: u8,
+    rank: usize,
     lengths: [usize; MAX_RANK],
     again: bool,
 }
 
 struct Leases {
     arrays: HashMap<usize, Lease, BuildHasherDefault<AddressHasher>>,
-    recent: Box<[Recent; RECENT]>,
+    recent: Box<[Recent]>,
     returned: Vec<usize>,
 }
 
@@ -80,7 +80,7 @@ impl Default for Leases {
     fn default() -> Self {
         Self {
             arrays: HashMap::default(),
-            recent: Box::new([Recent::default(); RECENT]),
+            recent: vec![Recent::default(); RECENT].into_boxed_slice(),
             returned: Vec::new(),
         }
     }
@@ -119,8 +119,7 @@ pub(crate) fn adopt(
         if lengths.len() > MAX_RANK {
             return;
         }
-        let mut recent =
-            Recent { owner, array, memory, element, rank: lengths.len() as u8, ..Recent::default() };
+        let mut recent = Recent { owner, array, memory, element, rank: lengths.len(), ..Recent::default() };
         recent.lengths[..lengths.len()].copy_from_slice(lengths);
         let before = std::mem::replace(leases.place(owner), recent);
         if let Some(lease) = leases.arrays.get_mut(&before.array) {
@@ -144,7 +143,7 @@ pub(crate) fn find(
         let same = recent.owner == owner
             && recent.memory == memory
             && recent.element == element
-            && usize::from(recent.rank) == lengths.len()
+            && recent.rank == lengths.len()
             && recent.lengths.iter().zip(lengths).all(|(a, b)| a == b);
         if !same {
             return None;
@@ -196,10 +195,15 @@ pub(crate) fn release_object(object: *mut PyObject) {
 }
 
 /// The references that Julia has given back since the last time, for the caller, who holds Python's lock, to drop.
-pub(crate) fn take_returned() -> Vec<*mut PyObject> {
-    if !SOMETHING_RETURNED.load(Ordering::Relaxed) || !SOMETHING_RETURNED.swap(false, Ordering::Acquire) {
-        return Vec::new();
-    }
+#[inline]
+pub(crate) fn take_returned() -> Option<Vec<*mut PyObject>> {
+    // One load is all that most calls pay.
+    SOMETHING_RETURNED.load(Ordering::Relaxed).then(take_all)
+}
+
+#[cold]
+fn take_all() -> Vec<*mut PyObject> {
+    SOMETHING_RETURNED.store(false, Ordering::Relaxed);
     let returned = with(|leases| std::mem::take(&mut leases.returned));
     returned.into_iter().map(std::ptr::with_exposed_provenance_mut).collect()
 }
@@ -241,7 +245,7 @@ mod tests {
         assert!(!release_array(reshaped));
         assert!(release_array(reshaped));
 
-        assert_eq!(take_returned(), [object, 0x3000 as *mut PyObject, object, object]);
-        assert!(take_returned().is_empty());
+        assert_eq!(take_returned().unwrap(), [object, 0x3000 as *mut PyObject, object, object]);
+        assert!(take_returned().is_none());
     }
 }

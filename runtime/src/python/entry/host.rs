@@ -130,10 +130,11 @@ unsafe extern "C" fn owner_of(
 #[inline]
 unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
     let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
-    // SAFETY: the caller's promise; an ndarray without dimensions may have no lengths.
+    // An ndarray without dimensions may have no lengths.
     let lengths = if slot.ndim == 0 {
         &[]
     } else {
+        // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts(lengths, usize::from(slot.ndim)) }
     };
     let memory = Memory {

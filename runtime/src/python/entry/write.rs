@@ -28,8 +28,7 @@ pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject
         // SAFETY: any other slot is a scalar.
         _ => unsafe { scalar(py, result) },
     };
-    let returned = lease::take_returned();
-    if !returned.is_empty() {
+    if let Some(returned) = lease::take_returned() {
         drop_all(returned);
     }
     object
