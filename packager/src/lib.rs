@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bundle;
 pub mod commands;
 pub mod depot;
+pub mod editable;
 pub mod elf;
 mod env_vars;
 mod error;
@@ -20,6 +21,7 @@ pub mod project;
 mod report;
 pub mod runtime;
 pub mod scaffold;
+pub mod sdist;
 pub mod wheel;
 
 pub use error::{Error, Hint};

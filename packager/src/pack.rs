@@ -165,23 +165,33 @@ impl Order {
 }
 
 impl Plan {
-    /// Writes the wheel beside its place, audits it there, and moves it once it has passed.
+    /// Writes the wheel.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
-        let out_dir = order.out_dir.as_path();
-        fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
-        let beside =
-            tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
-        let options = WriteOptions { level: order.compression.level(), ..WriteOptions::from_environment()? };
-        let mut written = self.wheel.write(beside.path(), &options, report)?;
-        let audit = audit(&written.path, &self.places, report)?;
-        for finding in &audit.findings {
-            report.remark(finding);
-        }
-        audit.verdict(&written.path)?;
-        let path = out_dir.join(written.path.file_name().unwrap_or_default());
-        fs_err::rename(&written.path, &path)
-            .map_err(|source| WheelError::Place { path: path.clone(), source })?;
-        written.path = path;
-        Ok(written)
+        publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
     }
+}
+
+/// Writes a wheel beside its place, audits it there, and moves it once it has passed. `places` are directories of this
+/// machine that it must not name.
+pub fn publish(
+    wheel: &Wheel,
+    out_dir: &Path,
+    compression: Compression,
+    places: &[String],
+    report: &Report,
+) -> Result<Written, Error> {
+    fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
+    let beside = tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
+    let options = WriteOptions { level: compression.level(), ..WriteOptions::from_environment()? };
+    let mut written = wheel.write(beside.path(), &options, report)?;
+    let audit = audit(&written.path, places, report)?;
+    for finding in &audit.findings {
+        report.remark(finding);
+    }
+    audit.verdict(&written.path)?;
+    let path = out_dir.join(written.path.file_name().unwrap_or_default());
+    fs_err::rename(&written.path, &path)
+        .map_err(|source| WheelError::Place { path: path.clone(), source })?;
+    written.path = path;
+    Ok(written)
 }

@@ -9,6 +9,8 @@ use crate::interrupt::{self, Interrupted};
 use crate::report::printable;
 use crate::wheel::WheelPath;
 
+/// The name of the runtime's distribution.
+pub const DISTRIBUTION: &str = "jnumpy-runtime";
 /// Version of the runtime that this packager goes with: both are built from one workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
