@@ -18,6 +18,7 @@ pub mod julia;
 pub mod pack;
 mod process;
 pub mod project;
+mod publish;
 mod report;
 pub mod runtime;
 pub mod scaffold;

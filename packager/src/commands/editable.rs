@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::pack::publish;
 use crate::project::Project;
+use crate::publish::publish;
 use crate::wheel::Compression;
 use crate::{Error, Report, editable};
 
