@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import examples
+import matplotlib.image
+import numpy as np
 import pytest
 
 
@@ -21,6 +23,18 @@ def test_its_own_tests(suite, environment):
     example, variables = examples.SUITES[suite]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     subprocess.run(command, cwd=examples.FIXTURES / example, env=environment | variables, check=True)
+
+
+def test_the_solution_is_plotted(environment, tmp_path):
+    script = examples.FIXTURES / "poisson/examples/plate.py"
+    picture = tmp_path / "plate.png"
+    subprocess.run([sys.executable, script, picture], env=environment | {"MPLBACKEND": "agg"}, check=True)
+    colours = matplotlib.image.imread(picture)[..., :3]
+    assert colours.shape[:2] == matplotlib.image.imread(script.with_suffix(".png")).shape[:2]
+    # The colour map's ends are both there: the plate gives way in two places, in opposite directions.
+    for colour in (matplotlib.colormaps["viridis"](0.0), matplotlib.colormaps["viridis"](1.0)):
+        left = colours[:, : colours.shape[1] * 2 // 5]
+        assert np.abs(left - colour[:3]).sum(axis=2).min() < 0.05
 
 
 @pytest.fixture(scope="module")
