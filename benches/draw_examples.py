@@ -7,7 +7,7 @@ from html import escape
 
 from draw import STYLE, readable
 
-LEFT, RIGHT, WIDTH = 330, 190, 860
+LEFT, RIGHT, WIDTH = 350, 190, 860
 TOP, STEP, GAP = 92, 21, 12
 LOW, HIGH = 0.05, 50.0
 
@@ -39,7 +39,7 @@ def draw(report: dict) -> str:
         start, end = sorted((x(1), x(ratio)))
         kind = "second" if ratio >= 1 else "first"
         lines += [
-            text(94, y + 4.5, row["size"] + (f", {threads}" if threads else ""), "strong" if row["talk"] else "small"),
+            text(102, y + 4.5, row["size"] + (f", {threads}" if threads else ""), "strong" if row["talk"] else "small"),
             f'<rect class="{kind}" x="{start:.1f}" y="{y - 6:.1f}" width="{end - start + 1:.1f}" height="12"/>',
             text(WIDTH - 16, y + 4.5, f"{duration(seconds['ours'])} · {duration(seconds['peer'])}", "small", "end"),
             text(WIDTH - RIGHT + 8, y + 4.5, f"{ratio:.2g} ×", "small"),
@@ -54,7 +54,7 @@ def draw(report: dict) -> str:
         f"<style>{STYLE} .strong {{ font-weight: 600; }} .small {{ font-size: 12px; }}</style>",
         text(16, 26, "The examples beside the libraries that users would otherwise call", "title"),
         text(16, 46, f"{about}; {report['processor']}; one thread each", "soft"),
-        text(x(1) + 6, TOP - 18, "as fast →", "soft"),
+        text(x(1) + 6, TOP - 18, "faster than the peer →", "soft"),
         text(WIDTH - 16, TOP - 18, "time · peer's", "soft", "end"),
     ]
     for ratio in (0.1, 1.0, 10.0):

@@ -2,8 +2,8 @@
 
 Both run in one process and alternate: what is printed are medians, so Julia's garbage collection has its share and a
 machine that changes its speed changes both. The memory is what one call needs beyond its arguments, at most; each side
-has a process of its own for that, and larger sizes come later. Both have one thread, or two where it is said: Julia's
-own, OpenMP's and those of the BLAS.
+has a process of its own for that, and the call was made once before. Both have one thread, or two where it is said:
+Julia's own, OpenMP's and those of the BLAS.
 
     python benches/examples.py [EXAMPLE ...]
 
@@ -14,6 +14,8 @@ examples are named. Needs the runtime and the peers in this environment, and a J
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import platform
@@ -223,12 +225,16 @@ def peak_rows(example: str, side: str) -> list[int]:
     """Return how many bytes each call of one side needs at most, beyond what is there before it."""
     found = names(example)
     measured = []
-    for number, row in enumerate(EXAMPLES[example].rows):
+    libc = ctypes.CDLL(None)
+    for row in EXAMPLES[example].rows:
         exec(row.setup, found)
         statement = compile(getattr(row, side), "statement", "eval")
-        if number == 0:
-            # Code that is compiled and libraries that are opened are no part of a call.
-            eval(statement, found)
+        # Code that is compiled and libraries that are opened are no part of a call.
+        eval(statement, found)
+        if "jnumpy" in sys.modules:
+            sys.modules["jnumpy"].exec_julia("GC.gc()")
+        gc.collect()
+        libc.malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = resident("VmRSS")
         result = eval(statement, found)
