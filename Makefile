@@ -5,8 +5,8 @@ PYTHON := $(VENV)/bin/python
 PACK := target/release/jnumpy-pack
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 RUNTIME_WHEEL := dist/jnumpy_runtime-$(VERSION)-cp310-abi3-manylinux2014_$(shell uname -m).manylinux_2_17_$(shell uname -m).whl
-RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
-PACK_SOURCES := Cargo.toml Cargo.lock $(shell find packager manifests -type f)
+RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock docs/errors.md $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
+PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manifests -type f)
 
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)

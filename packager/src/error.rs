@@ -11,6 +11,7 @@ use crate::julia::JuliaError;
 use crate::project::ProjectError;
 use crate::runtime::RuntimeError;
 use crate::scaffold::ScaffoldError;
+use crate::topics::UnknownTopic;
 use crate::wheel::WheelError;
 
 /// Advice that belongs to an error but is not part of its message: printed after it as `hint: …`.
@@ -60,6 +61,9 @@ pub enum Error {
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Nothing is known about a topic.
+    #[error(transparent)]
+    Topic(#[from] UnknownTopic),
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -82,6 +86,7 @@ impl Hint for Error {
             Self::Bundle(error) => error.hint(),
             Self::Wheel(error) => error.hint(),
             Self::Audit(error) => error.hint(),
+            Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Io(_) | Self::Interrupted(_) => None,
         }

@@ -20,6 +20,7 @@ pub mod project;
 mod report;
 pub mod runtime;
 pub mod scaffold;
+pub mod topics;
 pub mod wheel;
 
 pub use error::{Error, Hint};

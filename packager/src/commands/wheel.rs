@@ -258,6 +258,9 @@ impl Outcome {
             grouped(distance),
             grouped(self.index_limit)
         ));
+        if size > self.index_limit {
+            report.say("hint: what can be left out, and where to put it: `jnumpy-pack about index-limit`");
+        }
     }
 }
 

@@ -242,7 +242,8 @@ impl Hint for ProjectError {
                 Some("put `name = \"MyModule\"` at its top, and the module into `src/MyModule.jl`".into())
             }
             Self::OtherJulia { manifest, .. } => Some(format!(
-                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`",
+                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`; \
+                 more: `jnumpy-pack about julia-version`",
                 manifest.major, manifest.minor
             )),
             Self::UnknownSetting { key, .. } => Some(match nearest(key, &settings::KEYS) {

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::python::exception::Root;
+use crate::python::exception::{self, Root};
 use crate::sys::slot::{C_ORDER, Element, Kind, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
@@ -128,13 +128,16 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
 /// Does what the policy says of a copy. TyPython calls it for those that a declared type asks for.
 #[pyfunction]
 pub(crate) fn report_copy(py: Python<'_>, reason: &str) -> PyResult<()> {
-    let text = || format!("an array is copied on its way into Julia: {reason}");
+    let text = || {
+        let more = exception::more(py, "copies")?;
+        PyResult::Ok(format!("an array is copied on its way into Julia: {reason}; {more}"))
+    };
     match COPY_POLICY.load(Ordering::Relaxed) {
         WARN => {
-            let text = std::ffi::CString::new(text()).unwrap_or_default();
+            let text = std::ffi::CString::new(text()?).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
         }
-        ERROR => Err(PyValueError::new_err(text())),
+        ERROR => Err(PyValueError::new_err(text()?)),
         _ => Ok(()),
     }
 }
