@@ -50,11 +50,12 @@ pub struct Project {
 impl Project {
     /// Reads the project at `root`.
     pub fn load(root: &Path) -> Result<Self, ProjectError> {
-        let root = fs_err::canonicalize(root)?;
-        let file = root.join("pyproject.toml");
-        if !file.is_file() {
+        let root = std::path::absolute(root)?;
+        if !root.join("pyproject.toml").is_file() {
             return Err(ProjectError::NoPyproject { root });
         }
+        let root = fs_err::canonicalize(root)?;
+        let file = root.join("pyproject.toml");
         let settings = Settings::read(&file)?;
         for workload in &settings.precompile {
             let path = root.join(workload);
