@@ -12,7 +12,7 @@ TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
-.PHONY: help demo test stress bench lint runtime pack venv clean
+.PHONY: help demo test stress bench lint docs runtime pack venv clean
 
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
@@ -20,6 +20,7 @@ help:
 	@echo "make stress  random calls, threads, collections and exceptions, on both Julias; DURATION=150 s for each of four runs"
 	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
 	@echo "make lint    formatting and lints; warnings are errors"
+	@echo "make docs    build the documentation into build/docs; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
 # The main job, as a user would do it; the wheel goes into an environment that has seen none of the tools.
@@ -71,6 +72,13 @@ lint: venv
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+# The reference is what both languages say of themselves, so the runtime and a Julia are needed.
+docs: pack venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) --quiet julia find) \
+	    $(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
 
 venv: $(VENV)/.done
 $(VENV)/.done: requirements-dev.txt

@@ -17,7 +17,11 @@ const ALLOW: u8 = 0;
 const WARN: u8 = 1;
 const ERROR: u8 = 2;
 
-/// Sets the copy policy: `allow`, `warn` or `error`.
+/// Sets what happens to an array argument that Julia cannot use in place, in every thread of this process.
+///
+/// With the policy `allow`, the default, it is copied silently; with `warn` it is copied with a `RuntimeWarning`; with
+/// `error` the call raises `ValueError`. So does another policy. Copied are arrays that are strided, reversed, broadcast,
+/// unaligned, read-only or byte-swapped, and those whose element type or order the declared type does not take.
 #[pyfunction]
 pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
     let number = match policy {
