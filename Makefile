@@ -7,14 +7,14 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 PLATFORM := manylinux2014_$(shell uname -m).manylinux_2_17_$(shell uname -m)
 RUNTIME_WHEEL := dist/jnumpy_runtime-$(VERSION)-cp310-abi3-$(PLATFORM).whl
 PACK_WHEEL := dist/jnumpy_pack-$(VERSION)-py3-none-$(PLATFORM).whl
-RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
-PACK_SOURCES := Cargo.toml Cargo.lock $(shell find packager manifests -type f)
+RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock docs/errors.md $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
+PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manifests -type f)
 
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
-.PHONY: help demo test stress bench lint runtime pack dist venv clean
+.PHONY: help demo test stress bench lint docs runtime pack dist venv clean
 
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
@@ -25,6 +25,7 @@ help:
 	@echo "             their peers; what packing costs"
 	@echo "make dist    the wheels of jnumpy-pack and jnumpy-runtime, for pip install"
 	@echo "make lint    formatting and lints; warnings are errors"
+	@echo "make docs    build the documentation into build/docs; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
 # The main job, as a user would do it; the wheel goes into an environment that has seen none of the tools.
@@ -80,6 +81,13 @@ lint: venv
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+# The reference is what both languages say of themselves, so the runtime and a Julia are needed.
+docs: pack venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(TEST_PLACES) $(PACK) --quiet julia install
+	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) --quiet julia find) \
+	    $(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
 
 venv: $(VENV)/.done
 $(VENV)/.done: requirements-dev.txt

@@ -23,6 +23,7 @@ mod report;
 pub mod runtime;
 pub mod scaffold;
 pub mod sdist;
+pub mod topics;
 pub mod wheel;
 
 pub use error::{Error, Hint};

@@ -1,5 +1,6 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
+mod about;
 mod audit;
 mod cache;
 mod editable;
@@ -37,6 +38,7 @@ enum Command {
     Audit(audit::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
+    About(about::Arguments),
 }
 
 /// Parses the arguments, runs the command and returns the exit status:
@@ -64,5 +66,6 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
+        Command::About(arguments) => about::run(&arguments, report),
     }
 }

@@ -50,11 +50,12 @@ pub struct Project {
 impl Project {
     /// Reads the project at `root`.
     pub fn load(root: &Path) -> Result<Self, ProjectError> {
-        let root = fs_err::canonicalize(root)?;
-        let file = root.join("pyproject.toml");
-        if !file.is_file() {
+        let root = std::path::absolute(root)?;
+        if !root.join("pyproject.toml").is_file() {
             return Err(ProjectError::NoPyproject { root });
         }
+        let root = fs_err::canonicalize(root)?;
+        let file = root.join("pyproject.toml");
         let settings = Settings::read(&file)?;
         for workload in &settings.precompile {
             let path = root.join(workload);
@@ -247,7 +248,8 @@ impl Hint for ProjectError {
                 Some("put `name = \"MyModule\"` at its top, and the module into `src/MyModule.jl`".into())
             }
             Self::OtherJulia { manifest, .. } => Some(format!(
-                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`",
+                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`; \
+                 more: `jnumpy-pack about julia-version`",
                 manifest.major, manifest.minor
             )),
             Self::UnknownSetting { key, .. } => Some(match nearest(key, &settings::KEYS) {
