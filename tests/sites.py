@@ -51,3 +51,10 @@ def refused(site: Path, code: str, **variables: str) -> str:
     assert outcome.returncode == 1, outcome
     assert "Traceback" in outcome.stderr
     return outcome.stderr.strip().splitlines()[-1]
+
+
+def more(topic: str, bundle: Path) -> str:
+    """Return the end of a message that points to a section of the page in a bundle, where it has to be."""
+    page = bundle / "jnumpy/errors.md"
+    assert f"\n## {topic}\n" in page.read_text()
+    return f"; more: section `{topic}` of {page}"

@@ -118,7 +118,8 @@ import jl_two
 """
     told = (
         f"the bundle in {bundles['jl_later']} holds the Julia package Shared 2.5.0, but the bundle in "
-        f"{bundles['jl_one']}, which is loaded, holds Shared 2.0.1; {ONE_VERSION}\n"
+        f"{bundles['jl_one']}, which is loaded, holds Shared 2.0.1; {ONE_VERSION}"
+        f"{sites.more('one-julia', bundles['jl_one'])}\n"
     )
     assert sites.printed(site, code) == told + told + COMPUTED
 
@@ -132,7 +133,7 @@ def test_another_package_under_the_same_version_is_refused(site, bundles, descri
     assert sites.refused(site, "import jl_one, jl_two") == (
         f"ImportError: the bundle in {bundles['jl_two']} holds the Julia package Shared 2.0.1 (sources 0123456789ab), "
         f"but the bundle in {bundles['jl_one']}, which is loaded, holds Shared 2.0.1 (sources {theirs[:12]}); "
-        f"{ONE_VERSION}"
+        f"{ONE_VERSION}{sites.more('one-julia', bundles['jl_one'])}"
     )
 
 
@@ -154,7 +155,7 @@ def test_another_julia_is_refused(site, bundles, described):
     assert sites.refused(site, "import jl_one, jl_two") == (
         f"ImportError: the bundle in {bundles['jl_two']} brings Julia 1.99.0, but this process runs Julia {running}, "
         f"that of the bundle in {bundles['jl_one']}; a process has one Julia: pack with the same Julia, or use one "
-        "process for each"
+        f"process for each{sites.more('one-julia', bundles['jl_one'])}"
     )
 
 
@@ -312,13 +313,12 @@ def test_another_version_in_a_source_tree_is_named(site, bundles, small, from_so
     last = sites.refused(site, "import jl_one, jl_later", **from_source)
     start = f"ImportError: the bundle in {bundles['jl_later']} holds the Julia package Shared 2.5.0, but Shared 2.0.1 "
     assert last.startswith(f"{start}is loaded from {small.depot}/packages/Shared/")
-    assert last.endswith(f"; {ONE_VERSION}")
+    assert f"; {ONE_VERSION}; more: section `one-julia` of " in last
 
 
 def test_another_installed_julia_is_named(site, bundles, described, from_source):
     described(bundles["jl_two"], lambda description: description["julia"].update(version="1.99.0"))
     last = sites.refused(site, "import jl_one, jl_two", **from_source)
     assert f"the bundle in {bundles['jl_two']} brings Julia 1.99.0, but this process runs Julia 1." in last
-    assert last.endswith(
-        ", an installed one; a process has one Julia: pack with the same Julia, or use one process for each"
-    )
+    told = ", an installed one; a process has one Julia: pack with the same Julia, or use one process for each; more: "
+    assert told in last

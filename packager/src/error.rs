@@ -11,6 +11,8 @@ use crate::julia::JuliaError;
 use crate::project::ProjectError;
 use crate::runtime::RuntimeError;
 use crate::scaffold::ScaffoldError;
+use crate::sdist::SdistError;
+use crate::topics::UnknownTopic;
 use crate::wheel::WheelError;
 
 /// Advice that belongs to an error but is not part of its message: printed after it as `hint: …`.
@@ -57,9 +59,15 @@ pub enum Error {
     /// The wheel cannot be written.
     #[error(transparent)]
     Wheel(#[from] WheelError),
+    /// The source distribution cannot be written.
+    #[error(transparent)]
+    Sdist(#[from] SdistError),
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Nothing is known about a topic.
+    #[error(transparent)]
+    Topic(#[from] UnknownTopic),
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -81,7 +89,9 @@ impl Hint for Error {
             Self::Image(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Wheel(error) => error.hint(),
+            Self::Sdist(error) => error.hint(),
             Self::Audit(error) => error.hint(),
+            Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Io(_) | Self::Interrupted(_) => None,
         }

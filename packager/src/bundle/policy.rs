@@ -91,7 +91,9 @@ impl Hint for PolicyError {
                     let newest = demands.iter().filter_map(|demand| demand.since).max();
                     let newest =
                         newest.map_or_else(String::new, |glibc| format!("`manylinux_{glibc}` or newer"));
-                    format!("ask for {newest}, or build these files on an older system")
+                    format!(
+                        "ask for {newest}, or build these files on an older system; more: `jnumpy-pack about platform`"
+                    )
                 }
                 _ => {
                     "build these files on an older system: no platform tag promises what they ask for".into()

@@ -1,9 +1,12 @@
 //! The command line: one thin file per command. Flags only say what to do; the library does it.
 
+mod about;
 mod audit;
 mod cache;
+mod editable;
 mod julia;
 mod new;
+mod sdist;
 mod wheel;
 
 use std::process::ExitCode;
@@ -30,9 +33,12 @@ struct Cli {
 enum Command {
     New(new::Arguments),
     Wheel(wheel::Arguments),
+    Sdist(sdist::Arguments),
+    Editable(editable::Arguments),
     Audit(audit::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
+    About(about::Arguments),
 }
 
 /// Parses the arguments, runs the command and returns the exit status:
@@ -55,8 +61,11 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
         Command::New(arguments) => new::run(&arguments, report),
         Command::Wheel(arguments) => wheel::run(arguments, report),
+        Command::Sdist(arguments) => sdist::run(&arguments, report),
+        Command::Editable(arguments) => editable::run(&arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
+        Command::About(arguments) => about::run(&arguments, report),
     }
 }

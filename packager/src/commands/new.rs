@@ -26,8 +26,7 @@ pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     let names = Names::new(&arguments.name)?;
     let root = scaffold::create(&names, &arguments.directory, author().as_deref())?;
     report.say(format_args!(
-        "`{}` is the Julia side; next: `jnumpy-pack wheel {}`",
-        names.module,
+        "next, in `{}`: `python -m pytest` tries it from its sources, `jnumpy-pack wheel .` packs it",
         root.display()
     ));
     report.data(root.display());

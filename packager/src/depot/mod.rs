@@ -255,18 +255,20 @@ impl Hint for DepotError {
             ),
             Self::NotFound { .. } | Self::NoArtifact { .. } => Some(
                 "fetch them: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.instantiate()'`; other depots are read \
-                 from `JULIA_DEPOT_PATH`"
+                 from `JULIA_DEPOT_PATH`; more: `jnumpy-pack about sources`"
                     .into(),
             ),
             Self::NoSource { .. } => Some("resolve the project again with the Julia in use: `Pkg.resolve()`".into()),
             Self::Project(error) => error.hint(),
             Self::Differs { name, what, .. } => Some(format!(
                 "remove the directory and fetch it again: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; \
-                 Pkg.instantiate()'`; to pack the {what} as it is: `unverified = [\"{name}\"]` in `[tool.jnumpy]`"
+                 Pkg.instantiate()'`; to pack the {what} as it is: `unverified = [\"{name}\"]` in `[tool.jnumpy]`; more: \
+                 `jnumpy-pack about tree-hash`"
             )),
             Self::Resolve { .. } => Some(
                 "where a registry can be reached, run `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.resolve(); \
-                 Pkg.instantiate()'` with the Julia in use, and keep the `Manifest.toml` that it writes"
+                 Pkg.instantiate()'` with the Julia in use, and keep the `Manifest.toml` that it writes; more: \
+                 `jnumpy-pack about no-manifest`"
                     .into(),
             ),
             Self::Julia(error) => error.hint(),

@@ -20,6 +20,7 @@ pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, Record};
 use environment::Environment;
 use key::KeyBuilder;
+pub(crate) use stage::is_at;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
 use workload::{Python, Recorded, Recording};
@@ -316,7 +317,7 @@ impl Hint for ImageError {
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
             Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
             Self::Workload { .. } => {
-                Some("the Python must have what the project needs; name another with `--python`".into())
+                Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
             }
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),

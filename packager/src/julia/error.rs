@@ -108,7 +108,8 @@ impl Hint for JuliaError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { .. } => {
-                "`jnumpy-pack julia install` installs one; or name yours with `--julia PATH` or `TYPY_JL_EXE`"
+                "`jnumpy-pack julia install` installs one; or name yours with `--julia PATH` or `TYPY_JL_EXE`; \
+                 more: `jnumpy-pack about no-julia`"
                     .into()
             }
             Self::NotThere { origin, .. } => {

@@ -50,11 +50,12 @@ pub struct Project {
 impl Project {
     /// Reads the project at `root`.
     pub fn load(root: &Path) -> Result<Self, ProjectError> {
-        let root = fs_err::canonicalize(root)?;
-        let file = root.join("pyproject.toml");
-        if !file.is_file() {
+        let root = std::path::absolute(root)?;
+        if !root.join("pyproject.toml").is_file() {
             return Err(ProjectError::NoPyproject { root });
         }
+        let root = fs_err::canonicalize(root)?;
+        let file = root.join("pyproject.toml");
         let settings = Settings::read(&file)?;
         for workload in &settings.precompile {
             let path = root.join(workload);
@@ -87,6 +88,11 @@ impl Project {
         let manifest = Manifest::read(&path)?;
         manifest.check(julia)?;
         Ok(Some(manifest))
+    }
+
+    /// Every file of the project that belongs into a source distribution, sorted by path.
+    pub fn sources(&self) -> Result<Vec<PackageFile>, ProjectError> {
+        files::list_sources(&self.root)
     }
 
     /// The UUID the package has in the image: its own, or one made from its name when it has none.
@@ -242,7 +248,8 @@ impl Hint for ProjectError {
                 Some("put `name = \"MyModule\"` at its top, and the module into `src/MyModule.jl`".into())
             }
             Self::OtherJulia { manifest, .. } => Some(format!(
-                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`",
+                "use Julia {}.{} (`--julia PATH`), or resolve again with the Julia in use: `Pkg.resolve()`; \
+                 more: `jnumpy-pack about julia-version`",
                 manifest.major, manifest.minor
             )),
             Self::UnknownSetting { key, .. } => Some(match nearest(key, &settings::KEYS) {

@@ -13,6 +13,7 @@ import os
 from _thread import allocate_lock  # `threading` costs time to import
 
 from jnumpy import _runtime
+from jnumpy._errors import more
 from jnumpy._project import top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
@@ -105,7 +106,7 @@ class Bundle:
 
 
 _REINSTALL = "reinstall the package"
-_SAME_PACKER = "pack both with the same jnumpy-pack, or use one process for each"
+_SAME_PACKER = f"pack both with the same jnumpy-pack, or use one process for each; {more('one-julia')}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -164,7 +165,7 @@ class Relocation:
         if len(path) > length:
             raise ImportError(
                 f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
-                "install the package in another place"
+                f"install the package in another place; {more('long-path')}"
             )
         # In the same length; to the system, many slashes are as one.
         self.text = path.ljust(length, b"/")
@@ -207,7 +208,7 @@ def _join(bundle: Bundle) -> None:
         origin = f"that of {_host}" if _host is not None else "an installed one"
         raise ImportError(
             f"{bundle} brings Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a process "
-            f"has one Julia: pack with the same Julia, or use one process for each"
+            f"has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
         )
     _check_packages(bundle)
     julia = bundle.description["julia"]
@@ -257,7 +258,7 @@ def _check_packages(bundle: Bundle) -> None:
 
 _ONE_VERSION = (
     "a process has one version of a package: resolve both projects to the same version and pack them again, "
-    "or use one process for each"
+    f"or use one process for each; {more('one-julia')}"
 )
 
 

@@ -5,9 +5,16 @@ Julia renders message and backtrace when somebody reads them: most exceptions ar
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
     from jnumpy._runtime import Root
+
+
+def more(topic: str) -> str:
+    """Where an error's longer story is: a section of ``errors.md``, which lies beside this file."""
+    return f"more: section `{topic}` of {os.path.join(os.path.dirname(__file__), 'errors.md')}"
 
 
 class JuliaNotFoundError(ImportError):

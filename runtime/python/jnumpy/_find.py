@@ -8,7 +8,7 @@ import subprocess
 from glob import escape as glob_escape
 from glob import glob
 
-from jnumpy._errors import JuliaNotFoundError
+from jnumpy._errors import JuliaNotFoundError, more
 
 
 def start() -> tuple[str, str, str, str | None, None]:
@@ -43,7 +43,7 @@ def _executable() -> str:
         return max(candidates, key=_version_of)
     raise JuliaNotFoundError(
         f"no Julia found: TYPY_JL_EXE is not set, `julia` is not on PATH ({os.environ.get('PATH', '')}), and nothing "
-        f"is installed in {managed}; install one with `jnumpy-pack julia install`"
+        f"is installed in {managed}; install one with `jnumpy-pack julia install`; {more('no-julia')}"
     )
 
 

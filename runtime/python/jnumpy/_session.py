@@ -91,6 +91,7 @@ def init_project(package_file: str) -> None:
         package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
 
     Raises:
+        RuntimeError: Julia is not running.
         FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
         ValueError: it has no ``name``.
         ImportError: the package is a packed one that cannot join the Julia that runs.
@@ -163,7 +164,21 @@ def exec_julia(code: str, use_gil: bool = True) -> None:
 
 
 def eval_julia(code: str) -> Any:
-    """Run Julia code in ``Main`` and return the value of its last expression, converted as a result is."""
+    """Run Julia code in ``Main`` and return the value of its last expression.
+
+    Args:
+        code: Julia source, any number of lines.
+
+    Returns:
+        The value, as an exported function would return it. An ``Array`` of numbers becomes an ndarray of shape
+        ``size(A)`` that shares its memory; numbers, texts, tuples and dictionaries become Python's own.
+
+    Raises:
+        RuntimeError: Julia is not running.
+        JuliaError: the code does not parse, or throws.
+        TypeError: the value has no counterpart in Python.
+
+    """
     _require()
     return _runtime.evaluate(code, True)
 
@@ -174,6 +189,11 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
     Args:
         src_file: its path, relative to the directory of ``current_file_path``.
         current_file_path: ``__file__`` of the caller; the working directory's by default.
+
+    Raises:
+        RuntimeError: Julia is not running.
+        FileNotFoundError: there is no such file.
+        JuliaError: the code in it does not parse, or throws.
 
     """
     _require()
@@ -186,6 +206,9 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
 
 def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
+
+    Args:
+        path: the executable ``julia``, or a launcher of it. It is looked at when Julia starts.
 
     Raises:
         RuntimeError: Julia runs already.
@@ -200,7 +223,7 @@ def set_julia_mirror(server: str = "") -> None:
     """Set the package server of this process, unless ``JULIA_PKG_SERVER`` is set already.
 
     Args:
-        server: its URL; without one, the known server that answers first within a second, if any does.
+        server: its URL; without one, the known server that answers first within 1 s, if any does.
 
     """
     if os.environ.get("JULIA_PKG_SERVER"):
@@ -228,6 +251,7 @@ def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | N
         The paths written, sorted.
 
     Raises:
+        TypeError: ``package`` is no module and no name.
         ValueError: the package exports no module.
         FileNotFoundError: there is no such directory.
         FileExistsError: a stub is there already that this function has not written; nothing is changed.

@@ -53,7 +53,18 @@ impl Root {
 
 /// The Python exception of a refused call.
 pub(crate) fn refused(refusal: Refusal) -> PyErr {
-    PyRuntimeError::new_err(refusal.to_string())
+    let topic = match refusal {
+        Refusal::Forked => "fork",
+        Refusal::WrongThread => "threads",
+        Refusal::NotStarted | Refusal::Ended => return PyRuntimeError::new_err(refusal.to_string()),
+    };
+    Python::attach(|py| more(py, topic))
+        .map_or_else(|error| error, |more| PyRuntimeError::new_err(format!("{refusal}; {more}")))
+}
+
+/// The words that say where an error's longer story is.
+pub(crate) fn more(py: Python<'_>, topic: &str) -> PyResult<String> {
+    py.import("jnumpy._errors")?.getattr("more")?.call1((topic,))?.extract()
 }
 
 /// The exception for the Julia exception in `root`; `class` is the name of the Python class it stands for.

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::python::exception::Root;
+use crate::python::exception::{self, Root};
 use crate::sys::slot::{C_ORDER, Element, Kind, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
@@ -17,7 +17,11 @@ const ALLOW: u8 = 0;
 const WARN: u8 = 1;
 const ERROR: u8 = 2;
 
-/// Sets the copy policy: `allow`, `warn` or `error`.
+/// Sets what happens to an array argument that Julia cannot use in place, in every thread of this process.
+///
+/// With the policy `allow`, the default, it is copied silently; with `warn` it is copied with a `RuntimeWarning`; with
+/// `error` the call raises `ValueError`. So does another policy. Copied are arrays that are strided, reversed, broadcast,
+/// unaligned, read-only or byte-swapped, and those whose element type or order the declared type does not take.
 #[pyfunction]
 pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
     let number = match policy {
@@ -128,13 +132,16 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
 /// Does what the policy says of a copy. TyPython calls it for those that a declared type asks for.
 #[pyfunction]
 pub(crate) fn report_copy(py: Python<'_>, reason: &str) -> PyResult<()> {
-    let text = || format!("an array is copied on its way into Julia: {reason}");
+    let text = || {
+        let more = exception::more(py, "copies")?;
+        PyResult::Ok(format!("an array is copied on its way into Julia: {reason}; {more}"))
+    };
     match COPY_POLICY.load(Ordering::Relaxed) {
         WARN => {
-            let text = std::ffi::CString::new(text()).unwrap_or_default();
+            let text = std::ffi::CString::new(text()?).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
         }
-        ERROR => Err(PyValueError::new_err(text())),
+        ERROR => Err(PyValueError::new_err(text()?)),
         _ => Ok(()),
     }
 }

@@ -50,6 +50,7 @@ mutable struct PythonConstants
     PythonConstants() = new()
 end
 
+"Python's constants: `PyAPI.Py_None`, `PyAPI.Py_True`, `PyAPI.Py_False`."
 const PyAPI = PythonConstants()
 
 "Interned names of attributes."
