@@ -125,7 +125,7 @@ def test_other_features_of_zip_are_refused(changed, tmp_path):
     bzip2 = findings(changed({"sample/data": b"data" * 1000}, compress_type=zipfile.ZIP_BZIP2))
     assert "zip sample/data: it is compressed by method 12, not stored or deflated" in bzip2
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(changed({}), "a") as archive:
-        archive.writestr(archive.infolist()[0], b"")
+        archive.writestr(archive.namelist()[0], b"")
     assert "zip sample/__init__.py: the archive has this name twice" in findings(tmp_path / NAME)
 
 

@@ -31,9 +31,9 @@ end
 "Types that `load` reads without asking what the slot holds."
 const Plain = Union{Nothing,Bool,Int64,UInt64,NarrowInt,WideInt,Float64,ComplexF64,String}
 
-"Whether somebody else's method converts to `T`."
-converted_elsewhere(::Type{<:Plain}) = false
-converted_elsewhere(T::Type) = which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
+"Whether somebody else's method converts to `T`. One method for all types: what an image holds of it serves every one."
+converted_elsewhere(@nospecialize(T::Type)) =
+    !(T <: Plain) && which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
 
 "How the runtime reads an argument for a parameter of type `T`, which is not [`nullable`](@ref)."
 function argument_kind(T::Type)

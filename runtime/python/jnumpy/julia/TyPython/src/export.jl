@@ -160,9 +160,10 @@ defined again.
 """
 function Pyfunc(f)
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
-    return get!(FUNCTIONS, entry_function(f)) do
-        make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
-    end
+    entry = entry_function(f)
+    # No `get!` with a closure: that would be compiled anew for each function.
+    haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
+    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
 end
 
 # Flags of a parameter slot.
