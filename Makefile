@@ -74,7 +74,7 @@ bench: pack venv $(JULIA_1_6)
 	        --cpu-target generic --python $(PYTHON)) && \
 	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
 	cargo build --quiet --release --locked --package jnumpy-pack --examples
-	$(TEST_PLACES) $(PYTHON) benches/packing.py
+	$(TEST_PLACES) $(PYTHON) benches/packing.py --json benches/results/packing.json
 
 lint: venv
 	cargo fmt --check
