@@ -1,9 +1,10 @@
 """Measures each example beside the Python library that users would otherwise call, in one run.
 
 Both run in one process and alternate: what is printed are medians, so Julia's garbage collection has its share and a
-machine that changes its speed changes both. The memory is what one call needs beyond its arguments, at most; each side
-has a process of its own for that, and the call was made once before. Both have one thread, or two where it is said:
-Julia's own, OpenMP's and those of the BLAS.
+machine that changes its speed changes both. Both have one thread, or two where it is said: Julia's own, OpenMP's and
+those of the BLAS. Time is that of this thread on a processor, so waiting for one does not count; with two threads it is
+that on the clock. The memory is what one call needs beyond its arguments, at most; each side has a process of its own
+for that, and the call was made once before.
 
     python benches/examples.py [EXAMPLE ...]
 
@@ -23,6 +24,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 import timeit
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -200,19 +202,18 @@ def time_rows(example: str) -> list[dict[str, float]]:
     """Return the median times of both, in seconds, and the median ratio of each round."""
     found = names(example)
     measured = []
+    clock = time.thread_time if EXAMPLES[example].threads == 1 else time.perf_counter
     for row in EXAMPLES[example].rows:
         exec(row.setup, found)
-        timers = [timeit.Timer(statement, globals=found) for statement in (row.ours, row.peer)]
+        timers = [timeit.Timer(statement, timer=clock, globals=found) for statement in (row.ours, row.peer)]
         numbers = []
         for timer in timers:
             # The first call compiles; the second one says how many make a batch.
             timer.timeit(1)
             numbers.append(max(1, round(BATCH_SECONDS / timer.timeit(1))))
         times: list[list[float]] = [[], []]
-        began = timeit.default_timer()
-        while (rounds := len(times[1])) < LEAST_ROUNDS or (
-            rounds < MOST_ROUNDS and timeit.default_timer() - began < SECONDS
-        ):
+        began = time.monotonic()
+        while (rounds := len(times[1])) < LEAST_ROUNDS or (rounds < MOST_ROUNDS and time.monotonic() - began < SECONDS):
             for timer, number, spent in zip(timers, numbers, times, strict=True):
                 spent.append(timer.timeit(number) / number)
         ratios = [peer / ours for ours, peer in zip(*times, strict=True)]
