@@ -4,7 +4,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACK := target/release/jnumpy-pack
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-RUNTIME_WHEEL := dist/jnumpy_runtime-$(VERSION)-cp310-abi3-manylinux2014_$(shell uname -m).manylinux_2_17_$(shell uname -m).whl
+PLATFORM := manylinux2014_$(shell uname -m).manylinux_2_17_$(shell uname -m)
+RUNTIME_WHEEL := dist/jnumpy_runtime-$(VERSION)-cp310-abi3-$(PLATFORM).whl
+PACK_WHEEL := dist/jnumpy_pack-$(VERSION)-py3-none-$(PLATFORM).whl
 RUNTIME_SOURCES := Makefile Cargo.toml Cargo.lock docs/errors.md $(shell find runtime -type f -not -path '*/__pycache__/*' -not -name '*.so')
 PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manifests -type f)
 
@@ -12,13 +14,15 @@ TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 
-.PHONY: help demo test stress bench lint docs runtime pack venv clean
+.PHONY: help demo test stress bench lint docs runtime pack dist venv clean
 
 help:
 	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
-	@echo "make stress  random calls, threads, collections and exceptions, on both Julias; DURATION=150 s for each of four runs"
+	@echo "make stress  random calls, threads, collections and exceptions, on both Julias, DURATION=150 s for each of four runs;"
+	@echo "             random objects and arrays, a tenth of that for each test"
 	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
+	@echo "make dist    the wheels of jnumpy-pack and jnumpy-runtime, for pip install"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make docs    build the documentation into build/docs; warnings are errors"
 	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
@@ -48,7 +52,9 @@ stress: pack venv $(JULIA_1_6)
 	$(TEST_PLACES) $(PACK) --quiet julia install
 	for julia in "$$($(TEST_PLACES) $(PACK) julia find)" $(CURDIR)/$(JULIA_1_6); do for threads in 1 2; do \
 	    TYPY_JL_EXE=$$julia JULIA_NUM_THREADS=$$threads PYTHONPATH=tests $(PYTHON) -X faulthandler tests/stress.py $(DURATION) \
-	        || exit 1; done; done
+	        || exit 1; done; \
+	    $(TEST_PLACES) JNUMPY_TEST_JULIA=$$julia JNUMPY_STRESS_SECONDS=$$(($(DURATION) / 10)) \
+	        $(PYTHON) -m pytest tests/test_fuzz.py || exit 1; done
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
@@ -75,7 +81,7 @@ lint: venv
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL) $(PACK_WHEEL)
 	$(TEST_PLACES) $(PACK) --quiet julia install
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) --quiet julia find) \
 	    $(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
@@ -87,20 +93,29 @@ $(VENV)/.done: requirements-dev.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# The extension is built for glibc 2.17, so that it never sets a wheel's floor, and names no path of this machine.
+# Both are built for glibc 2.17, so that the extension never sets a wheel's floor, and name no path of this machine.
 CARGO_HOME ?= $(HOME)/.cargo
+MATURIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+    RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/jnumpy" \
+    maturin build --quiet --release --locked --zig --compatibility manylinux2014 --out dist
 runtime: $(RUNTIME_WHEEL)
 $(RUNTIME_WHEEL): $(RUNTIME_SOURCES) | venv
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
-	RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/jnumpy" \
-	    maturin build --quiet --release --locked --zig --compatibility manylinux2014 \
-	    --manifest-path runtime/Cargo.toml --out dist
+	$(MATURIN) --manifest-path runtime/Cargo.toml
 
-# The command looks for the runtime beside itself.
-pack: $(PACK) runtime
-	@cp --update $(RUNTIME_WHEEL) target/release/
-$(PACK): $(PACK_SOURCES)
-	cargo build --quiet --release --locked --package jnumpy-pack
+# The command brings the runtime that it puts into wheels.
+dist: $(PACK_WHEEL)
+$(PACK_WHEEL): $(PACK_SOURCES) $(RUNTIME_WHEEL) | venv
+	rm -rf build/pack-data
+	mkdir -p build/pack-data/data/share/jnumpy
+	cp $(RUNTIME_WHEEL) build/pack-data/data/share/jnumpy
+	$(MATURIN) --manifest-path packager/Cargo.toml
+
+# The command as it lies in its wheel; it looks for the runtime beside itself, too.
+pack: $(PACK)
+$(PACK): $(PACK_WHEEL)
+	mkdir -p $(@D)
+	cp $(RUNTIME_WHEEL) $(@D)
+	cp --remove-destination target/$(shell uname -m)-unknown-linux-gnu/release/jnumpy-pack $@
 
 clean:
 	rm -rf target dist build $(VENV)

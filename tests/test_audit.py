@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import resource
 import stat
+import struct
 import subprocess
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -159,3 +162,69 @@ def test_forbidden_directories_are_named(changed):
         wheel, "--forbid", "/secret/place"
     )
     assert not any(line.startswith("build-path") for line in findings(wheel))
+
+
+def hostile(wheel, entries, records, count=None):
+    """Write an archive of deflated entries (name, data, claimed size), and of records of them (index, name)."""
+    body, places, directory = io.BytesIO(), [], io.BytesIO()
+    for name, data, size in entries:
+        fields = (20, 0, 8, 0, 33, 0, len(data), size)
+        places.append((body.tell(), fields))
+        body.write(b"PK\3\4" + struct.pack("<HHHHHIIIHH", *fields, len(name), 0) + name + data)
+    for index, name in records:
+        offset, fields = places[index]
+        directory.write(b"PK\1\2" + struct.pack("<HHHHHHIII", 0x314, *fields))
+        directory.write(struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0o100644 << 16, offset) + name)
+    count = len(records) if count is None else count
+    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, count, count, directory.tell(), body.tell(), 0)
+    wheel.write_bytes(body.getvalue() + directory.getvalue() + end)
+    return wheel
+
+
+def modestly(wheel):
+    """Audit with little memory and time; return what was said."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+    done = subprocess.run([COMMAND, "audit", wheel], capture_output=True, text=True, preexec_fn=limit, timeout=30)
+    assert done.returncode == 1, done
+    assert "panicked" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def deflated(size):
+    """Return a deflate stream of so many zeros."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return block * (size >> 20) + b"\3\0"
+
+
+def test_bombs_are_refused(tmp_path):
+    wheel = tmp_path / NAME
+    large = deflated(3 << 30)
+    assert len(large) < 4 << 20
+    bomb = hostile(wheel, [(b"sample/bomb", large, 3 << 30)], [(0, b"sample/bomb")])
+    assert "`sample/bomb`: it claims a size that its data cannot have" in modestly(bomb)
+    # It says that it is small, and is not.
+    modest = hostile(wheel, [(b"sample/bomb", large, 1000)], [(0, b"sample/bomb")])
+    assert "`sample/bomb`: its data does not unpack to the size it claims" in modestly(modest)
+    # Thirty files in the place of one.
+    one = [(b"sample/bomb", deflated(256 << 20), 256 << 20)]
+    shared = hostile(wheel, one, [(0, b"sample/%d" % number) for number in range(30)])
+    assert "its files overlap each other" in modestly(shared)
+    # Nor are a hundred of them unpacked one after the other.
+    many = [(b"sample/%d" % number, one[0][1], 256 << 20) for number in range(100)]
+    assert "its files claim to take 26843545600 bytes" in modestly(
+        hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)])
+    )
+
+
+def test_counts_are_not_believed(tmp_path):
+    wheel = tmp_path / NAME
+    entry, record = [(b"sample/data", b"\3\0", 0)], [(0, b"sample/data")]
+    assert "its directory is not where it says" in modestly(hostile(wheel, entry, record, count=0xFFFF))
+    assert "has another number of entries than it says" in modestly(hostile(wheel, entry, record * 3, count=2))
+    many = [(b"sample/%d" % number, b"\3\0", 0) for number in range(60_000)]
+    said = modestly(hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)]))
+    assert "RECORD" in said

@@ -166,6 +166,18 @@ def test_lazy_artifacts_are_taken_when_named(pack, julia, project, depot):
     )
 
 
+def test_a_missing_lazy_artifact_is_named_when_it_is_asked_for(pack, julia, project, spare):
+    (wanted,) = spare.glob("artifacts/*/wanted.txt")
+    digest = wanted.parent.name
+    shutil.rmtree(wanted.parent)
+    said = refused(pack, julia, project, spare)
+    assert said.startswith(
+        f"error: the artifact `Wanted` of `Beta` (tree hash {digest}) is in no depot, looked in: `{spare}/artifacts`"
+    )
+    edit(project / "pyproject.toml", 'lazy-artifacts = ["Wanted"]', "")
+    assert plan(pack, julia, project, spare)[0]["files"]
+
+
 def test_a_missing_artifact_is_named(pack, julia, project, spare):
     (numbers,) = spare.glob("artifacts/*/numbers.txt")
     digest = numbers.parent.name

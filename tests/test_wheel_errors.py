@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +111,42 @@ def test_manifest_of_another_julia(refused, project):
     assert "hint: use Julia 1.99 (`--julia PATH`), or resolve again" in error
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('manifest_format = "3.0"\n', "its `manifest_format` is not one of 1 and 2: `3.0`"),
+        ('manifest_format = "2.0"\n[[deps.A]]\n', "`A` has no `uuid`"),
+        ("<<<<<<< HEAD\n", "is not valid TOML\n  caused by: TOML parse error at line 1"),
+    ],
+)
+def test_manifest_that_cannot_be_read(refused, project, text, sentence):
+    (project / "jl_kmeans1d" / "Manifest.toml").write_text(text)
+    error = refused()
+    assert error.startswith("error: `<project>/jl_kmeans1d/Manifest.toml`")
+    assert sentence in error
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        (
+            "src/Kmeans1d.jl",
+            "`data` of `[tool.jnumpy]` puts a file where the package has one already: `src/Kmeans1d.jl`\n",
+        ),
+        (
+            "_jnumpy/bundle.json",
+            "two files have the path `jl_kmeans1d/_jnumpy/bundle.json` in the wheel: `<project>/other` and ",
+        ),
+        ("src", "`jl_kmeans1d/src` is both a file and the directory of `jl_kmeans1d/src/Kmeans1d.jl` in the wheel"),
+    ],
+)
+def test_two_sources_for_one_path(refused, project, place, sentence):
+    (project / "other").write_text("other")
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(f'data = {{ "{place}" = "other" }}\n')
+    assert refused("--no-image").startswith(f"error: {sentence}")
+
+
 def test_dependency_in_no_depot(refused, project, tmp_path):
     with (project / "jl_kmeans1d" / "Project.toml").open("a") as file:
         file.write('Example = "7876af07-990d-54b4-ab0e-23690620f79a"\n')
@@ -163,6 +201,27 @@ def test_project_that_does_not_compile(refused, project, tmp_path, source, sente
     assert said in log.read_text()
     assert said in cause
     assert list((home / "images").glob("*.partial")) == []
+
+
+def test_no_c_compiler(refused, tmp_path):
+    (tmp_path / "bin").mkdir()
+    environment = {"PATH": str(tmp_path / "bin"), "JNUMPY_HOME": str(tmp_path / "home")}
+    error = refused("--cpu-target", "generic", "--python", sys.executable, environment=environment)
+    assert error.startswith("error: no C compiler to link the image with, tried: `cc`, `gcc`, `clang`\n\nhint: ")
+
+
+def test_more_than_the_index_takes(pack, julia, project, tmp_path):
+    (project / "large").write_bytes(random.Random(1).randbytes(110_000_000))
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('data = { "large" = "large" }\n')
+    arguments = [pack, "wheel", project, "--out-dir", tmp_path, "--julia", julia, "--no-image", "--compress", "fast"]
+    result = subprocess.run(arguments, capture_output=True, text=True)
+    assert result.returncode == 0
+    assert Path(result.stdout.strip()).stat().st_size > 104_857_600
+    table = result.stderr.partition("in the wheel     unpacked  file\n")[2].splitlines()
+    assert table[0].split() == ["110,000,000", "110,000,000", "jl_kmeans1d/large"]
+    assert re.search(r"bytes in all, [\d,]+ above the limit of the Python index \(104,857,600\)\n", result.stderr)
+    assert "warning: the Python index takes no wheel of this size without an exemption: `--compress" in result.stderr
 
 
 def test_python_that_does_not_start(refused):
@@ -231,7 +290,7 @@ def test_interrupt(pack, julia, project, tmp_path, stage):
     options = ["--no-image"] if stage == "wheel" else ["--cpu-target", "generic"]
 
     def begun() -> bool:
-        return any(out.glob(".tmp-*/*")) if stage == "wheel" else bool(staged() - before)
+        return any(out.glob(".jnumpy-pack-*/*")) if stage == "wheel" else bool(staged() - before)
 
     process = subprocess.Popen(
         [pack, "wheel", str(project), "--out-dir", str(out), "--julia", julia, *options],

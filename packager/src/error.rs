@@ -11,6 +11,7 @@ use crate::julia::JuliaError;
 use crate::project::ProjectError;
 use crate::runtime::RuntimeError;
 use crate::scaffold::ScaffoldError;
+use crate::sdist::SdistError;
 use crate::topics::UnknownTopic;
 use crate::wheel::WheelError;
 
@@ -58,6 +59,9 @@ pub enum Error {
     /// The wheel cannot be written.
     #[error(transparent)]
     Wheel(#[from] WheelError),
+    /// The source distribution cannot be written.
+    #[error(transparent)]
+    Sdist(#[from] SdistError),
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -85,6 +89,7 @@ impl Hint for Error {
             Self::Image(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Wheel(error) => error.hint(),
+            Self::Sdist(error) => error.hint(),
             Self::Audit(error) => error.hint(),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),

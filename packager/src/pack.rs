@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::audit::audit;
 use crate::bundle::policy::Platform;
 use crate::bundle::{Bundle, BundleError, Explanations, Ingredients};
 use crate::image::{CpuTarget, Image, Request};
 use crate::julia::{self, Choice, Julia, Surroundings, install};
 use crate::project::Project;
+use crate::publish::publish;
 use crate::report::Report;
 use crate::runtime::Runtime;
-use crate::wheel::{Component, ComponentKind, Compression, Sbom, Wheel, WheelError, WriteOptions, Written};
+use crate::wheel::{Component, ComponentKind, Compression, Sbom, Wheel, Written};
 use crate::{Error, depot};
 
 /// What to pack, and how.
@@ -156,32 +156,15 @@ impl Order {
     pub fn check_out_dir(&self) -> Result<(), Error> {
         let directory = std::path::absolute(&self.out_dir)?;
         let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
-        tempfile::Builder::new()
-            .prefix(".tmp-")
-            .tempfile_in(existing)
+        tempfile::tempfile_in(existing)
             .map_err(|source| Error::OutDir { path: self.out_dir.clone(), source })?;
         Ok(())
     }
 }
 
 impl Plan {
-    /// Writes the wheel beside its place, audits it there, and moves it once it has passed.
+    /// Writes the wheel.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
-        let out_dir = order.out_dir.as_path();
-        fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
-        let beside =
-            tempfile::Builder::new().prefix(".tmp-").tempdir_in(out_dir).map_err(WheelError::Write)?;
-        let options = WriteOptions { level: order.compression.level(), ..WriteOptions::from_environment()? };
-        let mut written = self.wheel.write(beside.path(), &options, report)?;
-        let audit = audit(&written.path, &self.places, report)?;
-        for finding in &audit.findings {
-            report.remark(finding);
-        }
-        audit.verdict(&written.path)?;
-        let path = out_dir.join(written.path.file_name().unwrap_or_default());
-        fs_err::rename(&written.path, &path)
-            .map_err(|source| WheelError::Place { path: path.clone(), source })?;
-        written.path = path;
-        Ok(written)
+        publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
     }
 }

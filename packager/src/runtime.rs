@@ -9,8 +9,12 @@ use crate::interrupt::{self, Interrupted};
 use crate::report::printable;
 use crate::wheel::WheelPath;
 
+/// The name of the runtime's distribution.
+pub const DISTRIBUTION: &str = "jnumpy-runtime";
 /// Version of the runtime that this packager goes with: both are built from one workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// No runtime is larger when unpacked, in bytes; whatever a wheel claims, no more of it is read.
+const LARGEST: u64 = 256 << 20;
 
 /// An unpacked runtime wheel. The directory goes away with the value.
 #[derive(Debug)]
@@ -104,6 +108,12 @@ pub enum RuntimeError {
         /// The name.
         name: String,
     },
+    /// The archive would fill the disk.
+    #[error("the runtime wheel `{}` is no wheel of `jnumpy-runtime`: it unpacks to more than {LARGEST} bytes", wheel.display())]
+    TooLarge {
+        /// The wheel.
+        wheel: PathBuf,
+    },
     /// It is some other wheel.
     #[error("the runtime wheel `{}` has no `jnumpy/{missing}`", wheel.display())]
     Incomplete {
@@ -134,7 +144,10 @@ impl Hint for RuntimeError {
             Self::NotFound { .. } => {
                 Some("put the runtime wheel beside this program, or name it: `--runtime WHEEL`".into())
             }
-            Self::Unreadable { .. } | Self::Incomplete { .. } | Self::Protocol { .. } => {
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Incomplete { .. }
+            | Self::Protocol { .. } => {
                 Some(format!("name a wheel of `jnumpy-runtime` {VERSION}: `--runtime WHEEL`"))
             }
             Self::UnsafeName { .. } | Self::Io(_) | Self::Interrupted(_) => None,
@@ -172,9 +185,10 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
     let unreadable = |source| RuntimeError::Unreadable { wheel: wheel.to_owned(), source };
     let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(unreadable)?;
     let mut files = BTreeMap::new();
+    let mut room = LARGEST;
     for index in 0..archive.len() {
         interrupt::check()?;
-        let mut entry = archive.by_index(index).map_err(unreadable)?;
+        let entry = archive.by_index(index).map_err(unreadable)?;
         if entry.is_dir() {
             continue;
         }
@@ -187,7 +201,10 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
             fs_err::create_dir_all(parent)?;
         }
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes)?;
+        entry.take(room + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.into()))?;
+        room = room
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| RuntimeError::TooLarge { wheel: wheel.to_owned() })?;
         fs_err::write(&path, bytes)?;
         files.insert(name, path);
     }
@@ -254,6 +271,21 @@ mod tests {
             error(&files),
             "`jnumpy/protocol` of the runtime wheel `<d>/r.whl` is not a number: `seven`"
         );
+    }
+
+    #[test]
+    fn err_more_than_it_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bomb.whl");
+        let mut archive = zip::ZipWriter::new(fs_err::File::create(&path).unwrap());
+        let zeros = vec![0; 64 << 20];
+        for number in 0..5 {
+            archive.start_file(format!("jnumpy/{number}"), zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(&zeros).unwrap();
+        }
+        archive.finish().unwrap();
+        assert!(fs_err::metadata(&path).unwrap().len() < 1 << 20);
+        assert!(matches!(Runtime::open(Some(&path)), Err(RuntimeError::TooLarge { .. })));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::wheel::{WheelPath, deflate_length};
 
 /// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
 const LARGEST_FILE: u64 = 2 << 30;
+/// Nor do its files take more when unpacked, together.
+const LARGEST_WHEEL: u64 = 8 << 30;
 /// Deflate cannot express more output than this for a byte of input.
 const BEST_RATIO: u64 = 1032;
 
@@ -71,6 +73,10 @@ impl Archive {
         if records.len() as u64 != directory.count {
             return Err(broken("its directory has another number of entries than it says"));
         }
+        let claimed = records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.size));
+        if claimed > LARGEST_WHEEL {
+            return Err(broken(&format!("its files claim to take {claimed} bytes, as those of no wheel do")));
+        }
         let mut names = BTreeSet::new();
         let mut order: Vec<usize> = (0..records.len()).collect();
         order.sort_by_key(|index| records[*index].offset);
@@ -89,8 +95,12 @@ impl Archive {
             if !names.insert(record.name) {
                 fail("the archive has this name twice");
             }
+            // Read as often as it is named, a small piece of the archive would never come to an end.
+            if record.offset < expected && expected != u64::MAX {
+                return Err(broken("its files overlap each other"));
+            }
             if record.offset != expected {
-                fail("there are bytes before it that belong to no file, or it overlaps another");
+                fail("there are bytes before it that belong to no file");
             }
             let Some(data) = data else {
                 fail("its header or data is damaged or out of bounds");

@@ -9,6 +9,7 @@ use crate::elf::ElfError;
 use crate::error::Hint;
 use crate::interrupt::Interrupted;
 use crate::julia::JuliaError;
+use crate::process::ChildError;
 use crate::project::ProjectError;
 use crate::wheel::WheelError;
 
@@ -23,6 +24,17 @@ pub enum BundleError {
         /// What is wrong with it.
         source: ElfError,
     },
+    /// A changed library does not open any more: a mistake of ours.
+    #[error("`{}` does not open any more after its run path was set or debug sections were stripped", path.display())]
+    Unloadable {
+        /// The library, as it was.
+        path: PathBuf,
+        /// What the loader said.
+        source: Box<ChildError>,
+    },
+    /// Another program failed.
+    #[error(transparent)]
+    Child(ChildError),
     /// Two things want the same place.
     #[error("two sources for `{path}` in the bundle: {first} and {second}")]
     Twice {
@@ -108,10 +120,22 @@ impl From<DepotError> for BundleError {
     }
 }
 
+impl From<ChildError> for BundleError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Child(error),
+        }
+    }
+}
+
 impl Hint for BundleError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Elf { source, .. } => source.hint(),
+            Self::Unloadable { .. } => {
+                Some("the original is unchanged; please report this library as a bug".into())
+            }
             Self::Unmatched { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             Self::Unmatched { .. } => Some(
                 "patterns are matched against paths below `_jnumpy`, as in `julia/lib/**/libx.so*`; `--explain NAME` \

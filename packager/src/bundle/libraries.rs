@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use super::loader::Loader;
 use super::names::{loaded_first, mentioned};
 use super::policy::is_system_library;
 use super::prune::{Decisions, LeftOut, StandIn, Verdict};
@@ -32,6 +33,8 @@ pub(super) struct Order<'a> {
     pub(super) settings: &'a Settings,
     /// Where changed files are written.
     pub(super) scratch: &'a Path,
+    /// What has to take them then.
+    pub(super) loader: &'a Loader,
 }
 
 impl Order<'_> {
@@ -52,6 +55,7 @@ impl Order<'_> {
             fs_err::create_dir_all(parent)?;
         }
         fs_err::write(&changed, bytes)?;
+        self.loader.check(path, &changed)?;
         Ok(Content::file(changed))
     }
 }

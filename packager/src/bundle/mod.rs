@@ -13,6 +13,7 @@ mod description;
 mod error;
 mod explain;
 mod libraries;
+mod loader;
 mod names;
 mod packages;
 mod plan;

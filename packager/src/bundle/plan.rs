@@ -11,6 +11,7 @@ use super::description::{
 };
 use super::explain::Explanations;
 use super::libraries::{self, Libraries};
+use super::loader::Loader;
 use super::packages::bundled_packages;
 use super::policy::{self, Platform};
 use super::provenance::{self, Provenance};
@@ -82,6 +83,10 @@ impl Ingredients<'_> {
         let settings = &self.project.settings;
         let prune = Prune::new(settings, self.resolution, &image_bytes)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
+        let layout = &self.julia.layout;
+        let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
+        let loader =
+            Loader::new(&[&layout.private_libdir, libdir].map(|below| self.julia.prefix.join(below)))?;
         let order = libraries::Order {
             julia: self.julia,
             image: &image_path,
@@ -89,6 +94,7 @@ impl Ingredients<'_> {
             root: &self.project.root,
             settings,
             scratch: scratch.path(),
+            loader: &loader,
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let trees = self.trees(&mut inside)?;

@@ -3,8 +3,10 @@
 mod about;
 mod audit;
 mod cache;
+mod editable;
 mod julia;
 mod new;
+mod sdist;
 mod wheel;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ struct Cli {
 enum Command {
     New(new::Arguments),
     Wheel(wheel::Arguments),
+    Sdist(sdist::Arguments),
+    Editable(editable::Arguments),
     Audit(audit::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
@@ -57,6 +61,8 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
         Command::New(arguments) => new::run(&arguments, report),
         Command::Wheel(arguments) => wheel::run(arguments, report),
+        Command::Sdist(arguments) => sdist::run(&arguments, report),
+        Command::Editable(arguments) => editable::run(&arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),

@@ -259,7 +259,11 @@ impl Outcome {
             grouped(self.index_limit)
         ));
         if size > self.index_limit {
-            report.say("hint: what can be left out, and where to put it: `jnumpy-pack about index-limit`");
+            report.warn(
+                "the Python index takes no wheel of this size without an exemption: `--compress best` makes it a \
+                 twentieth smaller, a `--cpu-target` with fewer variants its image, and `exclude` in `[tool.jnumpy]` \
+                 leaves out what stands in the table above and is not needed; more: `jnumpy-pack about index-limit`",
+            );
         }
     }
 }

@@ -20,6 +20,7 @@ pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, Record};
 use environment::Environment;
 use key::KeyBuilder;
+pub(crate) use stage::is_at;
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
 use workload::{Python, Recorded, Recording};

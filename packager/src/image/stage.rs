@@ -134,7 +134,7 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
 }
 
 /// Whether the open file is still the one at this path.
-pub(super) fn is_at(file: &fs_err::File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &fs_err::File, path: &Path) -> bool {
     fs_err::metadata(path)
         .is_ok_and(|now| file.metadata().is_ok_and(|held| (now.dev(), now.ino()) == (held.dev(), held.ino())))
 }

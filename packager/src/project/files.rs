@@ -1,13 +1,13 @@
-//! The files of the package that belong into a wheel.
+//! The files of the package that belong into a wheel, and those of the project that belong into a source distribution.
 
 use std::path::{Path, PathBuf};
 
 use super::ProjectError;
 
-/// One file of the package.
+/// One file of the package, or of the project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackageFile {
-    /// Its path inside the package directory, with `/` between the parts.
+    /// Its path inside the directory, with `/` between the parts.
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
@@ -17,33 +17,64 @@ pub struct PackageFile {
 
 /// Lists the package's files, sorted by name. Left out is what tools leave behind and what the packager adds itself.
 pub(crate) fn list(package_dir: &Path) -> Result<Vec<PackageFile>, ProjectError> {
-    let mut files = Vec::new();
     let walk = walkdir::WalkDir::new(package_dir).follow_links(true).into_iter().filter_entry(|entry| {
         entry.depth() == 0 || !is_leftover(&entry.file_name().to_string_lossy(), entry.depth())
     });
-    for entry in walk {
-        let entry = entry.map_err(std::io::Error::from)?;
-        if entry.file_type().is_dir() {
+    collect(package_dir, walk.map(|entry| Ok(entry.map_err(std::io::Error::from)?.into_path())))
+}
+
+/// Lists the files of a project that belong into a source distribution, sorted by name. Left out is what `.gitignore`
+/// names, and what builds and tools leave behind.
+pub(super) fn list_sources(root: &Path) -> Result<Vec<PackageFile>, ProjectError> {
+    let walk = ignore::WalkBuilder::new(root)
+        .standard_filters(false)
+        .git_ignore(true)
+        // What is above the project, or the user's own, says nothing about it.
+        .require_git(false)
+        .follow_links(true)
+        .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            entry.depth() == 0
+                || !is_leftover(&name, entry.depth()) && !is_output(entry.path(), &name, entry.depth())
+        })
+        .build();
+    collect(root, walk.map(|entry| Ok(entry.map_err(std::io::Error::other)?.into_path())))
+}
+
+/// The files among `paths`, which are below `directory`.
+fn collect(
+    directory: &Path,
+    paths: impl Iterator<Item = Result<PathBuf, std::io::Error>>,
+) -> Result<Vec<PackageFile>, ProjectError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let path = path?;
+        let metadata = fs_err::metadata(&path)?;
+        if metadata.is_dir() {
             continue;
         }
-        let unpackable = |reason| ProjectError::Unpackable { path: entry.path().to_owned(), reason };
-        if !entry.file_type().is_file() {
+        let unpackable = |reason| ProjectError::Unpackable { path: path.clone(), reason };
+        if !metadata.is_file() {
             return Err(unpackable("it is neither a file nor a directory"));
         }
-        let relative = entry.path().strip_prefix(package_dir).unwrap_or(entry.path());
+        let relative = path.strip_prefix(directory).unwrap_or(&path);
         let name = relative.to_str().ok_or_else(|| unpackable("its name is not UTF-8"))?;
         if name.chars().any(char::is_control) || name.contains('\\') {
             return Err(unpackable("its name holds a control character or a backslash"));
         }
-        let metadata = fs_err::metadata(entry.path())?;
-        files.push(PackageFile {
-            name: name.to_owned(),
-            path: entry.path().to_owned(),
-            executable: is_executable(&metadata),
-        });
+        let (name, executable) = (name.to_owned(), is_executable(&metadata));
+        files.push(PackageFile { name, path, executable });
     }
     files.sort();
     Ok(files)
+}
+
+/// Directories at the top of a project that builds and environments fill.
+fn is_output(path: &Path, name: &str, depth: usize) -> bool {
+    depth == 1
+        && (matches!(name, "build" | "dist" | ".nox" | ".pytest_cache" | ".ruff_cache" | ".tox")
+            || name.ends_with(".egg-info")
+            || path.join("pyvenv.cfg").is_file())
 }
 
 /// Caches, version control and bundles of an earlier run.

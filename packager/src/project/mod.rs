@@ -90,6 +90,11 @@ impl Project {
         Ok(Some(manifest))
     }
 
+    /// Every file of the project that belongs into a source distribution, sorted by path.
+    pub fn sources(&self) -> Result<Vec<PackageFile>, ProjectError> {
+        files::list_sources(&self.root)
+    }
+
     /// The UUID the package has in the image: its own, or one made from its name when it has none.
     #[must_use]
     pub fn uuid(&self) -> Uuid {

@@ -73,7 +73,16 @@ fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisio
     let prune = Prune::new(settings, &Resolution::default(), b"")?;
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
-    let order = Order { julia, image: &image, prune: &prune, root: &root, settings, scratch: &scratch };
+    let loader = Loader::new(&[])?;
+    let order = Order {
+        julia,
+        image: &image,
+        prune: &prune,
+        root: &root,
+        settings,
+        scratch: &scratch,
+        loader: &loader,
+    };
     let mut decisions = Decisions::default();
     let libraries = Libraries::collect(&order, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
     Ok((libraries, decisions))
@@ -146,6 +155,7 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         root: &julia.prefix,
         settings: &settings,
         scratch: &scratch,
+        loader: &Loader::new(&[]).unwrap(),
     };
     let place = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
     let write = |name: &str, bytes: &[u8]| {
