@@ -21,7 +21,8 @@ help:
 	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
 	@echo "make stress  random calls, threads, collections and exceptions, on both Julias, DURATION=150 s for each of four runs;"
 	@echo "             random objects and arrays, a tenth of that for each test"
-	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; what packing costs"
+	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; the examples beside"
+	@echo "             their peers; what packing costs"
 	@echo "make dist    the wheels of jnumpy-pack and jnumpy-runtime, for pip install"
 	@echo "make lint    formatting and lints; warnings are errors"
 	@echo "make docs    build the documentation into build/docs; warnings are errors"
@@ -66,12 +67,14 @@ bench: pack venv $(JULIA_1_6)
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
 	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
 	$(PYTHON) benches/draw.py
+	$(PYTHON) fixtures/fftw/artifact.py $(TESTS)/depot
+	JULIA_DEPOT_PATH=$(CURDIR)/$(TESTS)/depot: TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/examples.py
 	JULIA=$$($(TEST_PLACES) $(PACK) julia find) && \
 	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
 	        --cpu-target generic --python $(PYTHON)) && \
 	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
 	cargo build --quiet --release --locked --package jnumpy-pack --examples
-	$(TEST_PLACES) $(PYTHON) benches/packing.py
+	$(TEST_PLACES) $(PYTHON) benches/packing.py --json benches/results/packing.json
 
 lint: venv
 	cargo fmt --check

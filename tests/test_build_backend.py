@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-BUILD_SYSTEM = '\n[build-system]\nrequires = ["jnumpy-pack"]\nbuild-backend = "jnumpy_pack"\n'
-
 
 def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
@@ -38,11 +36,9 @@ def environment(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(environment, tmp_path_factory) -> Path:
-    """Return a new project that pip builds with `jnumpy-pack`."""
+    """Return a new project, which asks for `jnumpy-pack` to build it."""
     directory = tmp_path_factory.mktemp("project")
     succeeds(environment / "bin/jnumpy-pack", "new", "adder", "--directory", directory)
-    with (directory / "adder/pyproject.toml").open("a") as file:
-        file.write(BUILD_SYSTEM)
     return directory / "adder"
 
 

@@ -534,3 +534,14 @@ def test_the_wheel_lists_packages_and_artifacts(wheel, depot, seen):
     assert [name for name in names if name.endswith("licenses/packages/Gamma/LICENSE")]
     assert [name for name in names if "/licenses/artifacts/" in name and name.endswith("/COPYING")]
     assert str(depot) not in manifest
+
+
+def test_the_wheel_brings_stubs_where_a_workload_was_recorded(wheel, version):
+    with zipfile.ZipFile(wheel) as archive:
+        own = [name for name in archive.namelist() if "/_jnumpy/" not in name]
+        brought = {name for name in own if name.endswith((".pyi", "/py.typed"))}
+        if version < (1, 6):
+            assert brought == {f"{PACKAGE}/_chain.pyi", f"{PACKAGE}/py.typed"}
+            assert "def tally(" in archive.read(f"{PACKAGE}/_chain.pyi").decode()
+        else:
+            assert brought == set()

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+import sites
 from type_checker import mypy, wrong_lines
 
 REPOSITORY = Path(__file__).parent.parent
@@ -40,6 +42,38 @@ def test_auditwheel_agrees_with_the_tag(kmeans_wheel):
     ours = [int(number) for number in re.search(r"manylinux_(\d+)_(\d+)_", kmeans_wheel.name).groups()]
     theirs = [int(number) for number in re.search(r'platform tag: "manylinux_(\d+)_(\d+)_', shown).groups()]
     assert theirs <= ours, shown
+
+
+def test_check_wheel_contents_accepts_it(kmeans_wheel):
+    """But for two things that are meant to be so.
+
+    W004 takes every `.so` for a module of Python that somebody imports; Julia's are opened by other names. W002 is
+    about equal files: the bootstrap is there twice, since its copy beside the bundle works without the runtime in it.
+    """
+    command = [BIN / "check-wheel-contents", "--ignore", "W004", kmeans_wheel]
+    said = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    inside = "  jl_kmeans1d/_jnumpy/"
+    duplicates = f"{kmeans_wheel}: W002: Wheel contains duplicate files:"
+    assert said == [duplicates, f"{inside}__init__.py", f"{inside}jnumpy/_bootstrap.py"]
+
+
+def test_abi3audit_agrees_that_it_serves_every_python(kmeans_wheel):
+    ((_, report),) = json.loads(run(BIN / "abi3audit", "--strict", "--report", kmeans_wheel))["specs"].items()
+    results = {library["name"]: library["result"] for library in report["wheel"]}
+    assert "_runtime.abi3.so" in results
+    for result in results.values():
+        assert result["is_abi3"]
+        assert result["is_abi3_baseline_compatible"]
+        assert result["baseline"] == "3.10"
+
+
+def test_installer_installs_it(kmeans_wheel, tmp_path):
+    run(sys.executable, "-m", "installer", "--destdir", tmp_path, "--validate-record", "all", kmeans_wheel)
+    (package,) = tmp_path.rglob("jl_kmeans1d")
+    site = package.parent
+    (site / "numpy").symlink_to(Path(numpy.__path__[0]))
+    (site / "numpy.libs").symlink_to(Path(numpy.__path__[0]).with_name("numpy.libs"))
+    assert sites.printed(site, "import jl_kmeans1d; print(jl_kmeans1d.__name__)") == "jl_kmeans1d\n"
 
 
 def test_uv_installs_it(kmeans_wheel, tmp_path):

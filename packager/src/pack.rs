@@ -12,7 +12,7 @@ use crate::project::Project;
 use crate::publish::publish;
 use crate::report::Report;
 use crate::runtime::Runtime;
-use crate::wheel::{Component, ComponentKind, Compression, Sbom, Wheel, Written};
+use crate::wheel::{Component, ComponentKind, ComponentLicense, Compression, Sbom, Wheel, Written};
 use crate::{Error, depot};
 
 /// What to pack, and how.
@@ -132,6 +132,7 @@ impl Order {
         let subject = Component {
             version: Some(metadata.version.to_string()),
             purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
+            license: metadata.license.as_ref().map(ComponentLicense::from),
             ..Component::new(ComponentKind::Application, metadata.name.clone())
         };
         let wheel = Wheel {

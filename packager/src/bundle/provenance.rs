@@ -155,15 +155,22 @@ fn artifacts(
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
     for (hash, artifact) in &from.resolution.artifacts {
-        components.push(artifact_component(hash, artifact));
+        let mut component = artifact_component(hash, artifact);
+        let mut texts = Vec::new();
         let place: WheelPath = format!("artifacts/{hash}").parse()?;
         for file in files(&artifact.directory, false)? {
             let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();
             let is_license = LICENSE_NAMES.iter().any(|license| name.starts_with(license));
             if is_license || file.name.starts_with("share/licenses/") {
                 licenses.add(place.join(&file.name)?, Content::file(file.real))?;
+                texts.push(file.name);
             }
         }
+        if !texts.is_empty() {
+            texts.sort();
+            component.properties.insert("julia:license-files".into(), texts.join(", "));
+        }
+        components.push(component);
     }
     Ok(())
 }

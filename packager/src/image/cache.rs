@@ -92,8 +92,7 @@ impl Entry {
 
     /// What is in the entry, if it is there and whole. A damaged one counts as absent.
     pub(super) fn read(&self) -> Result<Option<Record>, ImageError> {
-        let Ok(bytes) = fs_err::read(self.directory.join(RECORD)) else { return Ok(None) };
-        let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Ok(None) };
+        let Some(record) = read_record(&self.directory) else { return Ok(None) };
         if !self.image().is_file() {
             return Ok(None);
         }
@@ -162,23 +161,35 @@ pub struct Pruned {
 pub fn list(images: &Path) -> Result<Vec<CachedImage>, ImageError> {
     let mut found = Vec::new();
     for key in keys(images, "")? {
-        let path = images.join(&key).join(RECORD);
-        let Ok(bytes) = fs_err::read(&path) else { continue };
-        let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { continue };
-        let age = fs_err::metadata(&path)?.modified()?.elapsed().unwrap_or_default().as_secs();
-        let Record { julia, cpu_target, size, .. } = record;
+        let directory = images.join(&key);
+        let Some(Record { julia, cpu_target, size, .. }) = read_record(&directory) else { continue };
+        let modified = fs_err::metadata(directory.join(RECORD))?.modified()?;
+        let age = modified.elapsed().unwrap_or_default().as_secs();
         found.push(CachedImage { key, julia, cpu_target, size, age });
     }
     found.sort_by(|one, two| one.age.cmp(&two.age).then_with(|| one.key.cmp(&two.key)));
     Ok(found)
 }
 
-/// Removes images, and what killed builders have left. What is being built or in use stays.
+/// What an entry's directory says of its image; `None` when it is damaged or of another version of this program.
+fn read_record(directory: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs_err::read(directory.join(RECORD)).ok()?).ok()
+}
+
+/// Removes images, those that nobody can use, and what killed builders have left. What is being built or in use stays.
 pub fn prune(images: &Path, limits: Limits) -> Result<Pruned, ImageError> {
     let mut pruned = Pruned::default();
     for key in keys(images, ".partial")? {
         if let Some(entry) = try_lock(images, &key)? {
             remove_if_there(&entry.partial)?;
+        }
+    }
+    for key in keys(images, "")? {
+        if read_record(&images.join(&key)).is_none()
+            && let Some(entry) = try_lock(images, &key)?
+            && entry.remove()?
+        {
+            fs_err::remove_file(lock_path(images, &key))?;
         }
     }
     for image in list(images)? {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::epoch::Epoch;
+use super::metadata::License;
 
 /// Where the bill is, below the `.dist-info` directory.
 pub const SBOM_PATH: &str = "sboms/jnumpy-pack.cdx.json";
@@ -117,6 +118,15 @@ pub enum ComponentLicense {
         /// The name.
         name: String,
     },
+}
+
+impl From<&License> for ComponentLicense {
+    fn from(license: &License) -> Self {
+        match license {
+            License::Expression(expression) => Self::Expression(expression.clone()),
+            License::Text(text) => Self::Named { name: text.clone() },
+        }
+    }
 }
 
 #[expect(clippy::ref_option, reason = "the form serde asks for")]

@@ -26,6 +26,7 @@ function result_annotation(@nospecialize(T))::String
         return join(sort!(members; by=isequal("None"), alg=MergeSort), " | ")
     end
     T === Union{} && return "Any"
+    cast_elsewhere(T) && return "Any"
     T <: Union{Nothing,Missing} && return "None"
     T === Bool && return "bool"
     T <: Integer && return "int"
@@ -42,6 +43,9 @@ function result_annotation(@nospecialize(T))::String
     end
     return "Any"
 end
+
+"Whether another module says what becomes of a `T`."
+cast_elsewhere(@nospecialize(T)) = which(py_cast, Tuple{Type{Py},T}).module !== @__MODULE__
 
 "Whether the elements are known to be none that NumPy has too."
 is_list(@nospecialize(T)) =
