@@ -84,7 +84,7 @@ lint: venv
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL) $(PACK_WHEEL)
 	$(TEST_PLACES) $(PACK) --quiet julia install
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) --quiet julia find) \
 	    $(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
