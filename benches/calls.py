@@ -23,9 +23,12 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
-ROUNDS = 40
-# Long enough that a batch of calls with arrays pays for its share of Julia's garbage collection.
-BATCH_SECONDS = 0.025
+ROUNDS = 15
+# As long as `timeit` makes one, so that calls that make objects of Julia pay for several of its collections.
+BATCH_SECONDS = 0.2
+# Before each batch. Julia 1.5 and 1.6 keep so many empty pages from one quick collection to the next; those of the rows
+# before would count, and each page of this row would be given back to the system and taken from it again.
+COLLECT = "GC.gc()"
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,14 @@ class Stopwatch:
 
 def measure(names: dict[str, object]) -> tuple[dict[str, float], list[dict[str, object]]]:
     """Time every row beside its base; returns the bases' times and what is known of each row."""
+    import jnumpy
+
     bases = {name: Stopwatch(statement, names) for name, statement in BASES.items()}
     rows = [(row, Stopwatch(row.statement, names)) for row in ROWS]
     ratios: dict[str, list[float]] = {row.name: [] for row in ROWS}
     for _ in range(ROUNDS):
         for row, stopwatch in rows:
+            jnumpy.exec_julia(COLLECT)
             base = None if row.base is None else bases[row.base].run()
             own = stopwatch.run()
             if base is not None:
