@@ -8,7 +8,7 @@
 use crate::sys::dl::Library;
 
 /// A symbol that every system image has.
-const DATA: &std::ffi::CStr = c"jl_system_image_data";
+pub(super) const DATA: &std::ffi::CStr = c"jl_system_image_data";
 
 /// How the directory of every build begins.
 const BUILT_IN: &[u8] = b"/tmp/jnumpy-";

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::options::{OptionError, Options};
-use crate::julia::relocation::{Relocation, RelocationError};
+use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::LibJulia;
@@ -214,6 +214,7 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
     let arguments = arguments(&options, threads);
     if let Some(relocation) = relocation {
         let opened = Library::open_local(&image)?;
+        opened.prefault(relocation::DATA);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);

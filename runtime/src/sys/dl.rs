@@ -59,6 +59,16 @@ impl Library {
         NonNull::new(info.dli_fbase.cast())
     }
 
+    /// Gives this process its own copies of the library's writable pages, if the library has `symbol`: all at once,
+    /// since most of them are about to be written, and a fault for each would have to tell the threads on other
+    /// processors, such as NumPy's. A kernel that cannot (before 5.14) copies each page when it is written.
+    pub(crate) fn prefault(&self, symbol: &CStr) {
+        let Some(base) = self.base(symbol) else { return };
+        let mut base = base.as_ptr().addr();
+        // SAFETY: the callback is given the address of a number that lives as long as the call.
+        unsafe { libc::dl_iterate_phdr(Some(prefault_library), (&raw mut base).cast()) };
+    }
+
     /// The address of `symbol`, or the error that names it.
     pub(crate) fn require(&self, symbol: &'static CStr) -> Result<NonNull<c_void>, DlError> {
         self.find(symbol).ok_or_else(|| DlError::Symbol {
@@ -72,6 +82,47 @@ impl Library {
         // SAFETY: the handle came from `dlopen` and is never closed.
         NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), symbol.as_ptr()) })
     }
+}
+
+/// Copies the writable pages of the library that is loaded at the address in `base`; then the loader need go no further.
+///
+/// # Safety
+/// The loader calls it with one of its libraries; `base` points to a number.
+unsafe extern "C" fn prefault_library(
+    library: *mut libc::dl_phdr_info,
+    _size: usize,
+    base: *mut c_void,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let (library, base) = unsafe { (&*library, *base.cast::<usize>()) };
+    if usize::try_from(library.dlpi_addr) != Ok(base) {
+        return 0;
+    }
+    // SAFETY: the loader says how many headers there are.
+    let headers = unsafe { std::slice::from_raw_parts(library.dlpi_phdr, library.dlpi_phnum.into()) };
+    // SAFETY: asks for a number.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    // What is only written by the loader is read-only by now, up to the last whole page.
+    let protected = headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_GNU_RELRO)
+        .map(|header| (library.dlpi_addr + header.p_vaddr + header.p_memsz) / page * page)
+        .max();
+    for header in headers {
+        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0 {
+            let start = library.dlpi_addr + header.p_vaddr;
+            let end = (start + header.p_filesz).next_multiple_of(page);
+            let start = (start / page * page).max(protected.unwrap_or(0));
+            if let (Ok(place), Ok(length)) =
+                (usize::try_from(start), usize::try_from(end.saturating_sub(start)))
+            {
+                let place = std::ptr::with_exposed_provenance_mut(place);
+                // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
+                unsafe { libc::madvise(place, length, libc::MADV_POPULATE_WRITE) };
+            }
+        }
+    }
+    1
 }
 
 fn last_error() -> String {
