@@ -61,8 +61,12 @@ impl Beside {
         }
         loop {
             let directory = tempfile::Builder::new().prefix(Self::PREFIX).tempdir_in(out_dir)?;
-            // Before it is locked, another run may take it for a leftover.
-            let Ok(lock) = fs_err::File::open(directory.path()) else { continue };
+            let lock = match fs_err::File::open(directory.path()) {
+                Ok(lock) => lock,
+                // Before it is locked, another run may take it for a leftover.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let _ = lock.file().lock_shared();
             if is_at(&lock, directory.path()) {
                 return Ok(Self { directory, _lock: lock });
