@@ -45,7 +45,7 @@ test: pack venv $(JULIA_1_6)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
 	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py calls.py dependencies.py exports.py \
-	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py stock_image.py stress.py threads.py)
+	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py start.py stock_image.py stress.py threads.py)
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
