@@ -77,7 +77,7 @@ bench: pack venv $(JULIA_1_6)
 	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
 	        --cpu-target generic --python $(PYTHON)) && \
 	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
-	cargo build --quiet --release --locked --package jnumpy-pack --examples
+	cargo build --quiet --release --locked --package jnumpy-elf --package jnumpy-wheel --examples
 	$(TEST_PLACES) $(PYTHON) benches/packing.py --json benches/results/packing.json
 
 lint: venv

@@ -95,7 +95,7 @@ def test_every_section_about_an_error_is_linked_and_every_link_has_one():
 
 def _sources():
     for directory, pattern in (
-        ("packager/src", "*.rs"),
+        ("packager", "*.rs"),
         ("runtime/src", "*.rs"),
         ("runtime/python", "*.py"),
         ("runtime/python", "*.jl"),

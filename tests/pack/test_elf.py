@@ -1,6 +1,6 @@
 """The rewriter of ELF files beside patchelf and readelf: on every shared library of this machine, and on foreign ones.
 
-Opening what was rewritten, and damaged files, are tested in `packager/src/elf/tests.rs`.
+Opening what was rewritten, and damaged files, are tested in `packager/elf/src/tests.rs`.
 """
 
 import collections
@@ -28,7 +28,7 @@ MOVING = ("RPATH", "RUNPATH", "NULL", "STRTAB", "STRSZ")
 @pytest.fixture(scope="session")
 def set_run_path() -> Path:
     """The example that does nothing but set a run path."""
-    subprocess.run(["cargo", "build", "--quiet", "--package", "jnumpy-pack", "--examples"], cwd=REPOSITORY, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--package", "jnumpy-elf", "--examples"], cwd=REPOSITORY, check=True)
     return REPOSITORY / "target/debug/examples/set_run_path"
 
 

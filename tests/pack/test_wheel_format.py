@@ -29,7 +29,7 @@ def run(*command, **options):
 def pack(directory, out, threads=2, **variables):
     """Wheel of a directory, written by the example that does nothing else."""
     environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | variables
-    cargo = ["cargo", "run", "--quiet", "--package", "jnumpy-pack", "--example", "pack_directory", "--"]
+    cargo = ["cargo", "run", "--quiet", "--package", "jnumpy-wheel", "--example", "pack_directory", "--"]
     return Path(run(*cargo, directory, out, 6, threads, cwd=REPOSITORY, env=environment).strip())
 
 
