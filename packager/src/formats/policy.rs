@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_data_says_what_the_manylinux_policies_say() {
-        // Read off the policies by hand; `tests/test_manylinux_data.py` compares the whole table.
+        // Read off the policies by hand; `tests/pack/test_manylinux_data.py` compares the whole table.
         for (version, x86_64, aarch64) in [
             ("GLIBC_2.2.5", Some("2_17"), Some("2_17")),
             ("GLIBC_2.17", Some("2_17"), Some("2_17")),

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+from paths import FIXTURES
 
 BASIC_INIT = """
 from jnumpy import init_jl, init_project

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+from paths import FIXTURES
 
 #: Example → the directory of its Python package, which is a Julia project too.
 PACKAGES = {

@@ -8,6 +8,7 @@ import examples
 import matplotlib.image
 import numpy as np
 import pytest
+from paths import FIXTURES
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +23,11 @@ def environment(julia):
 def test_its_own_tests(suite, environment):
     example, variables = examples.SUITES[suite]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    subprocess.run(command, cwd=examples.FIXTURES / example, env=environment | variables, check=True)
+    subprocess.run(command, cwd=FIXTURES / example, env=environment | variables, check=True)
 
 
 def test_the_solution_is_plotted(environment, tmp_path):
-    script = examples.FIXTURES / "poisson/examples/plate.py"
+    script = FIXTURES / "poisson/examples/plate.py"
     picture = tmp_path / "plate.png"
     subprocess.run([sys.executable, script, picture], env=environment | {"MPLBACKEND": "agg"}, check=True)
     colours = matplotlib.image.imread(picture)[..., :3]

@@ -15,9 +15,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from paths import FIXTURES
 
-ROOT = Path(__file__).resolve().parent.parent
-FIXTURE = ROOT / "fixtures" / "kmeans1d"
+FIXTURE = FIXTURES / "kmeans1d"
 
 
 def pack_wheel(pack: str, julia: str, project: Path, out: Path, *options: str, before: tuple[str, ...] = ()) -> dict:

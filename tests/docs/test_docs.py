@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from conftest import REPOSITORY
+from paths import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TOPICS = re.findall(r"^## (.+)$", (REPOSITORY / "docs/errors.md").read_text(), re.MULTILINE)

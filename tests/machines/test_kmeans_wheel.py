@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy
 import pytest
 import sites
+from paths import REPOSITORY
 from type_checker import mypy, wrong_lines
 
-REPOSITORY = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 from packaging.utils import parse_wheel_filename
+from paths import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DIST_INFO = "sample-1.0.dist-info"
 
 

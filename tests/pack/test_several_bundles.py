@@ -8,6 +8,8 @@ import pytest
 import sites
 import small_projects
 
+pytestmark = pytest.mark.every_julia
+
 COMPUTE = "print([(m.scaled(3.0), m.year(), m.text()) for m in (jl_one, jl_two)])"
 COMPUTED = "[(6.0, 2022, 'beside One'), (6.0, 2022, 'beside Two')]\n"
 ONE_VERSION = (

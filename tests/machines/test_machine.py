@@ -10,6 +10,7 @@ from pathlib import Path
 import machines
 import pytest
 import traces
+from paths import TESTS
 
 
 def python(machine, code, **options):
@@ -104,7 +105,7 @@ with machines.copy(Path(sys.argv[1])) as lent:
 """
     command = [sys.executable, "-c", code, str(base_machine)]
     with subprocess.Popen(
-        command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=TESTS / "support", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as run:
         root = Path(run.stdout.readline().strip())
         deadline = time.monotonic() + 30

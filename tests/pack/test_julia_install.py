@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = Path(os.environ.get("JNUMPY_PACK", ROOT / "target/release/jnumpy-pack")).resolve()
+COMMAND = Path(os.environ.get("JNUMPY_PACK", REPOSITORY / "target/release/jnumpy-pack")).resolve()
 # What a Julia made of Debian's packages takes from the machine.
 FROM_THE_MACHINE = {
     "linux-vdso.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0",

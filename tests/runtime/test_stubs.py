@@ -9,9 +9,9 @@ from pathlib import Path
 
 import jnumpy
 import pytest
+from paths import PROJECTS
 from type_checker import mypy, wrong_lines
 
-TESTS = Path(__file__).parent
 MARK = "# Written by jnumpy.write_stubs: edit the Julia source instead."
 
 
@@ -20,7 +20,7 @@ def typed(contract, tmp_path_factory):
     """Return a directory with the contract project as a user would install it, stub included."""
     site = tmp_path_factory.mktemp("typed")
     (site / "contract").mkdir()
-    shutil.copy(TESTS / "contract/__init__.py", site / "contract")
+    shutil.copy(PROJECTS / "contract/__init__.py", site / "contract")
     (site / "contract/py.typed").touch()
     assert jnumpy.write_stubs("contract", site / "contract") == [str(site / "contract/_contract.pyi")]
     return site

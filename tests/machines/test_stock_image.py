@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from paths import REPOSITORY
+
+pytestmark = pytest.mark.every_julia
 
 ENVIRONMENT = "/opt/environment"
 

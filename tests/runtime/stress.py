@@ -1,6 +1,6 @@
 """Threads, collectors, exceptions and arrays kept on both sides, at random, for a given time.
 
-    python tests/stress.py SECONDS [SEED]
+    python tests/runtime/stress.py SECONDS [SEED]
 
 Prints the seed, which repeats the order of the calls, and at last how many there were.
 """

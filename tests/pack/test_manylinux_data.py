@@ -3,11 +3,11 @@
 import json
 import re
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
-RULES = json.loads((Path(__file__).parents[1] / "manifests" / "manylinux.json").read_text())
+RULES = json.loads((REPOSITORY / "manifests/manylinux.json").read_text())
 POLICIES = json.loads((files("auditwheel.policy") / "manylinux-policy.json").read_text())
 
 

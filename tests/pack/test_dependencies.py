@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import sites
+from paths import FIXTURES
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+pytestmark = pytest.mark.every_julia
+
 PACKAGE = "jl_chain"
 DEPOT = f"{PACKAGE}/_jnumpy/depot"
 

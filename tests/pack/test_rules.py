@@ -14,9 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from paths import FIXTURES
 
-ROOT = Path(__file__).resolve().parent.parent
-FIXTURE = ROOT / "fixtures" / "kmeans1d"
+FIXTURE = FIXTURES / "kmeans1d"
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).parent
+from paths import PROJECTS
+
 LIMIT = 120
 
 
@@ -16,7 +16,7 @@ def run(code, julia, limit=LIMIT, **variables):
         for name, value in os.environ.items()
         if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
     }
-    environment |= {"PYTHONPATH": str(TESTS), "PYTHONFAULTHANDLER": "1", **variables}
+    environment |= {"PYTHONPATH": str(PROJECTS), "PYTHONFAULTHANDLER": "1", **variables}
     if julia is not None:
         environment["TYPY_JL_EXE"] = julia
     return subprocess.run(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import examples
 import pytest
+from paths import FIXTURES
 
 #: What the examples are compared with, and what runs the comparison; as the tests' own environment has them.
 OTHERS = ["numpy", "scipy", "scikit-learn", "kmeans1d", "pytest"]
@@ -83,7 +84,7 @@ def test_all_in_one_process(python, order):
 @pytest.mark.parametrize("suite", examples.SUITES)
 def test_its_own_tests(python, suite):
     example, variables = examples.SUITES[suite]
-    tests = examples.FIXTURES / example / "tests"
+    tests = FIXTURES / example / "tests"
     outcome = run(python, "-m", "pytest", "-p", "no:cacheprovider", str(tests), **variables)
     assert outcome.returncode == 0, outcome.stdout[-3000:] + outcome.stderr
     assert re.search(r"\b[1-9]\d* passed", outcome.stdout)

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import numpy
+from paths import REPOSITORY
 
 #: The protocol number of the runtime in this repository.
-PROTOCOL = (Path(__file__).parent.parent / "runtime/python/jnumpy/protocol").read_text().strip()
+PROTOCOL = (REPOSITORY / "runtime/python/jnumpy/protocol").read_text().strip()
 
 
 def install(site: Path, *wheels: Path) -> Path:

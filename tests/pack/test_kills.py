@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import FIXTURES
 
 SEED = int(os.environ.get("JNUMPY_TEST_SEED", time.time_ns() % 1_000_000))
 
@@ -86,7 +87,7 @@ def test_wheel(pack, julia, small, tmp_path, chance):
 
 def test_wheel_with_a_cached_image(pack, julia, kmeans_wheel, tmp_path, chance):
     home = Path(os.environ.get("JNUMPY_HOME", Path.home() / ".jnumpy"))
-    project = Path(__file__).parent.parent / "fixtures/kmeans1d"
+    project = FIXTURES / "kmeans1d"
     options = ("--julia", julia, "--cpu-target", "generic", "--python", sys.executable, "--compress", "fast")
     command = (pack, "wheel", project, "--out-dir", tmp_path, "--json", *options)
     seconds, printed = timed(*command)
