@@ -32,8 +32,8 @@ class NotEvenAnInt:
 # What is not a number, a text or a tuple, for all signatures that want one of these.
 STRANGE: list[object] = [None, b"x", [1], {}, object(), int, np.zeros(2), np.datetime64("2020-01-01"), ...]
 
-#: Signature → its wrong arguments → the exception, and its words after "f() argument `x`: ", or after "f() argument `x`"
-#: where they begin with the path into the value.
+#: Signature → its wrong arguments → the exception, and its words after "f() argument `x`: ". Words that begin with a
+#: path into the value follow the name directly.
 REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
     "Nothing": [([0, False, "", (), *STRANGE[1:]], TypeError, "expected None, got {class}")],
     "Bool": [
@@ -167,8 +167,12 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
             "a masked array has no counterpart in Julia; pass `x.filled(value)`, or `x.data` and `x.mask`",
         ),
     ],
-    "Union{Nothing,Vector{Float64}}": [([[1.0], 1.0], TypeError, "expected numpy.ndarray, got {class}; pass `np.asarray(x, dtype=float)`")],
-    "Union{Vector{Float64},Matrix{Float64}}": [([[1.0], None], TypeError, "expected numpy.ndarray, got {class}; pass `np.asarray(x, dtype=float)`")],
+    "Union{Nothing,Vector{Float64}}": [
+        ([[1.0], 1.0], TypeError, "expected numpy.ndarray, got {class}; pass `np.asarray(x, dtype=float)`")
+    ],
+    "Union{Vector{Float64},Matrix{Float64}}": [
+        ([[1.0], None], TypeError, "expected numpy.ndarray, got {class}; pass `np.asarray(x, dtype=float)`")
+    ],
 }
 
 

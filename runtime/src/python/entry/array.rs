@@ -148,18 +148,18 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
 pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: bool) -> PyResult<()> {
     let text = |what: &str| {
         let more = exception::more(py, "copies")?;
-        PyResult::Ok(format!("{label}{what}: {reason}; {more}"))
+        PyResult::Ok(format!("{what}{reason}; {more}"))
     };
-    let copied = "an array is copied on its way into Julia";
+    let copied = format!("an array is copied on its way into Julia: {label}");
     match COPY_POLICY.load(Ordering::Relaxed) {
-        DEFAULT | WARN if in_place => Err(PyValueError::new_err(text(
-            "the function writes into the array, but Julia would get a copy",
-        )?)),
+        DEFAULT | WARN if in_place => Err(PyValueError::new_err(text(&format!(
+            "{label}the function writes into the array, but Julia would get a copy: "
+        ))?)),
         WARN => {
-            let text = std::ffi::CString::new(text(copied)?).unwrap_or_default();
+            let text = std::ffi::CString::new(text(&copied)?).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
         }
-        ERROR => Err(PyValueError::new_err(text(copied)?)),
+        ERROR => Err(PyValueError::new_err(text(&copied)?)),
         _ => Ok(()),
     }
 }

@@ -367,7 +367,10 @@ unsafe fn read_argument(
 #[cold]
 fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
     let class = error.get_type(py);
-    let is_copy = parameter.kind == Kind::Array && class.is(py.get_type::<PyValueError>());
+    // A copy that the function must not get.
+    let is_copy = parameter.flags & IN_PLACE != 0
+        && parameter.kind == Kind::Array
+        && class.is(py.get_type::<PyValueError>());
     let reason = if is_copy || class.is(py.get_type::<PyTypeError>()) {
         error.value(py).to_string()
     } else if class.is(py.get_type::<PyOverflowError>()) {

@@ -30,7 +30,10 @@ def test_keywords_are_normalized_as_python_does(export: Callable) -> None:
 @pytest.mark.parametrize(
     ("definition", "words"),
     [
-        ("f(; ε::Float64=1.0, ϵ::Float64=1.0)::Float64 = ε", "arguments `ε` and `ϵ` of `f` have the same name in Python"),
+        (
+            "f(; ε::Float64=1.0, ϵ::Float64=1.0)::Float64 = ε",
+            "arguments `ε` and `ϵ` of `f` have the same name in Python",
+        ),
         ("f(ϕ::Int, φ::Int)::Int = 1", "arguments `ϕ` and `φ` of `f` have the same name in Python, `φ`; rename one"),
     ],
 )
@@ -99,12 +102,14 @@ def test_a_process_without_julia_reads_them(contract: Any) -> None:
 
 
 def test_type_hints(export: Callable) -> None:
-    f = export("f(a::Int, b::Vector{Float64}; label::Union{Nothing,String}=nothing)::Tuple{Int,Rational{Int}} = (1, 1//2)")
+    f = export(
+        "f(a::Int, b::Vector{Float64}; label::Union{Nothing,String}=nothing)::Tuple{Int,Rational{Int}} = (1, 1//2)"
+    )
     hints = typing.get_type_hints(f)
     assert list(hints) == ["a", "b", "label", "return"]
     assert hints["a"] is typing.SupportsIndex
     assert hints["b"] == np.typing.NDArray[np.float64]
-    assert hints["label"] == typing.Optional[str]
+    assert hints["label"] == str | None
     assert str(hints["return"]) == "tuple[int, fractions.Fraction]"
     assert f.__annotations__ == {**hints, "label": str | None}
     assert typing.get_type_hints(export("f()::Nothing = nothing")) == {"return": type(None)}
@@ -173,7 +178,7 @@ def test_functions_that_write_into_arrays_refuse_copies(export: Callable, value:
                 f(value)
                 np.testing.assert_array_equal(value, before)
             else:
-                with pytest.raises(ValueError, match=r"^zero!\(\) argument `x`: an array" if policy == "error" else words):
+                with pytest.raises(ValueError, match="an array is copied" if policy == "error" else words):
                     f(value)
     finally:
         jnumpy.set_copy_policy("default")
