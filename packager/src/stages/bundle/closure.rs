@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::{self, Interrupted};
-use jnumpy_elf::{Elf, ElfError, Kind, VersionNeed};
+use jnumpy_base::path::file_name;
+use jnumpy_elf::{Elf, ElfError, Kind, VersionNeed, run_path};
 
 /// What to look for, and where.
 #[derive(Debug, Clone)]
@@ -370,14 +371,13 @@ impl Walk {
 
     /// The directories of a run path that exist and are allowed. `$ORIGIN` is the directory of the file as it was found,
     /// links not resolved: so the loader does it.
-    fn expand(&self, run_path: Option<&str>, library: &Library) -> Vec<PathBuf> {
+    fn expand(&self, search: Option<&str>, library: &Library) -> Vec<PathBuf> {
         let mut directories = Vec::new();
         for found in library.names.values() {
-            let Some(origin) = found.parent().and_then(Path::to_str) else { continue };
-            for entry in run_path.into_iter().flat_map(|path| path.split(':')) {
-                let entry = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin);
-                if Path::new(&entry).is_absolute()
-                    && let Ok(directory) = fs_err::canonicalize(entry)
+            let Some(origin) = found.parent() else { continue };
+            for entry in search.into_iter().flat_map(run_path::entries) {
+                if let Some(directory) = run_path::resolve(origin, entry)
+                    && let Ok(directory) = fs_err::canonicalize(directory)
                     && self.is_allowed(&directory)
                 {
                     directories.push(directory);
@@ -402,10 +402,6 @@ fn read(path: &Path) -> Result<Elf, ClosureError> {
 fn is_copy(one: &Path, other: &Path) -> std::io::Result<bool> {
     Ok(fs_err::metadata(one)?.len() == fs_err::metadata(other)?.len()
         && fs_err::read(one)? == fs_err::read(other)?)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::ImageError;
 use super::key::sha256_of_file;
 use super::stage::wait_for_lock;
 use jnumpy_base::interrupt;
-use jnumpy_base::lock::is_at;
+use jnumpy_base::path::is_at;
 
 const IMAGE: &str = "sys.so";
 const RECORD: &str = "image.json";

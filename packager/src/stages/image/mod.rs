@@ -30,6 +30,7 @@ use crate::stages::project::{Project, ProjectError};
 use crate::stages::runtime::Runtime;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::{ChildError, LastLines};
+use jnumpy_base::text::megabytes;
 use jnumpy_base::{Hint, Report};
 
 /// Raised whenever the same inputs make another image than before.
@@ -187,12 +188,6 @@ impl Request<'_> {
 #[must_use]
 pub fn directory(home: &Path) -> PathBuf {
     home.join("images")
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let bytes = bytes as f64;
-    bytes / 1e6
 }
 
 /// What can go wrong with an image.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::ImageError;
 use jnumpy_base::interrupt;
-use jnumpy_base::lock::is_at;
+use jnumpy_base::path::is_at;
 
 /// A staged tree, locked by this process. Removed when dropped.
 #[derive(Debug)]
