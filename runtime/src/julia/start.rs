@@ -12,6 +12,7 @@ use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError, NEWEST};
+use crate::sys::scope;
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
 
@@ -226,6 +227,7 @@ pub(crate) fn start(
 
     // From here on a failure is final.
     initialise(&libjulia, arguments, bindir, image, threads > 1);
+    scope::withdraw();
     let guest = match introduce(&libjulia, host, start.typython.as_deref()) {
         Ok(guest) => guest,
         Err(error) => {
