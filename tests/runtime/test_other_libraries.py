@@ -100,12 +100,12 @@ def test_other_native_packages_work(julia, first):
 
 
 def test_the_global_scope_has_no_names_but_those_of_julia(julia):
-    names = ["uv_close", "uv_run", "rl_initialize", "el_init", "utf8proc_map", "u8_strlen", "ios_putc", "memhash"]
+    names = ["uv_close", "uv_run", "rl_initialize", "el_init", "utf8proc_map", "u8_strwidth", "ios_putc", "memhash"]
     code = (
         "import ctypes, jnumpy; jnumpy.init_jl()\n"
         f"print([name for name in {names} if hasattr(ctypes.CDLL(None), name)])\n"
         "print(jnumpy.eval_julia('unsafe_string(ccall(:uv_version_string, Cstring, ()))')[:1])\n"
-        "print(jnumpy.eval_julia('f() = ccall(:u8_strlen, Csize_t, (Cstring,), \"äbc\"); f()'))\n"
+        "print(jnumpy.eval_julia('f() = ccall(:u8_strwidth, Csize_t, (Cstring,), \"äbc\"); f()'))\n"
         "try: jnumpy.eval_julia('ccall(:no_such_function, Cvoid, ())')\n"
         "except RuntimeError as error: print(str(error).split(':')[0])"
     )

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use super::dl::Library;
 
 /// How the names begin that libjulia-internal exports for Julia code alone: those of libuv, utf8proc and a library of
-/// Julia's own whose functions are called as others are (`u8_strlen`).
+/// Julia's own whose functions are called as others are (`u8_strwidth`).
 const WITHDRAWN: [&str; 6] = ["uv_", "utf8proc_", "u8_", "ios_", "bitvector_", "memhash"];
 
 /// Names that were withdrawn, and their addresses.
