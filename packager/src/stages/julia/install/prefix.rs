@@ -220,7 +220,6 @@ impl<'a> Tree<'a> {
             let edits = Edits {
                 runpath: self.better_runpath(path, elf),
                 clear_executable_stack: elf.executable_stack,
-                ..Edits::default()
             };
             if edits.is_empty() {
                 continue;
