@@ -14,7 +14,9 @@ use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;
 use jnumpy_base::Report;
-use jnumpy_wheel::{Component, ComponentKind, ComponentLicense, Compression, Sbom, Wheel, Written};
+use jnumpy_wheel::{
+    Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
+};
 
 /// What to pack, and how.
 #[derive(Debug, Clone)]
@@ -165,6 +167,11 @@ impl Order {
 }
 
 impl Plan {
+    /// The files that the wheel would contain.
+    pub fn list(&self) -> Result<Vec<WheelEntry>, Error> {
+        Ok(self.wheel.list(Epoch::from_environment()?)?)
+    }
+
     /// Writes the wheel.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
         publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
