@@ -80,6 +80,7 @@ impl Order {
         let runtime = Runtime::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
 
+        tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");
         let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;
         let depots = depot::user_depots(&julia);
@@ -90,6 +91,10 @@ impl Order {
             julia.origin,
             resolution.packages.len()
         ));
+        tracing::info!("Julia {} in {}", julia.version, julia.prefix.display());
+        for (uuid, package) in &resolution.packages {
+            tracing::debug!("package {} {uuid}: {:?}", package.name, package.source);
+        }
         for note in &resolution.notes {
             report.warn(note);
         }
@@ -131,6 +136,9 @@ impl Order {
             reason.unwrap_or_default()
         ));
 
+        for (path, content) in &contents {
+            tracing::debug!("file {path}: {}", content.source);
+        }
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
             version: Some(metadata.version.to_string()),
