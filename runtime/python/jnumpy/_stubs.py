@@ -19,10 +19,14 @@ _NOTE = (
 )
 # What the annotations name, and where it comes from.
 _ORIGINS = {
-    **dict.fromkeys(("bool", "complex", "dict", "float", "int", "list", "str", "tuple"), "builtins"),
+    **dict.fromkeys(
+        ("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "memoryview", "set", "str", "tuple"),
+        "builtins",
+    ),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex"), "typing"),
+    **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
-    "Any": "typing",
-    "SupportsIndex": "typing",
+    "IntEnum": "enum",
     "np": "numpy",
     "NDArray": "numpy.typing",
 }

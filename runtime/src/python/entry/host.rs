@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::read::Mode;
-use super::{array, function, read, write};
+use super::{array, callback, function, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::CONTROL;
@@ -33,6 +33,8 @@ pub(crate) static HOST: Host = Host {
     add_roots,
     function: make_function,
     control: &CONTROL,
+    read_items,
+    call,
 };
 
 macro_rules! symbols {
@@ -58,7 +60,7 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
             PyObject_RichCompare PyObject_IsTrue PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
             PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
-            PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
+            PySequence_Tuple PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem
             PyErr_CheckSignals PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
             PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
@@ -87,6 +89,53 @@ unsafe extern "C" fn read_object(
                 -1
             }
         }
+    }
+}
+
+unsafe extern "C" fn read_items(
+    kind: u8,
+    takes_none: c_int,
+    tuple: *mut ffi::PyObject,
+    start: isize,
+    count: isize,
+    slots: *mut Slot,
+) -> isize {
+    let Some(kind) = Kind::from_number(kind) else { return 0 };
+    // SAFETY: Julia holds Python's lock, and passes a tuple of its own with that many items and as many slots.
+    unsafe {
+        let py = Python::assume_attached();
+        for index in 0..count {
+            let item = ffi::PyTuple_GetItem(tuple, start + index);
+            let slot = &mut *slots.offset(index);
+            *slot = Slot::new(Kind::Nothing);
+            if item.is_null() {
+                return index;
+            }
+            if takes_none != 0 && item == ffi::Py_None() {
+                continue;
+            }
+            if let Err(error) = read::read(py, kind, Mode::Strict, item, slot) {
+                error.restore(py);
+                return index;
+            }
+        }
+    }
+    count
+}
+
+unsafe extern "C" fn call(
+    callable: *mut ffi::PyObject,
+    arguments: *const Slot,
+    count: usize,
+    result: *mut Slot,
+) -> c_int {
+    // SAFETY: Julia passes a live callable, `count` argument slots whose contents it preserves, and a slot for the result.
+    // It holds Python's lock in every thread that Python knows and that entries come in.
+    unsafe {
+        if ffi::PyGILState_GetThisThreadState().is_null() {
+            return -2;
+        }
+        callback::call(Python::assume_attached(), callable, arguments, count, &mut *result)
     }
 }
 

@@ -2,6 +2,7 @@
 //! with `unsafe`, since both sides hand over raw pointers.
 
 pub(crate) mod array;
+mod callback;
 pub(crate) mod function;
 pub(crate) mod host;
 mod proof;

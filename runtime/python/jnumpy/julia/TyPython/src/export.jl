@@ -59,6 +59,13 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
     refuse_one_name_twice(name, parameters)
+    callbacks = [parameter.name for parameter in parameters if parameter.type in (:Function, :(Union{Nothing,Function}))]
+    nogil && !isempty(callbacks) && error(
+        "@export_py: `", name, "` calls `", first(callbacks), "`, which is Python's and needs its lock; leave out `nogil=true`",
+    )
+    if !isempty(callbacks)
+        definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
+    end
     loads = map(enumerate(parameters)) do (index, parameter)
         label = string(python_name(name), "() argument `", python_name(parameter.name), "`: ")
         value = :($load($(parameter.type), $slot, $label))
@@ -103,6 +110,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
+        $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
         $name
     end)
 end
@@ -118,6 +126,69 @@ function refuse_one_name_twice(name::Symbol, parameters)
             "@export_py: arguments `", other, "` and `", parameter.name, "` of `", name, "` have the same name in Python, `",
             python_name(other), "`; rename one of them",
         )
+    end
+    return nothing
+end
+
+"""
+Refuses a parameter whose type no Python object can be converted to. A type of the module `owner` itself may get its
+`py_coerce` below the function: it is looked at when [`Pyfunc`](@ref) makes the function, where `owner` is `nothing`.
+"""
+function refuse_unpassable(name::Symbol, parameters::Vector{Parameter}, owner::Union{Nothing,Module})
+    for parameter in parameters
+        type = unpassable(parameter.type)
+        type === nothing && continue
+        owner !== nothing && is_of_module(type, owner) && continue
+        error(
+            "@export_py: argument `", parameter.name, "` of `", name, "`: no Python object is converted to ", type, "; ",
+            instead_of(type),
+        )
+    end
+    return nothing
+end
+
+is_of_module(@nospecialize(T), owner::Module) =
+    (S = Base.unwrap_unionall(T); S isa DataType && Base.moduleroot(parentmodule(S)) === Base.moduleroot(owner))
+
+instead_of(@nospecialize(T)) =
+    T isa Type && T <: AbstractArray ? string("declare `", T <: AbstractVector ? "AbstractVector" : "AbstractArray", "`") :
+    T isa Type && T <: Function ? "declare `Function`" :
+    string("declare `Py`, or add a method `TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)` above it")
+
+"The type, `T` or one inside it, that no Python object can be converted to; `nothing` if all can be passed."
+function unpassable(@nospecialize(T), depth::Int=0)
+    # A struct may contain itself.
+    depth > 10 && return nothing
+    T isa TypeVar && return unpassable(T.ub, depth + 1)
+    T in (Any, Union{}, Py, Real, Number) && return nothing
+    T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
+    converted_elsewhere(T) && return nothing
+    T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
+    if T <: AbstractArray
+        E = element_for(T)
+        takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
+        # Some array that is made for the type, or is converted to it.
+        candidates = takes_list(T) ? (Array{E,1}, Array{E,2}) : (Vector, Matrix, Array, Transpose, PermutedDimsArray)
+        any(made -> typeintersect(made, T) !== Union{}, candidates) && return nothing
+        vector = Vector{E <: Number && isconcretetype(E) ? E : Float64}
+        return any(hasmethod(convert, Tuple{Type{T},made}) for made in (vector, Matrix{eltype(vector)})) ? nothing : T
+    end
+    parameter_kind(T) == OBJECT || return nothing
+    T <: Union{AbstractChar,Symbol,Rational,Enum,Dates.Date,Dates.DateTime,Dates.Time,FixedPeriod,Missing} && return nothing
+    T in (Dates.Period, Dates.TimePeriod) && return nothing
+    T <: Function && return PyCallable <: T ? nothing : T
+    T <: AbstractSet && return unpassable(eltype(T), depth + 1)
+    T <: AbstractDict && return first_unpassable(entry_types(T), depth)
+    T <: Pair && return first_unpassable(fieldtypes_of(T), depth)
+    T <: NamedTuple && return field_names(T) === nothing ? T : T isa DataType ? first_unpassable(fieldtypes(T), depth) : nothing
+    is_record(T) && return first_unpassable(fieldtypes(T), depth) === nothing ? nothing : T
+    return T
+end
+
+function first_unpassable(types, depth::Int)
+    for type in types
+        found = unpassable(Base.isvarargtype(type) ? Base.unwrapva(type) : type, depth + 1)
+        found === nothing || return found
     end
     return nothing
 end
@@ -179,6 +250,7 @@ function Pyfunc(f)
     entry = entry_function(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
+    refuse_unpassable(nameof(f), exported(f).parameters, nothing)
     return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
 end
 

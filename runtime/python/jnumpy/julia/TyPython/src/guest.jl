@@ -129,6 +129,7 @@ function start(host::Ptr{Cvoid})
         empty!(NAMES)
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
+        empty!(ENUMS)
         MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)

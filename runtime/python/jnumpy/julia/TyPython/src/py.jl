@@ -100,6 +100,10 @@ Base.propertynames(object::Py, private::Bool=false) = [Symbol(py_coerce(String, 
 "`dir(object)`: a Python list of names."
 py_dir(object::Py) = Py(PyObject_Dir(object))
 
+# By identity: an `==` of Python's may be anything.
+is_none(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr)
+is_true(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_True, :ptr)
+
 is_instance(object::Py, class::Symbol) = PyObject_IsInstance(object, getproperty(G_PyBuiltin, class)) == 1
 
 index_key(key) = py_cast(Py, key)

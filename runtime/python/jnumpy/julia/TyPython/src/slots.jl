@@ -81,10 +81,12 @@ struct HostTable
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
     control::Ptr{UInt8}
+    read_items::Ptr{Cvoid}
+    call::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 13)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 15)...))
 
 "What the runtime calls."
 struct GuestTable

@@ -63,6 +63,7 @@ end
     PyImport_Import(::PyPtr)::Owned
     PyImport_GetModuleDict()::Borrowed
     PyModule_NewObject(::PyPtr)::Owned
+    PySequence_Tuple(::PyPtr)::Owned
     PyTuple_New(::Cssize_t)::Owned
     PyTuple_SetItem(::PyPtr, ::Cssize_t, ::PyPtr)::IntStatus    # steals the item
     PyTuple_GetItem(::PyPtr, ::Cssize_t)::Borrowed
