@@ -21,6 +21,7 @@ import sys
 import typing
 from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jnumpy
@@ -643,3 +644,125 @@ def test_containers_that_change_while_they_are_read(export: Callable) -> None:
 
     table.update({0: Grows(), 1: Grows()})
     assert export("f(x::Dict{Int,Int})::Int = length(x)")(table) == 2
+
+
+def exported_methods(definitions: str) -> Any:
+    module = f"Methods{abs(hash(definitions))}"
+    return jnumpy.eval_julia(
+        f"module {module}\nusing TyPython.CPython\n{definitions}\nend\n{module}.Pyfunc({module}.f)"
+    )
+
+
+METHODS = """
+"Says which method it is."
+@export_py f(x::Int)::String = "Int"
+@export_py f(x::Float64)::String = "Float64"
+@export_py f(x::Bool)::String = "Bool"
+@export_py f(x::BigInt)::String = "BigInt"
+@export_py f(x::String)::String = "String"
+@export_py f(x::Nothing)::String = "Nothing"
+@export_py f(x::Vector{Float64})::String = "Vector{Float64}"
+@export_py f(x::AbstractMatrix{Float64})::String = "AbstractMatrix{Float64}"
+@export_py f(x::AbstractArray{<:Real})::String = "AbstractArray{<:Real}"
+@export_py f(x::Vector{String})::String = "Vector{String}"
+@export_py f(x::Dict{String,Int})::String = "Dict"
+@export_py f(x::Int, y::Int; k::Int=0)::Tuple{String,Int} = ("two", k)
+"""
+
+
+def test_a_call_picks_the_method_as_julia_does(contract: Any) -> None:
+    f = exported_methods(METHODS)
+    cases: list[tuple[object, str]] = [
+        (1, "Int"),
+        (2**70, "BigInt"),
+        (1.5, "Float64"),
+        (True, "Bool"),
+        ("a", "String"),
+        (None, "Nothing"),
+        (np.ones(2), "Vector{Float64}"),
+        (np.ones((2, 2)), "AbstractMatrix{Float64}"),
+        (np.ones((2, 2), order="F"), "AbstractMatrix{Float64}"),
+        (np.ones(2, "i8"), "AbstractArray{<:Real}"),
+        (np.ones((1, 2, 3)), "AbstractArray{<:Real}"),
+        (["a"], "Vector{String}"),
+        ({"a": 1}, "Dict"),
+        (np.float64(1.5), "Float64"),
+        (np.int8(1), "Int"),
+    ]
+    for _ in range(2):
+        for value, expected in cases:
+            assert f(value) == expected, value
+    assert f(1, 2) == ("two", 0)
+    assert f(1, y=2, k=3) == ("two", 3)
+    for arguments, keywords, given in (
+        ((1, 2.0), {}, "(int, float)"),
+        ((1j,), {}, "(complex)"),
+        (([1],), {}, "(list)"),
+        ((1,), {"z": 1}, "(int, z=int)"),
+        ((), {}, "()"),
+    ):
+        with pytest.raises(TypeError) as raised:
+            f(*arguments, **keywords)
+        assert str(raised.value).startswith(f"f() takes no {given}; its methods are f(x::")
+    assert (f.__name__, f.__doc__) == ("f", "Says which method it is.")
+    assert repr(f).endswith(".f with 12 methods>")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("x::Int, y::Any", "x::Any, y::Int", "`f` is ambiguous for Tuple{Int64,Int64}"),
+        ("x::Int8", "x::Int16", "Python cannot tell the arguments of two methods of `f`"),
+        ("x::Symbol", "x::Char", "Python cannot tell the arguments of two methods of `f`"),
+        ("x::Vector{String}", "x::Vector{Symbol}", "Python cannot tell the arguments of two methods of `f`"),
+        (
+            "x::Int, y::Int=1",
+            "x::Int",
+            "two methods of `f` take Tuple{Int64}; Julia would replace the one by the other",
+        ),
+    ],
+)
+def test_methods_that_cannot_be_told_apart(contract: Any, first: str, second: str, words: str) -> None:
+    with pytest.raises(jnumpy.JuliaError) as raised:
+        exported_methods(f"@export_py f({first})::Int = 1\n@export_py f({second})::Int = 2")
+    assert words in str(raised.value).replace("Int64, Int64", "Int64,Int64")
+
+
+def test_a_method_for_the_common_case_resolves_an_ambiguity(contract: Any) -> None:
+    f = exported_methods(
+        "@export_py f(x::Int, y::Any)::Int = 1\n@export_py f(x::Int, y::Int)::Int = 2\n"
+        "@export_py f(x::Any, y::Int)::Int = 3"
+    )
+    assert [f(1, "a"), f(1, 1), f("a", 1)] == [1, 2, 3]
+
+
+def test_stubs_of_methods_and_containers(contract: Any, tmp_path: Any) -> None:
+    (tmp_path / "manymethods.py").write_text("")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        package = importlib.import_module("manymethods")
+        jnumpy.exec_julia(
+            "module Many\nusing TyPython.CPython, Dates\n@export_py f(x::Int)::Int = x\n"
+            "@export_py f(x::String, n::Int=1)::String = x\n"
+            "@export_py g(a::Vector{String}, b::Dict{String,Float64}, c::Set{Int}, d::DateTime; e::Function)::Set{Date}"
+            '=1\nfunction init()\nCPython.PACKAGE[] = "manymethods"\n'
+            "@export_pymodule many begin\nf = Pyfunc(f)\ng = Pyfunc(g)\nend\nend\n"
+            'end\ntry; Many.init(); finally; Many.CPython.PACKAGE[] = ""; end'
+        )
+        (path,) = jnumpy.write_stubs(package, tmp_path)
+        text = Path(path).read_text(encoding="utf-8")
+        assert pickle.loads(pickle.dumps(sys.modules["manymethods.many"].f)) is sys.modules["manymethods.many"].f
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert text.count("@overload\n# Julia: ") == 2
+    assert "def f(x: SupportsIndex) -> int: ...\n" in text
+    assert "def f(x: str, n: SupportsIndex = ...) -> str: ...\n" in text
+    for line in (
+        "    a: list[str] | tuple[str, ...],",
+        "    b: Mapping[str, float | np.floating[Any]],",
+        "    c: AbstractSet[SupportsIndex],",
+        "    d: datetime,",
+        "    e: Callable[..., Any],",
+        ") -> set[date]: ...",
+    ):
+        assert line in text.split("\n"), text

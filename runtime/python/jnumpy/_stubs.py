@@ -9,6 +9,7 @@ import sys
 from keyword import iskeyword
 from types import ModuleType
 
+from jnumpy._function import Overloaded
 from jnumpy._runtime import JuliaFunction
 
 #: The first line of every stub; a file without it is somebody else's.
@@ -23,7 +24,7 @@ _ORIGINS = {
         ("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "memoryview", "set", "str", "tuple"),
         "builtins",
     ),
-    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex"), "typing"),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex", "overload"), "typing"),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
     "IntEnum": "enum",
@@ -127,6 +128,9 @@ class _Stub:
             return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
         if isinstance(value, JuliaFunction):
             return self.function(name, value)
+        if isinstance(value, Overloaded):
+            decorator = f"@{self.resolve('overload')}\n"
+            return "\n".join(decorator + self.function(name, method) for method in value.__julia_methods__)
         return f"{name}: {self.resolve(_annotation(value))}"
 
     def function(self, name: str, function: JuliaFunction) -> str:

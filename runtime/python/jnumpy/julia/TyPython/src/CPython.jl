@@ -27,6 +27,7 @@ include("callbacks.jl") # Python functions that Julia calls
 include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
+include("overloads.jl")  # several methods of one name
 include("guest.jl")     # what the runtime calls
 
 end

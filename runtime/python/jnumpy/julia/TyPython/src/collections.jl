@@ -50,10 +50,13 @@ end
 
 "The type that all elements of an array type have: `Real` for `Vector{<:Real}`, for which `eltype` is `Any`."
 function element_bound(@nospecialize(T))
-    while Base.unwrap_unionall(T).name !== Base.unwrap_unionall(AbstractArray).name
-        T = supertype(T)
+    S = Base.unwrap_unionall(T)
+    # `StridedArray` is a `Union` of arrays of the same elements.
+    S isa Union && return element_bound(S.a)
+    while S.name !== Base.unwrap_unionall(AbstractArray).name
+        S = Base.unwrap_unionall(supertype(S))
     end
-    E = Base.unwrap_unionall(T).parameters[1]
+    E = S.parameters[1]
     return E isa TypeVar ? E.ub : E
 end
 

@@ -16,13 +16,25 @@ struct Export
     result::Type
 end
 
+"One exported method of a function."
+struct Overload
+    described::Export
+    "Its positional parameters, as a tuple type."
+    signature::Type
+    entry::Function
+    bare::Function
+end
+
+"`overload(f, signature) -> Overload`, with a method for each exported method."
+function overload end
+
 "`exported(f) -> Export`, with a method for each exported function."
 function exported end
 
-"`entry_pointer(f) -> Ptr{Cvoid}`: the C entry of an exported function."
+"`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry that `entry`, an [`entry_function`](@ref), is."
 function entry_pointer end
 
-"`entry_function(f)`: what `entry_pointer` points to."
+"`entry_function(f)`: what Python calls for `f`, as a Julia function."
 function entry_function end
 
 "`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
@@ -84,6 +96,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         default = parameter.default === nothing ? nothing : string(parameter.default)
         :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
+    types = [parameter.type for parameter in positional]
     # Written out in both, so that backtraces show one frame.
     body = quote
         $(loads...)
@@ -108,9 +121,14 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $CPython.bare_function(::typeof($name)) = $bare
         $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
-        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
+        $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
+            $Overload(
+                $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared), Tuple{$(types...)}, $entry, $bare,
+            )
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
+        $refuse_ambiguous($name, Tuple{$(types...)})
         $name
     end)
 end
@@ -243,15 +261,16 @@ const FUNCTIONS = IdDict{Any,Py}()
     Pyfunc(f) -> Py
 
 The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
-defined again.
+defined again. If several methods of `f` are exported, a call picks one by the types of its arguments, as Julia does.
 """
 function Pyfunc(f)
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    length(overload_methods(f)) == 1 || return overloaded(f)
     entry = entry_function(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
     refuse_unpassable(nameof(f), exported(f).parameters, nothing)
-    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
+    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(bare_function(f)))
 end
 
 # Flags of a parameter slot.
@@ -285,7 +304,12 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
     return Py(checked(Owned, made))
 end
 
+"What a root of an exported function or method describes."
+described(f) = exported(f)
+described(one::Overload) = one.described
+
 "The docstring of an exported function as it was written."
+docstring(one::Overload) = ""
 function docstring(f)
     owner = exported(f).owner
     documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, nameof(f)), nothing)
@@ -365,7 +389,7 @@ function precompile_exports()
         isdefined(type, :instance) || continue
         f = type.instance
         precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
-        precompile(entry_pointer, (type,))
+        precompile(entry_pointer, (typeof(entry_function(f)),))
         proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)

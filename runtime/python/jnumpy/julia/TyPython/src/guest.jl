@@ -62,7 +62,7 @@ A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 
 """
 @export_py function describe(number::UInt64, part::Int)::String
     part == 3 && return docstring(rooted(number))
-    part == 4 && return string(exported(rooted(number)).result)
+    part == 4 && return string(described(rooted(number)).result)
     part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
@@ -130,6 +130,7 @@ function start(host::Ptr{Cvoid})
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
         empty!(ENUMS)
+        empty!(OVERLOADS)
         MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
@@ -139,13 +140,13 @@ function start(host::Ptr{Cvoid})
         watch_signals()
         GUEST[] = GuestTable(
             PROTOCOL,
-            entry_pointer(evaluate),
-            entry_pointer(include_file),
-            entry_pointer(load_project),
-            entry_pointer(extend_paths),
-            entry_pointer(loaded_packages),
-            entry_pointer(describe),
-            entry_pointer(bare_entry),
+            entry_pointer(entry_function(evaluate)),
+            entry_pointer(entry_function(include_file)),
+            entry_pointer(entry_function(load_project)),
+            entry_pointer(entry_function(extend_paths)),
+            entry_pointer(entry_function(loaded_packages)),
+            entry_pointer(entry_function(describe)),
+            entry_pointer(entry_function(bare_entry)),
             @cfunction(lend_on, Cvoid, (Any,)),
             world_counter(),
         )
