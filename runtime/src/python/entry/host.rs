@@ -58,7 +58,7 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
         symbols! { name;
             PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_Call
             PyObject_RichCompare PyObject_IsTrue PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
-            PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
+            PyObject_Type PyType_IsSubtype PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
             PySequence_Tuple PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem

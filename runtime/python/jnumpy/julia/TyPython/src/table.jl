@@ -56,6 +56,8 @@ end
     PyObject_Repr(::PyPtr)::Owned
     PyObject_Dir(::PyPtr)::Owned
     PyObject_IsInstance(::PyPtr, ::PyPtr)::IntStatus
+    PyObject_Type(::PyPtr)::Owned
+    PyType_IsSubtype(::PyPtr, ::PyPtr)::Cint
     PyObject_Hash(::PyPtr)::Cssize_t
     PyObject_GetIter(::PyPtr)::Owned
     PyIter_Next(::PyPtr)::Optional
