@@ -47,10 +47,8 @@ pub(super) unsafe fn call(
             return -1;
         }
         *result = number(made);
-        if result.kind == Kind::Object as u8 {
-            // Julia takes the reference over.
-            result.a = made.expose_provenance() as u64;
-        } else {
+        // The reference in an object's slot is taken over by Julia.
+        if result.kind != Kind::Object as u8 {
             ffi::Py_DecRef(made);
         }
     }
@@ -112,19 +110,19 @@ unsafe fn number(object: *mut ffi::PyObject) -> Slot {
     unsafe {
         let class = ffi::Py_TYPE(object);
         if class == &raw mut ffi::PyFloat_Type {
-            return Slot { a: ffi::PyFloat_AsDouble(object).to_bits(), ..Slot::new(Kind::Float) };
+            return Slot::float(ffi::PyFloat_AsDouble(object));
         }
         if class == &raw mut ffi::PyLong_Type {
             let mut overflow = 0;
             let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
             if overflow == 0 {
-                return Slot { a: value.cast_unsigned(), ..Slot::new(Kind::Int) };
+                return Slot::integer(value);
             }
         } else if object == ffi::Py_None() {
-            return Slot::new(Kind::Nothing);
+            return Slot::nothing();
         } else if class == &raw mut ffi::PyBool_Type {
-            return Slot { a: u64::from(object == ffi::Py_True()), ..Slot::new(Kind::Bool) };
+            return Slot::boolean(object == ffi::Py_True());
         }
     }
-    Slot::new(Kind::Object)
+    Slot::borrowed(object, 0)
 }

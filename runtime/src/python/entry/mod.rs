@@ -4,6 +4,7 @@
 pub(crate) mod array;
 mod callback;
 pub(crate) mod function;
+mod guard;
 pub(crate) mod host;
 mod proof;
 mod read;

@@ -10,7 +10,9 @@ end
 
 "What Python has to know of an exported function."
 struct Export
+    "As Python reads it."
     name::String
+    symbol::Symbol
     owner::Module
     parameters::Vector{Parameter}
     result::Type
@@ -97,11 +99,12 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
     types = [parameter.type for parameter in positional]
+    about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared))
     # Written out in both, so that backtraces show one frame.
     body = quote
         $(loads...)
         $store($result, $call)
-        return Cint(0)
+        return nothing
     end
     return esc(quote
         Base.@__doc__ $definition
@@ -119,14 +122,12 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
             end
         end
         $CPython.bare_function(::typeof($name)) = $bare
-        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
-        $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
+        $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.exported(::typeof($name)) = $about
         $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
-            $Overload(
-                $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared), Tuple{$(types...)}, $entry, $bare,
-            )
+            $Overload($about, Tuple{$(types...)}, $entry, $bare)
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
         $refuse_ambiguous($name, Tuple{$(types...)})
         $name
@@ -281,7 +282,11 @@ const WRITTEN = 0x08
 
 function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
-    texts = String[described.name, owner, string(owner, ".", described.name)]
+    # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
+    texts = String[
+        described.name, owner, string(owner, ".", described.symbol),
+        docstring(described), string(described.result), annotations(described),
+    ]
     slots = map(text_slot, texts)
     # By Julia's convention such a function writes into its arguments.
     in_place = endswith(described.name, '!')
@@ -304,17 +309,12 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
     return Py(checked(Owned, made))
 end
 
-"What a root of an exported function or method describes."
-described(f) = exported(f)
-described(one::Overload) = one.described
-
 "The docstring of an exported function as it was written."
-docstring(one::Overload) = ""
-function docstring(f)
-    owner = exported(f).owner
-    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, nameof(f)), nothing)
+function docstring(described::Export)
+    owner = described.owner
+    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol), nothing)
     documented === nothing && return ""
-    texts = (join(documented.docs[key].text) for key in documented.order)
+    texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
 end
 

@@ -191,7 +191,7 @@ function overloaded(f)
     end
     push!(OVERLOADS, overloads)
     made = py_import("jnumpy._function").Overloaded(
-        G_PyBuiltin.tuple(functions), Pyfunc(choose_overload), length(OVERLOADS), docstring(f),
+        G_PyBuiltin.tuple(functions), Pyfunc(choose_overload), length(OVERLOADS), docstring(first(overloads).described),
     )
     return FUNCTIONS[key] = made
 end
