@@ -386,7 +386,7 @@ def test_structured_arrays_are_shared(export: Callable) -> None:
     assert values[0].item() == (7, 7.5)
     with pytest.raises(ValueError, match="the function writes into the array, but Julia would get a copy"):
         write(values[::2])
-    read = export("f(x::Array{Edge})::Any = (size(x), sum(e -> e.node, x))", STRUCTS)
+    read = export("f(x::Array{Edge})::Any = (size(x), mapreduce(e -> e.node, +, x; init=0))", STRUCTS)
     assert read(np.zeros((2, 3), dtype)) == ((2, 3), 0)
     assert read(np.asfortranarray(np.zeros((2, 3), dtype))) == ((2, 3), 0)
     assert read(np.zeros(0, dtype)) == ((0,), 0)
@@ -513,8 +513,8 @@ class Tensor:
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
 
-    def __dlpack__(self, **_: object) -> Any:
-        return self.values.__dlpack__()
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.values.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.device

@@ -68,6 +68,13 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
     if library == "polars" and name == "Series":
         _refuse_nulls(value.null_count(), name, "x.fill_null(value)")  # type: ignore[attr-defined]
         return value.to_numpy()  # type: ignore[attr-defined]
+    if library == "torch" and hasattr(value, "numpy"):
+        # By DLPack, older versions give memory that counts as read-only.
+        if value.device.type != "cpu":  # type: ignore[attr-defined]
+            raise _on_another_device(name)
+        if value.requires_grad:  # type: ignore[attr-defined]
+            raise TypeError("a Tensor that requires a gradient has no counterpart in Julia; pass `x.detach()`")
+        return value.numpy()
     if library == "xarray" and name in ("DataArray", "Variable"):
         return value.values  # type: ignore[attr-defined]
     return None
@@ -76,6 +83,10 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
 def _refuse_nulls(count: int, name: str, instead: str) -> None:
     if count:
         raise TypeError(f"a {name} with missing values has no counterpart in Julia; pass `{instead}`")
+
+
+def _on_another_device(name: str) -> TypeError:
+    return TypeError(f"the memory of a {name} on another device is out of reach; copy it to the CPU first")
 
 
 def _refused(value: object) -> TypeError:
