@@ -94,6 +94,7 @@ impl Request<'_> {
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
         let key = self.key(&environment, &linker, python.is_some())?;
+        tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
@@ -188,6 +189,16 @@ impl Request<'_> {
 #[must_use]
 pub fn directory(home: &Path) -> PathBuf {
     home.join("images")
+}
+
+/// The compiler driver that links images, as it describes itself.
+pub fn linker() -> Result<String, ImageError> {
+    Linker::find().map(|linker| linker.version)
+}
+
+/// The Python that runs workloads, or why none can be used.
+pub fn python() -> Result<Result<PathBuf, String>, ImageError> {
+    Ok(Python::find(None)?.map(Python::into_path))
 }
 
 /// What can go wrong with an image.
