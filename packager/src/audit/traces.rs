@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use crate::env_vars::HOME;
 
 /// Where the packager itself works.
-const WORK: &str = "/tmp/jnumpy";
+pub(super) const WORK: &str = "/tmp/jnumpy";
 
 /// The directories looked for, prepared for searching.
 #[derive(Debug)]

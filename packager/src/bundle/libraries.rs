@@ -8,14 +8,14 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::loader::Loader;
-use super::names::{loaded_first, mentioned};
-use super::policy::is_system_library;
+use super::names::{loaded_first, mentioned, standard_libraries};
+use super::policy::{is_system_library, system_copy};
 use super::prune::{Decisions, LeftOut, StandIn, Verdict};
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
 use crate::elf::{Edits, Elf, Machine, Symbols, is_elf, rewrite, shim, stand_in, strip};
 use crate::interrupt;
 use crate::julia::Julia;
-use crate::project::{ProjectError, Settings};
+use crate::project::{ProjectError, Settings, list_files};
 use crate::wheel::Content;
 
 /// What libraries are collected from, and by which rules.
@@ -35,6 +35,8 @@ pub(super) struct Order<'a> {
     pub(super) scratch: &'a Path,
     /// What has to take them then.
     pub(super) loader: &'a Loader,
+    /// Whether Julia loads packages that are not in the image.
+    pub(super) loads_sources: bool,
 }
 
 impl Order<'_> {
@@ -93,24 +95,27 @@ impl Libraries {
 
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
+        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
         let mut roots = vec![libjulia.clone()];
+        let mut asked = Vec::new();
         for name in loaded_first(&fs_err::read(&libjulia)?) {
             let path = directory.join(&name);
-            if !is_system_library(&file_name(&path)) {
+            if is_system_library(&file_name(&path)) {
+                continue;
+            }
+            if path.is_file() {
                 roots.push(path);
+            } else {
+                asked.push(opened(file_name(&path), "libjulia's loader", true));
             }
         }
-        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
         let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
-        let mut opened: Vec<Opened> = needed
-            .map(|name| opened(name, "the image", true))
-            .chain(
-                opened_names(julia, &image_bytes, prune, decisions)?
-                    .into_iter()
-                    .map(|name| opened(name, "Julia's code in the image", false)),
-            )
-            .chain(wanted)
-            .collect();
+        asked.extend(needed.map(|name| opened(name, "the image", true)));
+        for (name, by) in opened_names(order, &image_bytes, decisions)? {
+            asked.push(opened(name, by, false));
+        }
+        asked.extend(wanted);
+        let mut opened = asked;
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
         let (own, own_directories) = own_libraries(order)?;
@@ -124,6 +129,7 @@ impl Libraries {
             opened: &opened,
             directories: &directories,
             is_system: is_system_library,
+            system_copy,
         })?;
 
         let places: BTreeMap<PathBuf, Place> = closure
@@ -425,16 +431,18 @@ fn normal(path: &Path) -> Option<PathBuf> {
     Some(parts)
 }
 
-/// Libraries of the private directory that code in the image or in libjulia itself names, as they are opened.
+/// Libraries of the private directory that code in the image, in libjulia itself, or in standard libraries outside the
+/// image names, as they are opened, and whose code it is.
 fn opened_names(
-    julia: &Julia,
+    order: &Order<'_>,
     image: &[u8],
-    prune: &Prune,
     decisions: &mut Decisions,
-) -> Result<Vec<String>, BundleError> {
+) -> Result<Vec<(String, &'static str)>, BundleError> {
+    let Order { julia, prune, .. } = *order;
     let private = julia.prefix.join(&julia.layout.private_libdir);
     let mut words = mentioned(image);
     words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
+    let outside = if order.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
     let mut names = Vec::new();
     for entry in fs_err::read_dir(&private)? {
         let path = entry?.path();
@@ -442,10 +450,14 @@ fn opened_names(
         let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        let asked = words.contains(&name) || (rest.is_empty() && words.contains(stem));
-        if !asked {
-            continue;
-        }
+        let asked = |words: &BTreeSet<String>| {
+            words.contains(&name) || (rest.is_empty() && words.contains(stem))
+        };
+        let by = match (asked(&words), asked(&outside)) {
+            (true, _) => "Julia's code in the image",
+            (false, true) => "a standard library outside the image",
+            (false, false) => continue,
+        };
         let real = fs_err::canonicalize(&path)?;
         let mut taken = true;
         for path in [&path, &real] {
@@ -456,11 +468,29 @@ fn opened_names(
             }
         }
         if taken && !is_system(&real)? {
-            names.push(name);
+            names.push((name, by));
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// The names of libraries in the sources of standard libraries that the image does not hold.
+fn mentioned_outside(julia: &Julia, image: &[u8]) -> Result<BTreeSet<String>, BundleError> {
+    let root = julia.prefix.join(&julia.layout.stdlib);
+    let inside = standard_libraries(image);
+    let mut words = BTreeSet::new();
+    for entry in fs_err::read_dir(&root)? {
+        let entry = entry?;
+        let sources = entry.path().join("src");
+        if inside.contains(entry.file_name().to_string_lossy().as_ref()) || !sources.is_dir() {
+            continue;
+        }
+        for file in list_files(&sources)? {
+            words.extend(mentioned(&fs_err::read(&file.path)?));
+        }
+    }
+    Ok(words)
 }
 
 /// A path below Julia's prefix as a path below `_jnumpy`.

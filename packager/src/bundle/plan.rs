@@ -95,6 +95,7 @@ impl Ingredients<'_> {
             settings,
             scratch: scratch.path(),
             loader: &loader,
+            loads_sources: self.image.is_none(),
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let trees = self.trees(&mut inside)?;

@@ -19,6 +19,9 @@ this one is to `stay`.
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
     files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for their
+    # sources in the project that they came with.
+    before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
     Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
         identity = Base.identify_package(name)
