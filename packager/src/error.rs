@@ -35,6 +35,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A wheel without the compiler can only hold what is compiled.
+    #[error("a wheel without the compiler needs the image `full`")]
+    NeedsCompiler,
     /// A new project cannot be made.
     #[error(transparent)]
     Scaffold(#[from] ScaffoldError),
@@ -93,6 +96,9 @@ impl Hint for Error {
             Self::Audit(error) => error.hint(),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
+            Self::NeedsCompiler => {
+                Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
+            }
             Self::Io(_) | Self::Interrupted(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::bundle::policy::Platform;
 use crate::bundle::{Bundle, BundleError, Explanations, Ingredients};
-use crate::image::{CpuTarget, Image, Request};
+use crate::image::{CpuTarget, Image, Kind, Request};
 use crate::julia::{self, Choice, Julia, Surroundings, install};
 use crate::project::Project;
 use crate::publish::publish;
@@ -26,8 +26,10 @@ pub struct Order {
     pub julia: Choice,
     /// The processors to compile for; the portable ones by default.
     pub cpu_target: Option<String>,
-    /// Whether to build an image; without one the wheel holds sources, and compiles on first use.
-    pub image: bool,
+    /// What to compile ahead of time; with nothing the wheel holds sources, and compiles on first use.
+    pub image: Compiled,
+    /// Whether the wheel has Julia's compiler; as the project says by default.
+    pub compiler: Option<bool>,
     /// The Python that a run is recorded with; searched by default.
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
@@ -36,6 +38,18 @@ pub struct Order {
     pub platform: Option<String>,
     /// How hard to compress.
     pub compression: Compression,
+}
+
+/// What a wheel holds compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Compiled {
+    /// Everything, Julia's own code too, in one system image.
+    #[default]
+    Full,
+    /// Each package in an image of its own, on Julia's stock image.
+    Packages,
+    /// Nothing but Julia's stock image.
+    None,
 }
 
 /// A wheel that is planned down to the last byte, but not written.
@@ -91,8 +105,18 @@ impl Order {
             report.warn(note);
         }
 
-        let image = if self.image {
+        let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
+        let kind = match self.image {
+            Compiled::Full => Some(Kind::Full { compiler }),
+            Compiled::Packages => Some(Kind::Packages),
+            Compiled::None => None,
+        };
+        if !compiler && self.image != Compiled::Full {
+            return Err(Error::NeedsCompiler);
+        }
+        let image = if let Some(kind) = kind {
             let request = Request {
+                kind,
                 project: &project,
                 resolution: &resolution,
                 julia: &julia,
@@ -113,6 +137,7 @@ impl Order {
             julia: &julia,
             runtime: &runtime,
             image: image.as_ref(),
+            compiler,
             platform,
         };
         let Bundle { contents, licenses, components, tag, because, explanations, scratch } =

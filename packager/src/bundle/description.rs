@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::packages::BundledPackage;
 
 /// Number of this layout; the runtime refuses another one.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The file's contents. Paths are relative to `_jnumpy`, with `/` between the parts.
 #[derive(Debug, Serialize)]
@@ -44,13 +44,17 @@ pub(super) struct ImagePart {
     pub(super) path: String,
     pub(super) cpu_target: Option<String>,
     pub(super) holds_project: bool,
-    pub(super) relocation: Option<RelocationPart>,
+    /// The script that loads the package images, when there are such.
+    pub(super) packages: Option<&'static str>,
+    pub(super) relocations: Vec<RelocationPart>,
 }
 
-/// Where the image names the directory that its sources were in. The runtime writes the directory of the installed
+/// Where an image names the directory that its sources were in. The runtime writes the directory of the installed
 /// package over it, in memory.
 #[derive(Debug, Serialize)]
 pub(super) struct RelocationPart {
+    /// The image.
+    pub(super) path: String,
     /// The length of its path. The path itself stays out: it tells of the machine that packed.
     pub(super) length: usize,
     /// Distances from the start of the loaded image.

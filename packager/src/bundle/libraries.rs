@@ -12,7 +12,8 @@ use super::names::{loaded_first, mentioned, standard_libraries};
 use super::policy::{is_system_library, system_copy};
 use super::prune::{Decisions, LeftOut, StandIn, Verdict};
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
-use crate::elf::{Edits, Elf, Machine, Symbols, is_elf, rewrite, shim, stand_in, strip};
+use crate::elf::{Edits, Elf, Machine, Symbols, VersionNeed, is_elf, rewrite, shim, stand_in, strip};
+use crate::image::PackageImage;
 use crate::interrupt;
 use crate::julia::Julia;
 use crate::project::{ProjectError, Settings, list_files};
@@ -37,6 +38,15 @@ pub(super) struct Order<'a> {
     pub(super) loader: &'a Loader,
     /// Whether Julia loads packages that are not in the image.
     pub(super) loads_sources: bool,
+    /// Package images, which will lie in a directory of their own.
+    pub(super) packages: &'a [(PackageImage, PathBuf)],
+    /// Whether Julia's compiler comes with it.
+    pub(super) compiler: bool,
+}
+
+/// The directory of the package images, below Julia's prefix.
+pub(super) fn package_images(julia: &Julia) -> PathBuf {
+    julia.layout.private_libdir.join("packages")
 }
 
 impl Order<'_> {
@@ -45,7 +55,7 @@ impl Order<'_> {
         let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
         let bytes = fs_err::read(path)?;
         let size = bytes.len();
-        let is_image = path == self.image;
+        let is_image = path == self.image || self.packages.iter().any(|(_, image)| path == image);
         let bytes = strip(bytes, |name| self.prune.takes_section(is_image, name)).map_err(wrong)?;
         if bytes.len() == size && edits.is_empty() {
             return Ok(Content::file(path));
@@ -77,6 +87,8 @@ pub(super) struct Libraries {
     pub(super) replaced: BTreeMap<PathBuf, String>,
     /// Where the files of the closure lie.
     pub(super) places: BTreeMap<PathBuf, Place>,
+    /// The symbol versions that package images ask of the user's system.
+    pub(super) package_needs: Vec<(PathBuf, VersionNeed)>,
 }
 
 impl Libraries {
@@ -100,13 +112,14 @@ impl Libraries {
         let mut asked = Vec::new();
         for name in loaded_first(&fs_err::read(&libjulia)?) {
             let path = directory.join(&name);
-            if is_system_library(&file_name(&path)) {
+            let name = file_name(&path);
+            if is_system_library(&name) || (!order.compiler && is_compiler(&name)) {
                 continue;
             }
             if path.is_file() {
                 roots.push(path);
             } else {
-                asked.push(opened(file_name(&path), "libjulia's loader", true));
+                asked.push(opened(name, "libjulia's loader", true));
             }
         }
         let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
@@ -158,6 +171,7 @@ impl Libraries {
             image: image_elf,
             replaced,
             places: BTreeMap::new(),
+            package_needs: Vec::new(),
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         for (real, library) in &closure.libraries {
@@ -180,6 +194,17 @@ impl Libraries {
             Change { order, path: image, elf: &collected.image, place, opens_from: None }.content(&places)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
         collected.places = places;
+        for (package, path) in order.packages {
+            interrupt::check()?;
+            let elf = Elf::parse(&fs_err::read(path)?)
+                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            let place = package_images(julia).join(&package.file);
+            let content = Change { order, path, elf: &elf, place: &place, opens_from: None }
+                .content(&collected.places)?;
+            let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
+            collected.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
+            collected.files.insert(place, content);
+        }
         Ok(collected)
     }
 
@@ -441,6 +466,9 @@ fn opened_names(
     let Order { julia, prune, .. } = *order;
     let private = julia.prefix.join(&julia.layout.private_libdir);
     let mut words = mentioned(image);
+    for (_, path) in order.packages {
+        words.extend(mentioned(&fs_err::read(path)?));
+    }
     words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
     let outside = if order.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
     let mut names = Vec::new();
@@ -450,9 +478,11 @@ fn opened_names(
         let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        let asked = |words: &BTreeSet<String>| {
-            words.contains(&name) || (rest.is_empty() && words.contains(stem))
-        };
+        if !order.compiler && is_compiler(&name) {
+            continue;
+        }
+        let asked =
+            |words: &BTreeSet<String>| words.contains(&name) || (rest.is_empty() && words.contains(stem));
         let by = match (asked(&words), asked(&outside)) {
             (true, _) => "Julia's code in the image",
             (false, true) => "a standard library outside the image",
@@ -473,6 +503,11 @@ fn opened_names(
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether a library of Julia is, or belongs to, its compiler.
+fn is_compiler(name: &str) -> bool {
+    name.starts_with("libjulia-codegen") || name.starts_with("libLLVM")
 }
 
 /// The names of libraries in the sources of standard libraries that the image does not hold.

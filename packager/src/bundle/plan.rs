@@ -19,7 +19,7 @@ use super::trees::Trees;
 use super::{BundleError, Decisions, Demand, Prune};
 use crate::depot::{ARTIFACTS, Resolution, manifest_entry};
 use crate::elf::{Elf, Places, VersionNeed, is_elf, places};
-use crate::image::Image;
+use crate::image::{Image, PackageImage, load_script};
 use crate::interrupt;
 use crate::julia::Julia;
 use crate::project::{Manifest, Project, list_files};
@@ -32,6 +32,9 @@ const PYTHON: (u32, u32) = (3, 10);
 const DIRECTORY: &str = "_jnumpy";
 /// Where TyPython is below it.
 const TYPYTHON: &str = "jnumpy/julia/TyPython";
+
+/// The script that loads the package images, below it.
+const LOAD_SCRIPT: &str = "packages.jl";
 
 const BIN_README: &str = "\
 Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
@@ -50,6 +53,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// The image with the project; without one, Julia's stock image and all sources are bundled.
     pub image: Option<&'a Image>,
+    /// Whether Julia's compiler is bundled.
+    pub compiler: bool,
     /// The platform that the wheel has to run on; the oldest possible when none is demanded.
     pub platform: Option<Platform>,
 }
@@ -96,6 +101,8 @@ impl Ingredients<'_> {
             scratch: scratch.path(),
             loader: &loader,
             loads_sources: self.image.is_none(),
+            packages: self.image.map_or(&[], |image| &image.packages),
+            compiler: self.compiler,
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let trees = self.trees(&mut inside)?;
@@ -115,6 +122,7 @@ impl Ingredients<'_> {
             libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
         needs.extend(trees.system_needs().map(|(path, need)| (path.to_owned(), need.clone())));
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
+        needs.extend(libraries.package_needs.iter().cloned());
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
@@ -206,6 +214,12 @@ impl Ingredients<'_> {
             let by = if *path == layout.sysimage { "the image" } else { BY };
             inside.add(&in_julia(path)?, content.clone(), by)?;
         }
+        if let Some(image) = self.image.filter(|image| !image.packages.is_empty()) {
+            let packages: Vec<PackageImage> =
+                image.packages.iter().map(|(package, _)| package.clone()).collect();
+            let script = load_script(&packages, &in_julia(&libraries::package_images(self.julia))?);
+            inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;
+        }
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
@@ -267,7 +281,8 @@ impl Ingredients<'_> {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
-                relocation: self.relocation(libraries)?,
+                packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT),
+                relocations: self.relocations(libraries)?,
             },
             depot: "depot",
             typython: self.image.is_none().then_some(TYPYTHON),
@@ -281,16 +296,30 @@ impl Ingredients<'_> {
         })
     }
 
-    /// Where the image, as it is in the bundle, names the directory of its sources.
-    fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
-        let Some(image) = self.image else { return Ok(None) };
-        let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
-            Bytes::File(path) => &fs_err::read(path)?,
-            Bytes::Bytes(bytes) => bytes,
-        };
-        let Places { writable, read_only } = places(bytes, &image.sources)
-            .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
-        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
+    /// Where the images, as they are in the bundle, name the directory of their sources.
+    fn relocations(&self, libraries: &Libraries) -> Result<Vec<RelocationPart>, BundleError> {
+        let Some(image) = self.image else { return Ok(Vec::new()) };
+        let directory = libraries::package_images(self.julia);
+        let mut images: Vec<PathBuf> =
+            image.packages.iter().map(|(package, _)| directory.join(&package.file)).collect();
+        if images.is_empty() {
+            images.push(self.julia.layout.sysimage.clone());
+        }
+        let mut parts = Vec::new();
+        for path in images {
+            interrupt::check()?;
+            let bytes = match &libraries.files[&path].source {
+                Bytes::File(path) => &fs_err::read(path)?,
+                Bytes::Bytes(bytes) => bytes,
+            };
+            let Places { writable, read_only } = places(bytes, &image.sources)
+                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            if !(writable.is_empty() && read_only.is_empty()) {
+                let path = in_julia(&path)?;
+                parts.push(RelocationPart { path, length: image.sources.len(), writable, read_only });
+            }
+        }
+        Ok(parts)
     }
 }
 

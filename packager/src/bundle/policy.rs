@@ -133,7 +133,8 @@ pub fn is_system_library(name: &str) -> bool {
 pub fn system_copy(name: &str) -> Option<PathBuf> {
     let arch = std::env::consts::ARCH;
     let multiarch = [format!("/usr/lib/{arch}-linux-gnu"), format!("/lib/{arch}-linux-gnu")];
-    let directories = multiarch.iter().map(String::as_str).chain(["/usr/lib64", "/lib64", "/usr/lib", "/lib"]);
+    let directories =
+        multiarch.iter().map(String::as_str).chain(["/usr/lib64", "/lib64", "/usr/lib", "/lib"]);
     let known = RULES.missing_on_bare_systems.names.iter().any(|known| known == name);
     known.then(|| directories.map(|directory| Path::new(directory).join(name)).find(|path| path.is_file()))?
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::julia::Choice;
-use crate::pack::{Order, Plan};
+use crate::pack::{Compiled, Order, Plan};
 use crate::report::printable;
 use crate::wheel::{Compression, Source, Written};
 use crate::{Error, Report, bundle};
@@ -38,9 +38,16 @@ pub(super) struct Arguments {
     /// Processors to compile for, as Julia's option of that name; by default any, with variants for newer ones.
     #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
     cpu_target: Option<String>,
-    /// Bundle Julia's stock image and the sources: packs at once, but every process compiles anew.
-    #[arg(long)]
+    /// What to compile ahead of time. `packages` needs Julia 1.9, and compiles only what was edited.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    image: Compiled,
+    /// The same as `--image none`: packs at once, but every process compiles anew.
+    #[arg(long, conflicts_with = "image")]
     no_image: bool,
+    /// Leave Julia's compiler out (Julia 1.9 and later): what is not compiled is interpreted. The workload is run in this
+    /// form before the wheel is written.
+    #[arg(long, conflicts_with = "no_image")]
+    no_compiler: bool,
     /// The Python, with NumPy, whose run of the project says what to compile; by default the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
@@ -92,7 +99,8 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         out_dir: arguments.out_dir,
         julia: arguments.julia.unwrap_or_default(),
         cpu_target: arguments.cpu_target,
-        image: !arguments.no_image,
+        image: if arguments.no_image { Compiled::None } else { arguments.image },
+        compiler: arguments.no_compiler.then_some(false),
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,

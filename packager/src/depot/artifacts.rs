@@ -132,7 +132,7 @@ impl Answer {
 }
 
 /// Reads hexadecimal digits.
-fn text(digits: &str) -> Option<String> {
+pub(crate) fn text(digits: &str) -> Option<String> {
     let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
     String::from_utf8(bytes?).ok()
