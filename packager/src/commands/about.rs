@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use crate::topics::{Topic, topics};
-use crate::{Error, Report};
+use crate::packing::Error;
+use jnumpy_base::Report;
+use jnumpy_base::topics::{Topic, topics};
 
 /// Say more about an error: what its hint calls a topic.
 ///

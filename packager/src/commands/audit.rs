@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{Error, Report};
+use crate::packing::Error;
+use jnumpy_base::Report;
 
 /// Re-open a wheel and prove that it can be published.
 ///
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
-    let audit = crate::audit::audit(&arguments.wheel, &arguments.forbid, report)?;
+    let audit = crate::stages::audit::audit(&arguments.wheel, &arguments.forbid, report)?;
     if arguments.json {
         report.data(serde_json::to_string_pretty(&audit).map_err(std::io::Error::from)?);
     } else {

@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::wheel::grouped;
-use crate::image::{self, CachedImage, Limits, Pruned};
-use crate::{Error, Report, julia};
+use crate::packing::Error;
+use crate::stages::image::{self, CachedImage, Limits, Pruned};
+use crate::stages::julia;
+use jnumpy_base::Report;
 
 /// Version of the JSON output.
 const FORMAT: u32 = 1;

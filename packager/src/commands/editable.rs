@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::project::Project;
-use crate::publish::publish;
-use crate::wheel::Compression;
-use crate::{Error, Report, editable};
+use crate::packing::publish;
+use crate::packing::{Error, editable};
+use crate::stages::project::Project;
+use jnumpy_base::Report;
+use jnumpy_wheel::Compression;
 
 /// Make a wheel that has Python import the project from where it is edited.
 ///

@@ -13,7 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, Report, interrupt};
+use crate::packing::Error;
+use jnumpy_base::{Report, interrupt};
 
 /// Pack a Python package with a Julia core into a self-contained wheel.
 ///

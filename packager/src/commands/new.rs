@@ -5,9 +5,9 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::process;
-use crate::scaffold::{self, Names};
-use crate::{Error, Report};
+use crate::packing::Error;
+use crate::packing::scaffold::{self, Names};
+use jnumpy_base::{Report, process};
 
 /// Make a new project that packs and passes its own test.
 ///

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::project::Project;
-use crate::{Error, Report, sdist};
+use crate::packing::{Error, sdist};
+use crate::stages::project::Project;
+use jnumpy_base::Report;
 
 /// Put the project's sources into one `.tar.gz`, from which its wheel can be built.
 ///

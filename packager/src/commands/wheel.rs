@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::julia::Choice;
-use crate::pack::{Compiled, Order, Plan};
-use crate::report::printable;
-use crate::wheel::{Compression, Source, Written};
-use crate::{Error, Report, bundle};
+use crate::packing::Error;
+use crate::packing::pack::{Compiled, Order, Plan};
+use crate::stages::bundle;
+use crate::stages::julia::Choice;
+use jnumpy_base::Report;
+use jnumpy_base::text::printable;
+use jnumpy_wheel::{Compression, Source, Written};
 
 /// The largest file that the Python index takes without an exemption, in bytes.
 const INDEX_LIMIT: u64 = 104_857_600;
