@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::formats::policy::Platform;
 use crate::packing::Error;
+use crate::packing::prove::Proof;
 use crate::packing::publish;
 use crate::stages::bundle::{Bundle, BundleError, Explanations, Ingredients};
 use crate::stages::depot;
@@ -14,6 +15,7 @@ use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;
 use jnumpy_base::Report;
+use jnumpy_base::text::printable;
 use jnumpy_wheel::{Component, ComponentKind, ComponentLicense, Compression, Sbom, Wheel, Written};
 
 /// What to pack, and how.
@@ -64,6 +66,8 @@ pub struct Plan {
     pub wheel: Wheel,
     /// The wheel's parts that are not files.
     pub bundle: Summary,
+    /// How to prove that it works; none where there is nothing that could be missing.
+    proof: Option<Proof>,
     /// Directories of this machine that the wheel must not name.
     places: Vec<String>,
     /// Hold files of the plan until the wheel is written.
@@ -106,6 +110,7 @@ impl Order {
             report.warn(note);
         }
 
+        let home = julia::home()?;
         let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
         let kind = match self.image {
             Compiled::Full => Some(Kind::Full { compiler }),
@@ -124,7 +129,7 @@ impl Order {
                 runtime: &runtime,
                 cpu_target,
                 python: self.python.as_deref(),
-                home: &julia::home()?,
+                home: &home,
             };
             Some(request.obtain(report)?)
         } else {
@@ -176,7 +181,19 @@ impl Order {
             .map(|path| path.to_string_lossy().into_owned())
             .collect();
         let bundle = Summary { because, explanations };
-        Ok(Plan { julia, image, wheel, bundle, places, _runtime: runtime, _scratch: scratch })
+        // A full image with the compiler has everything that the recorded run had.
+        let proof =
+            image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true })).and_then(|image| {
+                let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
+                let workloads = project.settings.precompile.iter().filter(is_python);
+                Some(Proof {
+                    python: image.python.clone()?,
+                    package: project.package_name.clone(),
+                    workloads: workloads.map(|name| project.root.join(name)).collect(),
+                    log: home.join("logs").join(format!("proof-{}.log", &image.key[..16])),
+                })
+            });
+        Ok(Plan { julia, image, wheel, bundle, proof, places, _runtime: runtime, _scratch: scratch })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet.
@@ -190,8 +207,13 @@ impl Order {
 }
 
 impl Plan {
-    /// Writes the wheel.
+    /// Proves that the wheel works, and writes it.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
+        if let Some(proof) = &self.proof {
+            for function in proof.run(&self.wheel.contents, report)? {
+                report.remark(format_args!("not compiled before the workload ran: {}", printable(&function)));
+            }
+        }
         publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
     }
 }

@@ -11,8 +11,8 @@ from glob import glob
 from jnumpy._errors import JuliaNotFoundError, more
 
 
-def start() -> tuple[str, str, str, str | None, None]:
-    """Paths of libjulia, its ``bin``, its system image, and the directory with TyPython's sources; no relocation."""
+def start() -> tuple[str, str, str, str, None, list[tuple[str, object]]]:
+    """Paths of libjulia, its ``bin``, its system image, and the directory with TyPython's sources; nothing is relocated."""
     bindir = os.path.dirname(os.path.realpath(_executable()))
     libraries = _libraries(bindir)
     if libraries is None:
@@ -22,7 +22,7 @@ def start() -> tuple[str, str, str, str | None, None]:
     if libraries is None:
         raise JuliaNotFoundError(f"the Julia in {bindir} has no libjulia beside it: {_patterns(bindir)}")
     sources = os.path.join(os.path.dirname(os.path.abspath(__file__)), "julia")
-    return (libraries[0], bindir, libraries[1], sources, None)
+    return (libraries[0], bindir, libraries[1], sources, None, [])
 
 
 def _executable() -> str:

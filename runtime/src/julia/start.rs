@@ -80,8 +80,10 @@ pub(crate) struct Start {
     pub(crate) image: PathBuf,
     /// A directory with TyPython's sources, for images that do not hold it.
     pub(crate) typython: Option<PathBuf>,
-    /// What has to be written into the image before Julia sees it.
-    pub(crate) relocation: Option<Relocation>,
+    /// A script that loads package images, TyPython's among them.
+    pub(crate) packages: Option<PathBuf>,
+    /// What has to be written into images before Julia sees them.
+    pub(crate) relocations: Vec<(PathBuf, Relocation)>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
     /// Environment variables for the time of the start only.
@@ -209,24 +211,24 @@ pub(crate) fn start(
         warn(&text).map_err(|()| StartError::Warning(version.clone()))?;
     }
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
-    // The relocation is that of the bundle's own image.
-    let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
+    // The relocations are those of the bundle's own images.
+    let relocations = start.relocations.iter().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
         return Err(StartError::NoImage { path: image });
     }
     let threads = threads(&options)?;
     let arguments = arguments(&options, threads);
-    if let Some(relocation) = relocation {
-        let opened = Library::open_local(&image)?;
+    for (path, relocation) in relocations {
+        let opened = Library::open_local(path)?;
         opened.prefault(relocation::DATA);
-        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
+        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: path.clone(), reason })?;
     }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
     initialise(&libjulia, arguments, bindir, image, threads > 1);
-    let guest = match introduce(&libjulia, host, start.typython.as_deref()) {
+    let guest = match introduce(&libjulia, host, start) {
         Ok(guest) => guest,
         Err(error) => {
             *failure = Some(error.to_string());
@@ -355,20 +357,22 @@ fn initialise(libjulia: &LibJulia, arguments: Vec<CString>, bindir: CString, ima
 }
 
 /// Loads TyPython and exchanges the tables with it.
-fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) -> Result<Guest, StartError> {
-    let load_path = typython.map_or_else(String::new, |directory| {
-        format!("pushfirst!(LOAD_PATH, {});", julia_text(&directory.to_string_lossy()))
-    });
+fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<Guest, StartError> {
+    let say = |code: &str, path: &Option<PathBuf>| {
+        path.as_ref()
+            .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
+    };
+    let before = say("pushfirst!(LOAD_PATH,", &from.typython) + &say("Base.include(Main,", &from.packages);
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
-        "try; {load_path} \
+        "try; {before} \
              global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
         "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
-             @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
+             isdefined(Main, :jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",
         std::ptr::from_ref(host).expose_provenance(),
     );

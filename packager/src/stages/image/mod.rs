@@ -34,8 +34,7 @@ use crate::stages::project::{Project, ProjectError, list_files};
 use crate::stages::runtime::Runtime;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::{ChildError, LastLines};
-use jnumpy_base::report::Stage as StageLine;
-use jnumpy_base::{Hint, Report};
+use jnumpy_base::{Hint, Report, Stage as StageLine};
 
 /// Raised whenever the same inputs make another image than before.
 const FORMAT: u32 = 5;
@@ -73,6 +72,8 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
+    /// The Python that the run was, or would be, recorded with.
+    pub python: Option<PathBuf>,
     /// Keeps it in the cache.
     _hold: Hold,
 }
@@ -107,6 +108,9 @@ impl Request<'_> {
         }
         let python = match Python::find(self.python)? {
             Ok(python) => Some(python),
+            Err(reason) if self.kind == (Kind::Full { compiler: false }) => {
+                return Err(ImageError::Unproven { reason });
+            }
             Err(reason) => {
                 report.warn(format_args!(
                     "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
@@ -116,13 +120,15 @@ impl Request<'_> {
             }
         };
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
-        match self.kind {
+        let mut image = match self.kind {
             Kind::Full { compiler } => self.system_image(environment, python.as_ref(), compiler, stage_line),
             Kind::Packages => {
                 environment.add_calls();
                 self.package_images(&environment, python.as_ref(), stage_line)
             }
-        }
+        }?;
+        image.python = python.map(Python::path);
+        Ok(image)
     }
 
     /// One image with everything.
@@ -318,6 +324,7 @@ impl Request<'_> {
             size,
             cached,
             stubs,
+            python: None,
             _hold: hold,
         })
     }
@@ -404,6 +411,12 @@ pub enum ImageError {
         kind: Kind,
         /// The version in use.
         julia: String,
+    },
+    /// No run can show that the wheel works without the compiler.
+    #[error("a wheel without the compiler needs a Python that runs the project: {reason}")]
+    Unproven {
+        /// Why there is none.
+        reason: String,
     },
     /// No portable target is known.
     #[error("no portable CPU target is known for `{architecture}`")]
@@ -509,6 +522,7 @@ impl Hint for ImageError {
             }
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
             Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
             Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
             Self::Workload { .. } => {
                 Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())

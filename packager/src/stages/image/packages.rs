@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::ImageError;
 use super::stage::SOURCES;
 use super::target::CpuTarget;
+use crate::formats::Uuid;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::ChildError;
-use crate::stages::project::Uuid;
 
 const SCRIPT: &str = include_str!("packages.jl");
 const MARK: &str = "jnumpy-image ";
@@ -96,8 +96,9 @@ impl Compiler<'_> {
     fn parse(&self, line: &str) -> Option<Loaded> {
         let mut words = line.strip_prefix(MARK)?.split(' ');
         let id = words.next()?.to_owned();
-        let path =
-            |digits: &str| -> Option<PathBuf> { crate::stages::depot::hexadecimal_text(digits).map(PathBuf::from) };
+        let path = |digits: &str| -> Option<PathBuf> {
+            crate::stages::depot::hexadecimal_text(digits).map(PathBuf::from)
+        };
         let image = path(words.next()?)?;
         let source = self.place(&path(words.next()?)?);
         let needs = words.map(str::to_owned).collect();

@@ -44,6 +44,11 @@ impl Python {
         Ok(Err(reasons.join(", ")))
     }
 
+    /// The program.
+    pub(super) fn path(self) -> PathBuf {
+        self.0
+    }
+
     fn probe(path: &Path) -> Result<Result<Self, String>, ImageError> {
         const QUESTION: &str = "import sys; print(*sys.version_info[:2]); import numpy";
         let mut command = Command::new(path);

@@ -69,9 +69,7 @@ A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 
     part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return with_places(
-        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
-    )
+    part == 1 && return with_places(backtrace_text(filter(is_julia_frame, backtrace)))
     return julia_type(failure)
 end
 
@@ -106,7 +104,8 @@ function is_julia_frame(frame::Ptr{Cvoid})
     found = Ref(SharedObject(C_NULL, C_NULL, C_NULL, C_NULL))
     ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{SharedObject}), frame, found) == 0 && return true
     file = unsafe_string(found[].file)
-    return file == unsafe_string(Base.JLOptions().image_file) || occursin("/compiled/v", file)
+    of_a_package = occursin("/compiled/v", file) || occursin("/julia/packages/", file)
+    return of_a_package || file == unsafe_string(Base.JLOptions().image_file)
 end
 
 "For projects written for JNumPy: nothing is left to do."
