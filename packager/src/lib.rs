@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 pub mod commands;
+#[cfg(test)]
+mod floors;
 pub mod formats;
 pub mod packing;
 pub mod stages;

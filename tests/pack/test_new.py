@@ -34,9 +34,11 @@ def test_a_new_project_passes_its_own_test(pack, julia, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("2d", "`2d` cannot be the name of a package: Python imports no package whose name begins with a digit"),
-        ("a/b", "`a/b` cannot be the name of a package: a name has letters, digits, `-`, `_` and `.`"),
-        ("for", "`for` cannot be the name of a package: it is a word of Python's own"),
+        ("2d", "the project cannot be named `2d`: the name of a Python package cannot start with a digit"),
+        ("a/b", "the project cannot be named `a/b`: a name consists of letters, digits, `-`, `_`, and `.`"),
+        ("for", "the project cannot be named `for`: it is a Python keyword"),
+        ("json", "the project cannot be named `json`: it would shadow a Python module of the same name"),
+        ("dates", "the project cannot be named `dates`: its Julia module would shadow a module of Julia's standard library"),
     ],
 )
 def test_names_that_will_not_do(pack, tmp_path, name, words):
@@ -52,11 +54,23 @@ def test_what_is_there_stays(pack, tmp_path):
     (tmp_path / "mine/precious").write_text("data")
     refused = new(pack, "mine", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "error: `./mine` exists already" in refused.stderr
+    assert "error: `./mine` already exists" in refused.stderr
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "precious"]
+
+
+def test_the_current_directory_becomes_a_project(pack, tmp_path):
+    (tmp_path / "solver").mkdir()
+    (tmp_path / "solver/notes.txt").write_text("kept")
+    made = new(pack, ".", cwd=tmp_path / "solver")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.strip() == str(tmp_path / "solver")
+    assert (tmp_path / "solver/solver/src/Solver.jl").is_file()
+    refused = new(pack, ".", cwd=tmp_path / "solver")
+    assert refused.returncode == 1
+    assert "already exists" in refused.stderr
 
 
 def test_no_place_to_put_it(pack, tmp_path):
     refused = new(pack, "mine", "--directory", "nowhere", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "error: no project can be made in `nowhere`" in refused.stderr
+    assert "error: cannot create a project in `nowhere`" in refused.stderr

@@ -4,7 +4,7 @@
 pub mod env_vars;
 mod hint;
 pub mod interrupt;
-pub mod lock;
+pub mod path;
 pub mod process;
 mod report;
 pub mod text;

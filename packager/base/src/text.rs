@@ -17,6 +17,22 @@ pub fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a str>
     known.min_by_key(distance).filter(|best| distance(best) <= best.len().div_ceil(3))
 }
 
+/// Whether `name` can name a module in Python and in Julia, and so be a file name and a part of a script.
+#[must_use]
+pub fn is_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+        && characters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// A size for people.
+#[must_use]
+pub fn megabytes(bytes: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let bytes = bytes as f64;
+    bytes / 1e6
+}
+
 /// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! The longer stories behind errors: the sections of `docs/errors.md`, which the command carries with it.
+//! Help topics about errors: the sections of `docs/errors.md`, which is part of the command.
 
 use crate::Hint;
 use crate::text::nearest;
@@ -17,7 +17,7 @@ pub struct Topic {
 
 /// There is no section of that name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is nothing about `{name}`")]
+#[error("there is no help topic `{name}`")]
 pub struct UnknownTopic {
     /// The name, fit to print.
     name: String,
@@ -28,7 +28,7 @@ impl Hint for UnknownTopic {
         let names: Vec<&str> = topics().map(|topic| topic.name).collect();
         Some(match nearest(&self.name, &names) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!("there is something about {}", names.join(", ")),
+            None => format!("the topics are {}", names.join(", ")),
         })
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn err_an_unknown_name() {
         let error = Topic::find("forks").unwrap_err();
-        assert_eq!(error.to_string(), "there is nothing about `forks`");
+        assert_eq!(error.to_string(), "there is no help topic `forks`");
         assert_eq!(error.hint().unwrap(), "did you mean `fork`?");
         assert!(
             Topic::find("\u{1b}[2Jxyzzyxyzzy")

@@ -4,6 +4,7 @@
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
+//! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
 //! - [`places`] says where a text will lie in memory.
 //! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that takes the place of
@@ -15,6 +16,7 @@ mod grow;
 mod places;
 mod read;
 mod rewrite;
+pub mod run_path;
 mod shim;
 mod strings;
 mod strip;

@@ -46,12 +46,12 @@ pub struct Order {
 /// What a wheel holds compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Compiled {
-    /// Everything, Julia's own code too, in one system image.
+    /// One system image with everything in it, Julia's own code too.
     #[default]
     Full,
-    /// Each package in an image of its own, on Julia's stock image.
+    /// One image for each package, on Julia's stock image: compiles only what has changed.
     Packages,
-    /// Nothing but Julia's stock image.
+    /// Nothing: every process compiles at run time.
     None,
 }
 

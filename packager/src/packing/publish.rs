@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::packing::Error;
 use crate::stages::audit::audit;
 use jnumpy_base::Report;
-use jnumpy_base::lock::is_at;
+use jnumpy_base::path::is_at;
 use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
 
 /// Writes a wheel beside its place, audits it there, and moves it once it has passed. `places` are directories of this

@@ -36,7 +36,7 @@ pub use self::tag::Tag;
 pub use self::zip::deflate_length;
 use self::zip::{Archive, Member, Options};
 use jnumpy_base::Report;
-use jnumpy_base::text::hexadecimal;
+use jnumpy_base::text::{hexadecimal, megabytes};
 
 /// The command that makes the wheels, as they name it.
 const GENERATOR: &str = "jnumpy-pack";
@@ -259,9 +259,4 @@ impl From<&Member> for WrittenEntry {
     fn from(member: &Member) -> Self {
         Self { path: member.path.clone(), size: member.size, compressed: member.compressed }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a size for people")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }

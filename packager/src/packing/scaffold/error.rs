@@ -1,32 +1,27 @@
-//! Why a new project cannot be made.
+//! Errors of creating a project.
 
 use std::path::PathBuf;
 
 use jnumpy_base::Hint;
 
-/// A new project cannot be made.
+/// A project could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// A name that Python or Julia cannot use.
-    #[error("`{name}` cannot be the name of a package: {reason}")]
+    #[error("the project cannot be named `{name}`: {reason}")]
     Name {
-        /// The name, fit to print.
+        /// The name, escaped for printing.
         name: String,
-        /// Why not.
         reason: &'static str,
     },
-    /// There is something by that name.
-    #[error("`{}` exists already", path.display())]
-    Exists {
-        /// What is there.
-        path: PathBuf,
-    },
+    /// A path of the new project exists.
+    #[error("`{}` already exists", path.display())]
+    Exists { path: PathBuf },
     /// The directory that should hold the project cannot be used.
-    #[error("no project can be made in `{}`", path.display())]
+    #[error("cannot create a project in `{}`", path.display())]
     Parent {
         /// The directory.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// A file cannot be written.
@@ -39,9 +34,9 @@ impl Hint for ScaffoldError {
         match self {
             Self::Name { .. } => Some("choose a name like `my-solver`".into()),
             Self::Exists { .. } => {
-                Some("choose another name, or another place with `--directory DIR`".into())
+                Some("choose another name, or another directory with `--directory DIR`".into())
             }
-            Self::Parent { .. } => Some("name a directory you may write to: `--directory DIR`".into()),
+            Self::Parent { .. } => Some("choose a writable directory with `--directory DIR`".into()),
             Self::Io(_) => None,
         }
     }

@@ -1,8 +1,9 @@
-//! A new project: the files of [`TEMPLATE`] with a name filled in. It packs, and passes its own test.
+//! Creates a project from the files of [`TEMPLATE`]. The project packs and passes its own test.
 
 mod error;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use pep508_rs::PackageName;
 
@@ -23,46 +24,59 @@ const TEMPLATE: [(&str, &str); 9] = [
     ("{{package}}/src/{{module}}.jl", include_str!("template/module.jl.in")),
 ];
 
-/// Words that Python keeps for itself: no package can be imported by such a name.
+/// Python's keywords: no package can be imported under such a name.
 const PYTHON_KEYWORDS: [&str; 32] = [
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
     "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not",
     "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
+/// Names that a new package or module would shadow.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reserved {
+    python: Vec<String>,
+    julia: Vec<String>,
+}
+
+static RESERVED: LazyLock<Reserved> = LazyLock::new(|| {
+    toml::from_str(include_str!("../../../../manifests/reserved-names.toml"))
+        .expect("manifests/reserved-names.toml is valid, as a test checks")
+});
+
 /// The names of a new project in Python and in Julia.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// The distribution, as `pip install` knows it: `my-solver`.
+    /// Distribution name, for `pip install`: `my-solver`.
     pub distribution: PackageName,
-    /// The Python package, as `import` knows it: `my_solver`.
+    /// Python package, for `import`: `my_solver`.
     pub package: String,
-    /// The Julia module: `MySolver`.
+    /// Julia module: `MySolver`.
     pub module: String,
 }
 
 impl Names {
-    /// The names that follow from that of the distribution.
+    /// Derives all names from the distribution name.
     pub fn new(name: &str) -> Result<Self, ScaffoldError> {
         let fail = |reason| ScaffoldError::Name { name: jnumpy_base::text::printable(name), reason };
         // The parser lets an empty name pass.
         let parsed = PackageName::new(name.to_owned()).ok().filter(|name| !name.as_ref().is_empty());
         let distribution = parsed.ok_or_else(|| {
-            fail("a name has letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit")
+            fail("a name consists of letters, digits, `-`, `_`, and `.`, and starts and ends with a letter or digit")
         })?;
         let package = distribution.as_dist_info_name().into_owned();
-        let module: String = package.split('_').map(capitalised).collect();
+        let module: String = package.split('_').map(capitalized).collect();
         if package.starts_with(|first: char| first.is_ascii_digit()) {
-            return Err(fail("Python imports no package whose name begins with a digit"));
+            return Err(fail("the name of a Python package cannot start with a digit"));
         }
         if PYTHON_KEYWORDS.contains(&package.as_str()) {
-            return Err(fail("it is a word of Python's own"));
+            return Err(fail("it is a Python keyword"));
         }
-        if ["jnumpy", "numpy"].contains(&package.as_str()) {
-            return Err(fail("the package would hide the one it needs"));
+        if RESERVED.python.contains(&package) {
+            return Err(fail("it would shadow a Python module of the same name"));
         }
-        if ["Base", "Core", "Main", "TyPython"].contains(&module.as_str()) {
-            return Err(fail("Julia has a module of that name which the project needs"));
+        if RESERVED.julia.iter().any(|reserved| reserved.eq_ignore_ascii_case(&module)) {
+            return Err(fail("its Julia module would shadow a module of Julia's standard library"));
         }
         Ok(Self { distribution, package, module })
     }
@@ -77,20 +91,58 @@ impl Names {
     }
 }
 
-fn capitalised(word: &str) -> String {
+fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
-/// Makes the project `<parent>/<distribution>` and returns its directory: whole, or not at all.
+/// Creates the project `<parent>/<distribution>` and returns its directory. Leaves nothing behind on an error.
 ///
 /// # Errors
-/// Something is there already, or the files cannot be written.
+/// The path exists, or the files cannot be written.
 pub fn create(names: &Names, parent: &Path, author: Option<&str>) -> Result<PathBuf, ScaffoldError> {
     let target = parent.join(names.distribution.to_string());
     if target.symlink_metadata().is_ok() {
         return Err(ScaffoldError::Exists { path: target });
     }
+    let unfinished = write_files(names, parent, author)?;
+    fs_err::rename(unfinished.path().join("project"), &target)?;
+    Ok(target)
+}
+
+/// Creates the project in an existing directory. Leaves nothing behind on an error.
+///
+/// # Errors
+/// A file or directory of the project exists, or the files cannot be written.
+pub fn create_in(names: &Names, directory: &Path, author: Option<&str>) -> Result<(), ScaffoldError> {
+    let unfinished = write_files(names, directory, author)?;
+    let mut entries = Vec::new();
+    for entry in fs_err::read_dir(unfinished.path().join("project"))? {
+        let entry = entry?;
+        let target = directory.join(entry.file_name());
+        if target.symlink_metadata().is_ok() {
+            return Err(ScaffoldError::Exists { path: target });
+        }
+        entries.push((entry.path(), target));
+    }
+    for (index, (source, target)) in entries.iter().enumerate() {
+        if let Err(error) = fs_err::rename(source, target) {
+            // Moved back, the files are removed with the temporary directory.
+            for (source, target) in &entries[..index] {
+                let _ = fs_err::rename(target, source);
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files of a project to `project` in a temporary directory in `parent`.
+fn write_files(
+    names: &Names,
+    parent: &Path,
+    author: Option<&str>,
+) -> Result<tempfile::TempDir, ScaffoldError> {
     let uuid = Uuid::random()?;
     let unfinished = tempfile::Builder::new()
         .prefix(".tmp-")
@@ -104,8 +156,7 @@ pub fn create(names: &Names, parent: &Path, author: Option<&str>) -> Result<Path
         }
         fs_err::write(&path, names.fill(text, &uuid, author))?;
     }
-    fs_err::rename(&root, &target)?;
-    Ok(target)
+    Ok(unfinished)
 }
 
 #[cfg(test)]
@@ -129,10 +180,13 @@ mod tests {
             ("../a", "letters, digits"),
             ("-a", "letters, digits"),
             ("é", "letters, digits"),
-            ("2d", "begins with a digit"),
-            ("lambda", "word of Python's own"),
-            ("NumPy", "hide the one it needs"),
-            ("main", "Julia has a module"),
+            ("2d", "start with a digit"),
+            ("lambda", "a Python keyword"),
+            ("NumPy", "shadow a Python module"),
+            ("json", "shadow a Python module"),
+            ("pytest", "shadow a Python module"),
+            ("linear-algebra", "shadow a module of Julia's standard library"),
+            ("main", "shadow a module of Julia's standard library"),
         ] {
             let error = Names::new(name).expect_err(name).to_string();
             assert!(error.contains(reason), "{error}");
@@ -170,6 +224,23 @@ mod tests {
         let error = create(&Names::new("taken").unwrap(), parent.path(), None).unwrap_err();
         assert!(matches!(error, ScaffoldError::Exists { .. }), "{error}");
         assert_eq!(fs_err::read_to_string(parent.path().join("taken")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn ok_and_err_in_an_existing_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let names = Names::new("mine").unwrap();
+        fs_err::write(parent.path().join("notes.txt"), "kept").unwrap();
+        create_in(&names, parent.path(), None).unwrap();
+        assert_eq!(Project::load(parent.path()).unwrap().package_name, "mine");
+        let before = fs_err::read_to_string(parent.path().join("mine/Project.toml")).unwrap();
+        let error = create_in(&names, parent.path(), None).unwrap_err();
+        assert!(matches!(error, ScaffoldError::Exists { .. }), "{error}");
+        assert_eq!(fs_err::read_to_string(parent.path().join("mine/Project.toml")).unwrap(), before);
+        let left = fs_err::read_dir(parent.path()).unwrap();
+        assert!(
+            left.map(Result::unwrap).all(|entry| !entry.file_name().to_string_lossy().starts_with(".tmp-"))
+        );
     }
 
     #[test]

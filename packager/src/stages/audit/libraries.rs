@@ -7,7 +7,7 @@ use super::Examined;
 use super::finding::{Check, Finding};
 use crate::formats::policy::{self, Platform, PolicyError};
 use jnumpy_base::text::printable;
-use jnumpy_elf::{Elf, VersionNeed};
+use jnumpy_elf::{Elf, VersionNeed, run_path};
 use jnumpy_wheel::{Tag, WheelPath};
 
 /// The ELF files of a wheel.
@@ -133,71 +133,18 @@ impl Libraries<'_> {
     }
 }
 
-/// The directories of the wheel that the run path of a file leads to.
+/// The directories of the wheel that the run path of a file leads to. The rules of `$ORIGIN` are shared with the writer.
 fn run_paths(path: &str, elf: &Elf, findings: &mut Vec<Finding>) -> Vec<String> {
+    let own = Path::new(path).parent().unwrap_or(Path::new(""));
     let mut directories = Vec::new();
     let search = elf.runpath.as_deref().or(elf.rpath.as_deref()).filter(|search| !search.is_empty());
-    for entry in search.into_iter().flat_map(|search| search.split(':')) {
-        if let Some(directory) = resolve(path, entry) {
-            directories.push(directory);
+    for entry in search.into_iter().flat_map(run_path::entries) {
+        if let Some(directory) = run_path::resolve_in_tree(own, entry) {
+            directories.push(directory.to_string_lossy().into_owned());
         } else {
             let what = format!("its run path `{}` is not below the wheel by `$ORIGIN`", printable(entry));
             findings.push(Check::RunPath.failure(Some(path), what));
         }
     }
     directories
-}
-
-/// The directory in the wheel that an entry of a file's run path means; `None` when it means one outside.
-fn resolve(path: &str, entry: &str) -> Option<String> {
-    let rest = entry.strip_prefix("$ORIGIN").or_else(|| entry.strip_prefix("${ORIGIN}"))?;
-    if !(rest.is_empty() || rest.starts_with('/')) || rest.contains('$') {
-        return None;
-    }
-    let mut parts: Vec<&str> = path.split('/').collect();
-    parts.pop();
-    for part in rest.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::resolve;
-
-    #[test]
-    fn ok_inside() {
-        for (path, entry, directory) in [
-            ("a/b/x.so", "$ORIGIN", "a/b"),
-            ("a/b/x.so", "${ORIGIN}/../lib/", "a/lib"),
-            ("a/b/x.so", "$ORIGIN/./../..", ""),
-            ("x.so", "$ORIGIN/lib", "lib"),
-        ] {
-            assert_eq!(resolve(path, entry).as_deref(), Some(directory), "{entry}");
-        }
-    }
-
-    #[test]
-    fn err_outside() {
-        for entry in [
-            "",
-            "/usr/lib",
-            "lib",
-            ".",
-            "$ORIGIN/../../..",
-            "$ORIGINAL",
-            "$LIB",
-            "$ORIGIN/$LIB",
-            "$ORIGIN/../../../a/b",
-        ] {
-            assert_eq!(resolve("a/b/x.so", entry), None, "{entry}");
-        }
-    }
 }

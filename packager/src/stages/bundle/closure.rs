@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::{self, Interrupted};
-use jnumpy_elf::{Elf, ElfError, Kind, VersionNeed};
+use jnumpy_base::path::file_name;
+use jnumpy_elf::{Elf, ElfError, Kind, VersionNeed, run_path};
 
 /// What to look for, and where.
 #[derive(Debug, Clone)]
@@ -203,6 +204,37 @@ impl Closure {
         self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
     }
 
+    /// Leaves out what only files that were cut have brought in.
+    pub(super) fn drop_unreached(&mut self, opened: &[Opened]) {
+        let is_opened = |library: &Library| {
+            let named = |opened: &Opened| {
+                library.names.contains_key(&opened.name)
+                    || library.names.contains_key(&format!("{}.so", opened.name))
+            };
+            !matches!(library.origin, Origin::Needed(_)) || opened.iter().any(named)
+        };
+        let first = self.libraries.iter().filter(|(_, library)| is_opened(library));
+        let mut reached: BTreeSet<PathBuf> = first.map(|(path, _)| path.clone()).collect();
+        let mut waiting: Vec<PathBuf> = reached.iter().cloned().collect();
+        while let Some(path) = waiting.pop() {
+            let needed = self.libraries[&path].elf.needed.clone();
+            for (other, library) in &mut self.libraries {
+                if needed.iter().any(|name| library.names.contains_key(name)) && reached.insert(other.clone())
+                {
+                    // The one that brought it in first may be gone.
+                    library.origin = Origin::Needed(path.clone());
+                    waiting.push(other.clone());
+                }
+            }
+        }
+        self.libraries.retain(|path, _| reached.contains(path));
+        self.system.retain(|_, users| {
+            let had = !users.is_empty();
+            users.retain(|path| reached.contains(path));
+            !had || !users.is_empty()
+        });
+    }
+
     /// A file, who brought it in, and so on up to a root.
     pub(super) fn chain(&self, path: &Path) -> Vec<String> {
         let show = |path: &Path| format!("`{}`", path.strip_prefix(&self.prefix).unwrap_or(path).display());
@@ -391,14 +423,13 @@ impl Walk {
 
     /// The directories of a run path that exist and are allowed. `$ORIGIN` is the directory of the file as it was found,
     /// links not resolved: so the loader does it.
-    fn expand(&self, run_path: Option<&str>, library: &Library) -> Vec<PathBuf> {
+    fn expand(&self, search: Option<&str>, library: &Library) -> Vec<PathBuf> {
         let mut directories = Vec::new();
         for found in library.names.values() {
-            let Some(origin) = found.parent().and_then(Path::to_str) else { continue };
-            for entry in run_path.into_iter().flat_map(|path| path.split(':')) {
-                let entry = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin);
-                if Path::new(&entry).is_absolute()
-                    && let Ok(directory) = fs_err::canonicalize(entry)
+            let Some(origin) = found.parent() else { continue };
+            for entry in search.into_iter().flat_map(run_path::entries) {
+                if let Some(directory) = run_path::resolve(origin, entry)
+                    && let Ok(directory) = fs_err::canonicalize(directory)
                     && self.is_allowed(&directory)
                 {
                     directories.push(directory);
@@ -423,10 +454,6 @@ fn read(path: &Path) -> Result<Elf, ClosureError> {
 fn is_copy(one: &Path, other: &Path) -> std::io::Result<bool> {
     Ok(fs_err::metadata(one)?.len() == fs_err::metadata(other)?.len()
         && fs_err::read(one)? == fs_err::read(other)?)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

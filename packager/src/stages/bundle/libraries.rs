@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::loader::Loader;
 use super::names::{loaded_first, mentioned, standard_libraries};
@@ -16,6 +16,8 @@ use crate::stages::image::PackageImage;
 use crate::stages::julia::Julia;
 use crate::stages::project::{ProjectError, Settings, list_files};
 use jnumpy_base::interrupt;
+use jnumpy_base::path::file_name;
+use jnumpy_elf::run_path::{self, entry_to};
 use jnumpy_elf::{Edits, Elf, Machine, Symbols, VersionNeed, is_elf, rewrite, shim, stand_in, strip};
 use jnumpy_wheel::Content;
 
@@ -164,6 +166,7 @@ impl Libraries {
             };
             decisions.left_out.insert(in_bundle(&places[real].path), left);
         }
+        closure.drop_unreached(&opened);
         let mut collected = Self {
             closure: closure.clone(),
             files: BTreeMap::new(),
@@ -238,7 +241,7 @@ impl Libraries {
         self.files.insert(place.path.clone(), content);
         for other in &place.others {
             let from = other.parent().unwrap_or(Path::new(""));
-            let bytes = shim(&place.name(), &file_name(other), Some(&origin_to(from, own)), &library.elf)
+            let bytes = shim(&place.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
                 .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
             self.files.insert(other.clone(), Content::bytes(bytes));
         }
@@ -267,7 +270,7 @@ impl Change<'_> {
             wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
         }
         let edits = Edits {
-            runpath: run_path(elf, own, &wanted),
+            runpath: better_run_path(elf, own, &wanted),
             clear_executable_stack: elf.executable_stack,
             ..Edits::default()
         };
@@ -406,54 +409,20 @@ impl Place {
 
 /// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
 /// does, and leads nowhere else.
-pub(super) fn run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
+pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
     let has: Vec<Option<PathBuf>> = elf
         .runpath
         .iter()
-        .flat_map(|path| path.split(':'))
-        .map(|entry| {
-            let rest = entry.strip_prefix("$ORIGIN")?;
-            normal(&own.join(rest.strip_prefix('/').unwrap_or(rest)))
-        })
+        .flat_map(|path| run_path::entries(path))
+        .map(|entry| run_path::resolve_in_tree(own, entry))
         .collect();
     let clean = elf.rpath.is_none() && has.iter().all(Option::is_some);
     let enough = wanted.iter().all(|directory| has.iter().flatten().any(|entry| entry == directory));
     if clean && enough {
         return None;
     }
-    let entries: Vec<String> = wanted.iter().map(|directory| origin_to(own, directory)).collect();
+    let entries: Vec<String> = wanted.iter().map(|directory| entry_to(own, directory)).collect();
     Some(entries.join(":"))
-}
-
-/// The path from one directory to another, both below the prefix, in the loader's notation.
-pub(super) fn origin_to(from: &Path, to: &Path) -> String {
-    let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
-    let shared = from.iter().zip(&to).take_while(|(one, two)| one == two).count();
-    let mut path = String::from("$ORIGIN");
-    path.push_str(&"/..".repeat(from.len() - shared));
-    for part in &to[shared..] {
-        path.push('/');
-        path.push_str(&part.as_os_str().to_string_lossy());
-    }
-    path
-}
-
-/// Resolves `..`; `None` when the path leaves the prefix.
-fn normal(path: &Path) -> Option<PathBuf> {
-    let mut parts = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(part) => parts.push(part),
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if !parts.pop() {
-                    return None;
-                }
-            }
-            Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(parts)
 }
 
 /// Libraries of the private directory that code in the image, in libjulia itself, or in standard libraries outside the
@@ -538,10 +507,6 @@ fn is_system(path: &Path) -> Result<bool, BundleError> {
     let elf = Elf::parse(&fs_err::read(path)?)
         .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
     Ok(is_system_library(&elf.soname.unwrap_or_else(|| file_name(path))))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ impl Ingredients<'_> {
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
-        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
+        let silenced = self.image.map_or(&[][..], |image| &image.silenced);
+        let prune = Prune::new(settings, self.resolution, &image_bytes, silenced)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));

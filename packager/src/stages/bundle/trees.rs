@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::libraries::{Libraries, Order, origin_to, run_path};
+use super::libraries::{Libraries, Order, better_run_path};
 use super::{BundleError, Opened};
 use crate::formats::policy::is_system_library;
 use crate::stages::depot::files;
 use jnumpy_base::interrupt;
+use jnumpy_base::path::file_name;
+use jnumpy_elf::run_path::entry_to;
 use jnumpy_elf::{Edits, Elf, Kind, VersionNeed, is_elf, shim};
 use jnumpy_wheel::Content;
 
@@ -125,9 +127,8 @@ impl Trees {
         match &file.kind {
             FileKind::Plain => Ok(Content::file(&file.path)),
             FileKind::Name(real, elf) => {
-                let run_path = origin_to(own, real.parent().unwrap_or(Path::new("")));
-                let bytes =
-                    shim(&file_name(real), &file_name(place), Some(&run_path), elf).map_err(failed)?;
+                let entry = entry_to(own, real.parent().unwrap_or(Path::new("")));
+                let bytes = shim(&file_name(real), &file_name(place), Some(&entry), elf).map_err(failed)?;
                 Ok(Content::bytes(bytes))
             }
             // A library of its own name would be found instead of the system's.
@@ -144,7 +145,7 @@ impl Trees {
                     })
                     .collect();
                 let edits = Edits {
-                    runpath: run_path(elf, own, &wanted),
+                    runpath: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
                     ..Edits::default()
                 };
@@ -205,8 +206,4 @@ fn read_elf(path: &Path) -> Result<Option<Elf>, BundleError> {
     }
     let parsed = Elf::parse(&fs_err::read(path)?);
     parsed.map(Some).map_err(|source| BundleError::Elf { path: path.to_owned(), source })
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,10 +1,11 @@
 //! The files of a package or artifact, with its symbolic links followed.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::DepotError;
 use jnumpy_base::interrupt;
+use jnumpy_base::path::normal;
 use jnumpy_base::text::printable;
 
 /// More files and links than any package has: links to directories can multiply without end.
@@ -102,26 +103,12 @@ impl Walk<'_> {
             Ok(_) => Err(leaves()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let target = normal(&directory.join(fs_err::read_link(path)?));
-                if self.may_leave || target.starts_with(self.root) { Ok(None) } else { Err(leaves()) }
+                let is_inside = target.is_some_and(|target| target.starts_with(self.root));
+                if self.may_leave || is_inside { Ok(None) } else { Err(leaves()) }
             }
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Takes out `.` and `..` by the text alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut result = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                result.pop();
-            }
-            Component::CurDir => {}
-            other => result.push(other),
-        }
-    }
-    result
 }
 
 /// A path in a message.

@@ -62,6 +62,35 @@ let area = Module(:JNumPyStatements), total = 0, replayed = 0
     println("replayed ", replayed, " of ", total, " precompile statements")
 end
 
+# What opens libraries that the bundle does without does so no more when Julia starts: an `__init__` that failed would end
+# the process.
+for name in eachline(joinpath(ARGS[1], "silenced"))
+    path = Symbol.(split(name, '.'))
+    for (id, package) in collect(Base.loaded_modules)
+        Symbol(id.name) === path[1] || continue
+        place = foldl(getfield, path[2:end]; init = package)
+        isdefined(place, :__init__) && Core.eval(place, :(__init__() = nothing))
+    end
+end
+
+# Standard libraries that were loaded just now will lie where those of Julia's own image are looked for.
+if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
+    for origin in values(Base.pkgorigins)
+        path = origin.path
+        path === nothing || (origin.path = replace(path, normpath(Sys.STDLIB) => normpath(Sys.BUILD_STDLIB_PATH)))
+    end
+end
+
+# Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
+# dependencies stays in a stripped image (3: `--compile=min`).
+if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
+    for (id, package) in Base.loaded_modules
+        origin = get(Base.pkgorigins, id, nothing)
+        staged = origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3])
+        staged && ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+    end
+end
+
 empty!(LOAD_PATH)
 empty!(DEPOT_PATH)
 empty!(ARGS)

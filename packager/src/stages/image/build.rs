@@ -12,6 +12,7 @@ use crate::formats::Uuid;
 use crate::formats::Version;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::{self, ChildError};
+use jnumpy_elf::run_path::entry_to;
 
 /// The script that the child Julia runs. It is a part of the staged tree.
 pub(super) const SCRIPT: &str = include_str!("build.jl");
@@ -135,9 +136,7 @@ impl Build<'_> {
     /// Where an image in the private library directory finds libjulia.
     fn path_to_libjulia(&self) -> String {
         let layout = &self.julia.layout;
-        let library = layout.libjulia.parent().unwrap_or(Path::new(""));
-        let below = layout.private_libdir.strip_prefix(library).map_or(0, |rest| rest.components().count());
-        format!("$ORIGIN{}", "/..".repeat(below))
+        entry_to(&layout.private_libdir, layout.libjulia.parent().unwrap_or(Path::new("")))
     }
 
     /// Since 1.6 libjulia only loads the library that has the code.

@@ -15,7 +15,7 @@ use super::key::sha256_of_file;
 use super::packages::PackageImage;
 use super::stage::wait_for_lock;
 use jnumpy_base::interrupt;
-use jnumpy_base::lock::is_at;
+use jnumpy_base::path::is_at;
 
 /// The name of a system image in its entry.
 pub(super) const IMAGE: &str = "sys.so";

@@ -1,12 +1,12 @@
 //! What an image is named by: a digest of all that goes into it.
 
-use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use jnumpy_base::interrupt;
+use jnumpy_base::text::hexadecimal;
 
 use super::ImageError;
 
@@ -54,14 +54,6 @@ pub(super) fn sha256_of_file(path: &Path) -> Result<(u64, String), ImageError> {
         size += count as u64;
         hash.update(&buffer[..count]);
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

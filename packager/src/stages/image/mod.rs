@@ -34,12 +34,26 @@ use crate::stages::project::{Project, ProjectError, list_files};
 use crate::stages::runtime::Runtime;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::{ChildError, LastLines};
+use jnumpy_base::text::megabytes;
 use jnumpy_base::{Hint, Report, Stage as StageLine};
 
 /// Raised whenever the same inputs make another image than before.
 const FORMAT: u32 = 5;
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
 const PACKAGE_IMAGES_SINCE: u32 = 9;
+
+/// Modules of Julia's own image whose `__init__` opens libraries that only downloads need. A full image does without.
+const NETWORK: [&str; 7] = [
+    "Downloads.Curl",
+    "LibCURL_jll",
+    "LibGit2_jll",
+    "LibSSH2_jll",
+    "MbedTLS_jll",
+    "OpenSSL_jll",
+    "nghttp2_jll",
+];
+/// Whoever depends on one of these may use the network.
+const USES_NETWORK: [&str; 5] = ["Downloads", "LazyArtifacts", "LibCURL", "LibGit2", "Pkg"];
 
 /// What is compiled ahead of time, and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +86,8 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
+    /// Modules that are initialised no more when Julia starts.
+    pub silenced: Vec<&'static str>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
     /// Keeps it in the cache.
@@ -141,6 +157,8 @@ impl Request<'_> {
     ) -> Result<Image, ImageError> {
         let linker = Linker::find()?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
+        let silenced: String = self.silenced().iter().map(|name| format!("{name}\n")).collect();
+        environment.files.insert("silenced".into(), StagedFile::Text(silenced));
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
         key.text("linker", &linker.version);
@@ -234,6 +252,15 @@ impl Request<'_> {
         self.image(&entry, &key, &dependencies_key, record, false)
     }
 
+    /// The modules whose `__init__` a full image leaves out: those of the network, unless a package may use it, or the
+    /// project wants the libraries.
+    fn silenced(&self) -> Vec<&'static str> {
+        let uses = |name: &&str| self.resolution.has(name);
+        let wanted = self.project.settings.include.iter().any(|entry| entry == "downloads");
+        let own = USES_NETWORK.iter().any(uses) || NETWORK.iter().any(uses);
+        if self.kind == Kind::Packages || own || wanted { Vec::new() } else { NETWORK.to_vec() }
+    }
+
     fn logs(&self, key: &str) -> Result<(PathBuf, PathBuf), ImageError> {
         let logs = self.home.join("logs");
         fs_err::create_dir_all(&logs)?;
@@ -324,6 +351,7 @@ impl Request<'_> {
             size,
             cached,
             stubs,
+            silenced: self.silenced(),
             python: None,
             _hold: hold,
         })
@@ -381,12 +409,6 @@ fn described(kind: Kind) -> &'static str {
         Kind::Full { compiler: false } => "a wheel without the compiler",
         Kind::Packages => "`--image packages`",
     }
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let bytes = bytes as f64;
-    bytes / 1e6
 }
 
 /// What can go wrong with an image.

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::ImageError;
 use jnumpy_base::interrupt;
-use jnumpy_base::lock::is_at;
+use jnumpy_base::path::is_at;
 
 /// The time of every staged file.
 const TIME: Duration = Duration::from_secs(1);

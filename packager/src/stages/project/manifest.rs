@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::project_toml::{self, is_identifier};
+use super::project_toml;
 use super::{ProjectError, read_toml, string};
 use crate::formats::Uuid;
 use crate::formats::Version;
-use jnumpy_base::text::printable;
+use jnumpy_base::text::{is_identifier, printable};
 
 /// A resolved environment, whatever the format it was written in.
 #[derive(Debug, Clone, PartialEq, Eq)]

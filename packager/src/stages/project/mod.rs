@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::formats::{Uuid, Version};
 use jnumpy_base::Hint;
-use jnumpy_base::text::{nearest, printable};
+use jnumpy_base::text::{is_identifier, nearest, printable};
 
 /// A project that can be packed, as far as its own files tell.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Project {
         }
         let package_dir = find_package(&root, settings.package.as_deref())?;
         let package_name = package_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !is_python_identifier(&package_name) {
+        if !is_identifier(&package_name) {
             return Err(ProjectError::PackageName { name: package_name, path: package_dir });
         }
         let project_toml = ProjectToml::find(&package_dir)
@@ -324,12 +324,6 @@ fn add_data(root: &Path, settings: &Settings, files: &mut Vec<PackageFile>) -> R
     }
     files.sort();
     Ok(())
-}
-
-fn is_python_identifier(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
-        && characters.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 fn list(paths: &[PathBuf]) -> String {

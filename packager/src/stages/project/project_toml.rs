@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ProjectError, read_toml, string};
 use crate::formats::Uuid;
-use jnumpy_base::text::printable;
+use jnumpy_base::text::{is_identifier, printable};
 
 /// The names a project file can have; Julia takes the first one that is there.
 const NAMES: [&str; 2] = ["JuliaProject.toml", "Project.toml"];
@@ -162,13 +162,6 @@ fn sources(table: &toml::Table, directory: &Path) -> Result<BTreeMap<String, Pat
         }
     }
     Ok(sources)
-}
-
-/// Whether `name` can name a module, and so be a file name and a part of a script.
-pub(super) fn is_identifier(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
-        && characters.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

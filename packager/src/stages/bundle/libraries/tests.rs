@@ -5,25 +5,6 @@ use crate::stages::depot::Resolution;
 use crate::stages::julia::{Layout, Origin as JuliaOrigin};
 use jnumpy_wheel::Source;
 
-#[test]
-fn ok_origin_to() {
-    for (from, to, expected) in [
-        ("lib/x", "lib/x", "$ORIGIN"),
-        ("lib/x/julia", "lib/x", "$ORIGIN/.."),
-        ("lib/x", "lib/x/julia", "$ORIGIN/julia"),
-        ("lib/x/julia", "lib/y", "$ORIGIN/../../y"),
-    ] {
-        assert_eq!(origin_to(Path::new(from), Path::new(to)), expected);
-    }
-}
-
-#[test]
-fn ok_normal() {
-    assert_eq!(normal(Path::new("lib/x/../y/.")), Some("lib/y".into()));
-    assert_eq!(normal(Path::new("lib/../..")), None);
-    assert_eq!(normal(Path::new("/lib")), None);
-}
-
 /// A library that needs one other. Shims are whole libraries, and small.
 fn library(needs: &str, soname: &str, run_path: Option<&str>) -> Vec<u8> {
     let this_program = Elf::parse(&fs_err::read(std::env::current_exe().unwrap()).unwrap()).unwrap();
@@ -70,7 +51,7 @@ fn tree() -> (tempfile::TempDir, Julia) {
 
 /// Collects the libraries of a tree for a project with these settings.
 fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisions), BundleError> {
-    let prune = Prune::new(settings, &Resolution::default(), b"")?;
+    let prune = Prune::new(settings, &Resolution::default(), b"", &[])?;
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
     let loader = Loader::new(&[])?;
@@ -303,4 +284,20 @@ fn ok_a_stand_in_takes_the_place_of_what_is_never_called() {
     let all = Settings { include: vec!["z3".into(), "debug-information".into()], ..Settings::default() };
     let (libraries, _) = collect_for(&julia, &all).unwrap();
     assert_eq!(libraries.files[Path::new("lib/libz3.so.4")].source, Source::File(solver));
+}
+
+#[test]
+fn ok_a_run_path_is_replaced_unless_it_is_known_to_lead_there() {
+    let wanted = BTreeSet::from([PathBuf::from("lib/julia")]);
+    for (has, gets) in [
+        ("$ORIGIN/julia", None),
+        ("${ORIGIN}/julia", None),
+        ("$ORIGIN/julia:$ORIGINAL/lib", Some("$ORIGIN/julia")),
+        ("$ORIGIN/julia:$ORIGIN/$LIB", Some("$ORIGIN/julia")),
+        ("$ORIGIN/julia:", Some("$ORIGIN/julia")),
+        ("$ORIGIN", Some("$ORIGIN/julia")),
+    ] {
+        let elf = Elf::parse(&library("libone.so", "libtwo.so", Some(has))).unwrap();
+        assert_eq!(better_run_path(&elf, Path::new("lib"), &wanted).as_deref(), gets, "{has}");
+    }
 }
