@@ -192,8 +192,8 @@ fn ok_build_paths_and_duplicates() {
         said(&run(&path).unwrap()),
         [
             "BuildPath a.py: it names `/build/place`, times: 1",
-            "BuildPath b.so: it names `/build/place`, times: 2",
             "BuildPath b3.py: it names `/tmp/jnumpy`, times: 1",
+            "BuildPath b.so: it names `/build/place`, times: 2",
             "Duplicate d: its 300000 bytes are those of `c`",
         ]
     );
