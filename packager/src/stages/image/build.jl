@@ -87,7 +87,9 @@ if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
     for (id, package) in Base.loaded_modules
         origin = get(Base.pkgorigins, id, nothing)
         staged = origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3])
-        staged && ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+        staged || continue
+        isdefined(package, :__init__) && precompile(package.__init__, ())
+        ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
     end
 end
 
