@@ -170,7 +170,7 @@ end
             Slot(EXCEPTION, number, address(pointer(class)), UInt64(sizeof(class))),
         )
     end
-    return Cint(1)
+    return nothing
 end
 
 "What Julia prints of a value; whoever defined its type, or a type in its backtrace, may have broken that."
