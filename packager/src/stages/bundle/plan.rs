@@ -87,8 +87,7 @@ impl Ingredients<'_> {
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
-        let silenced = self.image.map_or(&[][..], |image| &image.silenced);
-        let prune = Prune::new(settings, self.resolution, &image_bytes, silenced)?;
+        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
@@ -300,28 +299,17 @@ impl Ingredients<'_> {
 
     /// Where the images, as they are in the bundle, name the directory of their sources.
     fn relocations(&self, libraries: &Libraries) -> Result<Vec<RelocationPart>, BundleError> {
-        let Some(image) = self.image else { return Ok(Vec::new()) };
-        let directory = libraries::package_images(self.julia);
-        let mut images: Vec<PathBuf> =
-            image.packages.iter().map(|(package, _)| directory.join(&package.file)).collect();
-        if images.is_empty() {
-            images.push(self.julia.layout.sysimage.clone());
-        }
-        let mut parts = Vec::new();
-        for path in images {
-            interrupt::check()?;
-            let bytes = match &libraries.files[&path].source {
-                Bytes::File(path) => &fs_err::read(path)?,
-                Bytes::Bytes(bytes) => bytes,
-            };
-            let Places { writable, read_only } = places(bytes, &image.sources)
-                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
-            if !(writable.is_empty() && read_only.is_empty()) {
-                let path = in_julia(&path)?;
-                parts.push(RelocationPart { path, length: image.sources.len(), writable, read_only });
-            }
-        }
-        Ok(parts)
+        // Julia compares a checksum over a package image, which may not be changed.
+        let Some(image) = self.image.filter(|image| image.packages.is_empty()) else { return Ok(Vec::new()) };
+        let path = &self.julia.layout.sysimage;
+        let bytes = match &libraries.files[path].source {
+            Bytes::File(path) => &fs_err::read(path)?,
+            Bytes::Bytes(bytes) => bytes,
+        };
+        let Places { writable, read_only } = places(bytes, &image.sources)
+            .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
+        let (path, length) = (in_julia(path)?, image.sources.len());
+        Ok(vec![RelocationPart { path, length, writable, read_only }])
     }
 }
 

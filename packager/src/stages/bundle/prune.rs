@@ -142,17 +142,10 @@ struct WrittenStandIn {
 
 impl Prune {
     /// The rules that apply when the project has these settings and dependencies, and the image is this.
-    /// `silenced` are modules of the image that open no library when Julia starts.
-    pub fn new(
-        settings: &Settings,
-        resolution: &Resolution,
-        image: &[u8],
-        silenced: &[&str],
-    ) -> Result<Self, BundleError> {
+    pub fn new(settings: &Settings, resolution: &Resolution, image: &[u8]) -> Result<Self, BundleError> {
         let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
         let included = |name: &String| settings.include.contains(name);
-        let mut in_image = binary_packages(image);
-        in_image.retain(|package| !silenced.contains(&package.as_str()));
+        let in_image = binary_packages(image);
         let is_used = |package: &String| resolution.has(package) || in_image.contains(package);
         let stdlibs = standard_libraries(image);
         let names: Vec<String> = (written.files.iter().map(|rule| &rule.name))
@@ -310,7 +303,7 @@ mod tests {
             (uuid, package)
         });
         let resolution = Resolution { packages: packages.collect(), ..Resolution::default() };
-        Prune::new(settings, &resolution, image, &["LibSSH2_jll"]).unwrap()
+        Prune::new(settings, &resolution, image).unwrap()
     }
 
     fn own(exclude: &[&str], include: &[&str]) -> Settings {
@@ -372,9 +365,6 @@ mod tests {
             assert_eq!(prune.verdict("julia/lib/julia/libcurl.so.4"), Verdict::In);
             assert_eq!(prune.verdict("julia/share/julia/cert.pem"), Verdict::In);
         }
-        // It is in the image, and opens nothing.
-        let prune = with(&settings, &[], b"\0LibSSH2_jll\0");
-        assert!(matches!(prune.verdict("julia/lib/julia/libssh2.so.1"), Verdict::Out { .. }));
     }
 
     #[test]
@@ -424,7 +414,7 @@ mod tests {
             let hint = jnumpy_base::Hint::hint(&error).unwrap();
             assert!(nearest.is_none_or(|name| hint == format!("did you mean `{name}`?")), "{hint}");
         }
-        let error = Prune::new(&own(&["a***"], &[]), &Resolution::default(), b"", &[]).unwrap_err();
+        let error = Prune::new(&own(&["a***"], &[]), &Resolution::default(), b"").unwrap_err();
         assert!(error.to_string().starts_with("`a***` in `[tool.jnumpy]` is no pattern: "), "{error}");
     }
 }

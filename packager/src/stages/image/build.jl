@@ -62,17 +62,6 @@ let area = Module(:JNumPyStatements), total = 0, replayed = 0
     println("replayed ", replayed, " of ", total, " precompile statements")
 end
 
-# What opens libraries that the bundle does without does so no more when Julia starts: an `__init__` that failed would end
-# the process.
-for name in eachline(joinpath(ARGS[1], "silenced"))
-    path = Symbol.(split(name, '.'))
-    for (id, package) in collect(Base.loaded_modules)
-        Symbol(id.name) === path[1] || continue
-        place = foldl(getfield, path[2:end]; init = package)
-        isdefined(place, :__init__) && Core.eval(place, :(__init__() = nothing))
-    end
-end
-
 # Standard libraries that were loaded just now will lie where those of Julia's own image are looked for.
 if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
     for origin in values(Base.pkgorigins)

@@ -42,19 +42,6 @@ const FORMAT: u32 = 5;
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
 const PACKAGE_IMAGES_SINCE: u32 = 9;
 
-/// Modules of Julia's own image whose `__init__` opens libraries that only downloads need. A full image does without.
-const NETWORK: [&str; 7] = [
-    "Downloads.Curl",
-    "LibCURL_jll",
-    "LibGit2_jll",
-    "LibSSH2_jll",
-    "MbedTLS_jll",
-    "OpenSSL_jll",
-    "nghttp2_jll",
-];
-/// Whoever depends on one of these may use the network.
-const USES_NETWORK: [&str; 5] = ["Downloads", "LazyArtifacts", "LibCURL", "LibGit2", "Pkg"];
-
 /// What is compiled ahead of time, and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -86,8 +73,6 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
-    /// Modules that are initialised no more when Julia starts.
-    pub silenced: Vec<&'static str>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
     /// Keeps it in the cache.
@@ -157,8 +142,6 @@ impl Request<'_> {
     ) -> Result<Image, ImageError> {
         let linker = Linker::find()?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
-        let silenced: String = self.silenced().iter().map(|name| format!("{name}\n")).collect();
-        environment.files.insert("silenced".into(), StagedFile::Text(silenced));
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
         key.text("linker", &linker.version);
@@ -252,15 +235,6 @@ impl Request<'_> {
         self.image(&entry, &key, &dependencies_key, record, false)
     }
 
-    /// The modules whose `__init__` a full image leaves out: those of the network, unless a package may use it, or the
-    /// project wants the libraries.
-    fn silenced(&self) -> Vec<&'static str> {
-        let uses = |name: &&str| self.resolution.has(name);
-        let wanted = self.project.settings.include.iter().any(|entry| entry == "downloads");
-        let own = USES_NETWORK.iter().any(uses) || NETWORK.iter().any(uses);
-        if self.kind == Kind::Packages || own || wanted { Vec::new() } else { NETWORK.to_vec() }
-    }
-
     fn logs(&self, key: &str) -> Result<(PathBuf, PathBuf), ImageError> {
         let logs = self.home.join("logs");
         fs_err::create_dir_all(&logs)?;
@@ -351,7 +325,6 @@ impl Request<'_> {
             size,
             cached,
             stubs,
-            silenced: self.silenced(),
             python: None,
             _hold: hold,
         })
