@@ -39,7 +39,7 @@ class Julia(NamedTuple):
 
 
 def start() -> tuple[str, str, str, str, None, list[tuple[str, object]]]:
-    """Paths of libjulia, its ``bin``, its system image, and the directory with TyPython's sources; nothing is relocated."""
+    """Paths of libjulia, its ``bin``, its system image, and TyPython's sources; nothing is relocated."""
     julia = find()
     return (julia.libjulia, os.path.dirname(julia.executable), julia.sysimage, os.path.join(HERE, "julia"), None, [])
 
