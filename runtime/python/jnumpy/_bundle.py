@@ -172,23 +172,23 @@ class Relocation:
         self.writable, self.read_only = described["writable"], described["read_only"]
 
 
-def start(bundle: Bundle) -> tuple[str, str, str, str | None, str | None, list[tuple[str, Relocation]]]:
+def start(bundle: Bundle) -> tuple[str, str, str, str | None, str | None, Relocation | None]:
     """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
 
-    That is the directory with TyPython's sources or the script that loads package images, and where images have to be
-    told their place.
+    That is the directory with TyPython's sources, or the script that loads package images, and where the image has to
+    be told its place.
     """
     julia = bundle.description["julia"]
     typython = bundle.description["typython"]
     image = bundle.description["image"]
-    place = os.path.dirname(bundle.directory)
+    relocation = image["relocation"]
     return (
         bundle.path(julia["libjulia"]),
         bundle.path(julia["bindir"]),
         bundle.path(image["path"]),
         None if typython is None else os.path.dirname(bundle.path(typython)),
         None if image["packages"] is None else bundle.path(image["packages"]),
-        [(bundle.path(part["path"]), Relocation(part, place)) for part in image["relocations"]],
+        None if relocation is None else Relocation(relocation, os.path.dirname(bundle.directory)),
     )
 
 

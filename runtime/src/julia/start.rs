@@ -84,8 +84,8 @@ pub(crate) struct Start {
     pub(crate) typython: Option<PathBuf>,
     /// A script that loads package images, TyPython's among them.
     pub(crate) packages: Option<PathBuf>,
-    /// What has to be written into images before Julia sees them.
-    pub(crate) relocations: Vec<(PathBuf, Relocation)>,
+    /// What has to be written into the image before Julia sees it.
+    pub(crate) relocation: Option<Relocation>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
     /// Environment variables for the time of the start only.
@@ -210,18 +210,18 @@ pub(crate) fn start(
         warn(&text).map_err(|()| StartError::Warning(version.clone()))?;
     }
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
-    // The relocations are those of the bundle's own images.
-    let relocations = start.relocations.iter().filter(|_| options.sysimage.is_none());
+    // The relocation is that of the bundle's own image.
+    let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
         return Err(StartError::NoImage { path: image });
     }
     let threads = threads(&options)?;
     let arguments = arguments(&options, threads, minor);
-    for (path, relocation) in relocations {
-        let opened = Library::open_local(path)?;
+    if let Some(relocation) = relocation {
+        let opened = Library::open_local(&image)?;
         opened.prefault(relocation::DATA);
-        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: path.clone(), reason })?;
+        relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 

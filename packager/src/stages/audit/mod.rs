@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use self::archive::{Archive, Entry};
 pub use self::finding::{Check, Finding, Level};
 use self::traces::Needles;
+use crate::formats::contract::BUILD_TREE;
 use jnumpy_base::interrupt::{self, Interrupted};
 use jnumpy_base::{Hint, Report};
 use jnumpy_elf::Elf;
@@ -187,7 +188,7 @@ fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Resu
     let is_binary = memchr::memchr(0, &bytes).is_some();
     for (needle, count) in needles.count(&bytes) {
         // An image names its sources; the name follows from their content, and the runtime writes the real one over it.
-        if is_binary && needle == traces::WORK {
+        if is_binary && BUILD_TREE.starts_with(needle.as_str()) {
             continue;
         }
         let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&needle));

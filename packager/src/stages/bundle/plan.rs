@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::bootstrap::with_bootstrap;
-use super::description::{
-    Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
-};
+use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
 use super::explain::Explanations;
 use super::libraries::{self, Libraries};
 use super::loader::Loader;
@@ -16,6 +14,7 @@ use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
+use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::Demand;
 use crate::formats::policy::{self, Platform};
 use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
@@ -268,7 +267,7 @@ impl Ingredients<'_> {
             }
         }
         Ok(Description {
-            format: FORMAT,
+            format: BUNDLE_FORMAT,
             protocol: self.runtime.protocol,
             runtime: self.runtime.version.clone(),
             julia: JuliaPart {
@@ -283,7 +282,7 @@ impl Ingredients<'_> {
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
                 packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT),
-                relocations: self.relocations(libraries)?,
+                relocation: self.relocation(libraries)?,
             },
             depot: "depot",
             typython: self.image.is_none().then_some(TYPYTHON),
@@ -297,19 +296,17 @@ impl Ingredients<'_> {
         })
     }
 
-    /// Where the images, as they are in the bundle, name the directory of their sources.
-    fn relocations(&self, libraries: &Libraries) -> Result<Vec<RelocationPart>, BundleError> {
+    /// Where the image, as it is in the bundle, names the directory of its sources.
+    fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
         // Julia compares a checksum over a package image, which may not be changed.
-        let Some(image) = self.image.filter(|image| image.packages.is_empty()) else { return Ok(Vec::new()) };
-        let path = &self.julia.layout.sysimage;
-        let bytes = match &libraries.files[path].source {
+        let Some(image) = self.image.filter(|image| image.packages.is_empty()) else { return Ok(None) };
+        let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
             Bytes::File(path) => &fs_err::read(path)?,
             Bytes::Bytes(bytes) => bytes,
         };
         let Places { writable, read_only } = places(bytes, &image.sources)
             .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
-        let (path, length) = (in_julia(path)?, image.sources.len());
-        Ok(vec![RelocationPart { path, length, writable, read_only }])
+        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
 

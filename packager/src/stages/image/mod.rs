@@ -148,6 +148,7 @@ impl Request<'_> {
         key.text("options", &build::options(&self.julia.version, !compiler).join(" "));
         add_files(&mut key, environment.files.iter())?;
         let key = key.finish();
+        tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size())));

@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ImageError;
-use super::stage::SOURCES;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
+use crate::formats::contract::SOURCES;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::ChildError;
 
