@@ -77,6 +77,12 @@ pub enum Error {
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The machine lacks something that packing needs.
+    #[error("packing needs what this machine lacks: {}", missing.join(", "))]
+    Lacking {
+        /// The names of the checks that failed.
+        missing: Vec<&'static str>,
+    },
     /// Nothing is known about a topic.
     #[error(transparent)]
     Topic(#[from] UnknownTopic),
@@ -114,7 +120,7 @@ impl Hint for Error {
             Self::NeedsCompiler => {
                 Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
             }
-            Self::Io(_) | Self::Interrupted(_) => None,
+            Self::Lacking { .. } | Self::Io(_) | Self::Interrupted(_) => None,
         }
     }
 }

@@ -128,7 +128,7 @@ impl Request<'_> {
                 self.package_images(&environment, python.as_ref(), stage_line)
             }
         }?;
-        image.python = python.map(Python::path);
+        image.python = python.map(Python::into_path);
         Ok(image)
     }
 
@@ -383,6 +383,16 @@ fn described(kind: Kind) -> &'static str {
         Kind::Full { compiler: false } => "a wheel without the compiler",
         Kind::Packages => "`--image packages`",
     }
+}
+
+/// The compiler driver that links images, as it describes itself.
+pub fn linker() -> Result<String, ImageError> {
+    Linker::find().map(|linker| linker.version)
+}
+
+/// The Python that runs workloads, or why none can be used.
+pub fn python() -> Result<Result<PathBuf, String>, ImageError> {
+    Ok(Python::find(None)?.map(Python::into_path))
 }
 
 /// What can go wrong with an image.
