@@ -7,12 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::packing::Error;
-use crate::packing::pack::{Order, Plan};
+use crate::packing::pack::{Compiled, Order, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
 use jnumpy_base::text::printable;
-use jnumpy_wheel::{Compression, Source, Written};
+use jnumpy_wheel::{Compression, WheelEntry, Written};
 
 /// The largest file that the Python index accepts without an exemption, in bytes.
 const INDEX_LIMIT: u64 = 104_857_600;
@@ -27,6 +27,7 @@ const FORMAT: u32 = 1;
 /// `src/<name>.jl`. System images are cached in `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing after a change in
 /// Python files takes seconds.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// Directory with `pyproject.toml`.
     #[arg(value_name = "PROJECT", default_value = ".")]
@@ -40,9 +41,15 @@ pub(super) struct Arguments {
     /// CPU targets of the image, as for `julia --cpu-target`; default: every processor, plus code for newer ones.
     #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
     cpu_target: Option<String>,
-    /// Bundle Julia's stock image and the sources: quick to pack, but every process compiles at run time.
-    #[arg(long)]
+    /// What to compile ahead of time; `packages` needs Julia 1.9.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    image: Compiled,
+    /// The same as `--image none`.
+    #[arg(long, conflicts_with = "image")]
     no_image: bool,
+    /// Leave Julia's compiler out (Julia 1.9 and later). The workload runs in that form before the wheel is written.
+    #[arg(long, conflicts_with = "no_image")]
+    no_compiler: bool,
     /// Python with NumPy that runs the workload; default: the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
@@ -95,7 +102,8 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         out_dir: arguments.out_dir,
         julia: arguments.julia.unwrap_or_default(),
         cpu_target: arguments.cpu_target,
-        image: !arguments.no_image,
+        image: if arguments.no_image { Compiled::None } else { arguments.image },
+        compiler: arguments.no_compiler.then_some(false),
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,
@@ -188,19 +196,17 @@ struct LeftOut {
     size: u64,
 }
 
+impl FilePart {
+    fn of(entry: &WheelEntry) -> Self {
+        Self { path: entry.path.to_string(), size: entry.size, compressed: entry.compressed }
+    }
+}
+
 impl Outcome {
     fn of(plan: &Plan, written: Option<&Written>) -> Result<Self, Error> {
         let files = match written {
-            Some(written) => written
-                .entries
-                .iter()
-                .map(|entry| FilePart {
-                    path: entry.path.to_string(),
-                    size: entry.size,
-                    compressed: Some(entry.compressed),
-                })
-                .collect(),
-            None => planned(plan)?,
+            Some(written) => written.entries.clone(),
+            None => plan.list()?,
         };
         Ok(Self {
             version: FORMAT,
@@ -221,7 +227,7 @@ impl Outcome {
                 symbol_version: demand.need.version.clone(),
             }),
             index_limit: INDEX_LIMIT,
-            files,
+            files: files.iter().map(FilePart::of).collect(),
             left_out: left_out(&plan.bundle.explanations.decisions().left_out),
         })
     }
@@ -285,23 +291,6 @@ fn left_out(files: &BTreeMap<String, bundle::LeftOut>) -> Vec<LeftOut> {
         sum.size += file.size;
     }
     rules.into_values().collect()
-}
-
-/// The files that the wheel would contain.
-fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
-    let dist_info = plan.wheel.dist_info(None)?;
-    plan.wheel
-        .contents
-        .iter()
-        .chain(&dist_info)
-        .map(|(path, content)| {
-            let size = match &content.source {
-                Source::File(file) => fs_err::metadata(file)?.len(),
-                Source::Bytes(bytes) => bytes.len() as u64,
-            };
-            Ok(FilePart { path: path.to_string(), size, compressed: None })
-        })
-        .collect()
 }
 
 /// A number with a comma between groups of three digits.

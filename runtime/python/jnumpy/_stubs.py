@@ -9,6 +9,7 @@ import sys
 from keyword import iskeyword
 from types import ModuleType
 
+from jnumpy._function import Overloaded
 from jnumpy._runtime import JuliaFunction
 
 #: The first line of every stub; a file without it is somebody else's.
@@ -19,15 +20,28 @@ _NOTE = (
 )
 # What the annotations name, and where it comes from.
 _ORIGINS = {
-    **dict.fromkeys(("bool", "complex", "dict", "float", "int", "list", "str", "tuple"), "builtins"),
+    **dict.fromkeys(
+        ("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "memoryview", "set", "str", "tuple"),
+        "builtins",
+    ),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
-    "Any": "typing",
-    "SupportsIndex": "typing",
+    "IntEnum": "enum",
     "np": "numpy",
     "NDArray": "numpy.typing",
 }
 _NAME = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORIGINS)})\b")
 _WIDTH = 120
+
+
+def namespace(annotation: str) -> dict[str, object]:
+    """Return what the names in an annotation stand for."""
+    names: dict[str, object] = {}
+    for name in _NAME.findall(annotation):
+        origin = importlib.import_module(_ORIGINS[name])
+        names[name] = origin if name == "np" else getattr(origin, name)
+    return names
 
 
 def write(package: str | ModuleType, directory: str | os.PathLike[str] | None) -> list[str]:
@@ -114,20 +128,22 @@ class _Stub:
             return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
         if isinstance(value, JuliaFunction):
             return self.function(name, value)
+        if isinstance(value, Overloaded):
+            decorator = f"@{self.resolve('overload')}\n"
+            return "\n".join(decorator + self.function(name, method) for method in value.__julia_methods__)
         return f"{name}: {self.resolve(_annotation(value))}"
 
     def function(self, name: str, function: JuliaFunction) -> str:
-        about = function.__julia_function__
-        *annotations, result = (self.resolve(line) for line in about.describe("annotations").split("\n"))
+        *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
         parameters = self.parameters(function.__julia_parameters__, annotations)
         declared = ", ".join(f"{name}::{julia_type}" for name, julia_type, _, _ in function.__julia_parameters__)
         head = f"def {name}({', '.join(parameters)}) -> {result}:"
         if len(head) > _WIDTH:
             lines = "".join(f"    {parameter},\n" for parameter in parameters)
             head = f"def {name}(\n{lines}) -> {result}:"
-        body = _docstring(about.describe("documentation"))
+        body = _docstring(function.__doc__ or "")
         body = f"\n{body}\n" if body else " ..."
-        return f"# Julia: {function.__julia_name__}({declared})::{about.describe('result')}\n{head}{body}"
+        return f"# Julia: {function.__julia_name__}({declared})::{function.__julia_result__}\n{head}{body}"
 
     def parameters(self, described: tuple[tuple[str, str, str | None, bool], ...], annotations: list[str]) -> list[str]:
         """Parameters as Python writes them; those whose name Python cannot write can only be given by position."""

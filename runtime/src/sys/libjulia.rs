@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicPtr;
 
 use super::dl::{DlError, Library};
+use super::{scope, task};
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
@@ -68,6 +69,7 @@ macro_rules! functions {
             pub(crate) fn open(path: &Path) -> Result<Self, LibJuliaError> {
                 let libraries = Libraries::open(path)?;
                 let version = libraries.version()?;
+                libraries.offer_task(&version);
                 Ok(Self {
                     $($field: {
                         let address = libraries.find($names, &version)?;
@@ -117,7 +119,9 @@ struct Libraries {
 impl Libraries {
     fn open(path: &Path) -> Result<Self, LibJuliaError> {
         let internal = preload(path)?;
-        let libjulia = Library::open_global(path)?;
+        let libjulia = Library::open_now(path)?;
+        let opened: Vec<&Library> = internal.iter().chain([&libjulia]).collect();
+        scope::intercept(&opened);
         Ok(Self { path: path.to_owned(), libjulia, internal })
     }
 
@@ -138,6 +142,13 @@ impl Libraries {
         match minor {
             Some(minor) => Ok(Version { text, minor }),
             None => Err(LibJuliaError::TooOld { version: text, path: self.path.clone() }),
+        }
+    }
+
+    /// See [`task`]; older Julias are fast without.
+    fn offer_task(&self, version: &Version) {
+        if let (9.., Some(internal)) = (version.minor, &self.internal) {
+            task::offer(internal);
         }
     }
 

@@ -10,19 +10,33 @@ end
 
 "What Python has to know of an exported function."
 struct Export
+    "As Python reads it."
     name::String
+    symbol::Symbol
     owner::Module
     parameters::Vector{Parameter}
     result::Type
 end
 
+"One exported method of a function."
+struct Overload
+    described::Export
+    "Its positional parameters, as a tuple type."
+    signature::Type
+    entry::Function
+    bare::Function
+end
+
+"`overload(f, signature) -> Overload`, with a method for each exported method."
+function overload end
+
 "`exported(f) -> Export`, with a method for each exported function."
 function exported end
 
-"`entry_pointer(f) -> Ptr{Cvoid}`: the C entry of an exported function."
+"`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry that `entry`, an [`entry_function`](@ref), is."
 function entry_pointer end
 
-"`entry_function(f)`: what `entry_pointer` points to."
+"`entry_function(f)`: what Python calls for `f`, as a Julia function."
 function entry_function end
 
 "`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
@@ -58,8 +72,16 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
+    refuse_one_name_twice(name, parameters)
+    callbacks = [parameter.name for parameter in parameters if parameter.type in (:Function, :(Union{Nothing,Function}))]
+    nogil && !isempty(callbacks) && error(
+        "@export_py: `", name, "` calls `", first(callbacks), "`, which is Python's and needs its lock; leave out `nogil=true`",
+    )
+    if !isempty(callbacks)
+        definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
+    end
     loads = map(enumerate(parameters)) do (index, parameter)
-        label = string(name, "() argument `", parameter.name, "`: ")
+        label = string(python_name(name), "() argument `", python_name(parameter.name), "`: ")
         value = :($load($(parameter.type), $slot, $label))
         if parameter.default !== nothing
             value = :($kind($slot) == $MISSING ? $(parameter.default) : $value)
@@ -74,13 +96,15 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     nogil && (call = :($without_gil(() -> $call)))
     described = map(parameters) do parameter
         default = parameter.default === nothing ? nothing : string(parameter.default)
-        :($Parameter($(String(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
+        :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
+    types = [parameter.type for parameter in positional]
+    about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared))
     # Written out in both, so that backtraces show one frame.
     body = quote
         $(loads...)
         $store($result, $call)
-        return Cint(0)
+        return nothing
     end
     return esc(quote
         Base.@__doc__ $definition
@@ -98,12 +122,94 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
             end
         end
         $CPython.bare_function(::typeof($name)) = $bare
-        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
-        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
+        $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.exported(::typeof($name)) = $about
+        $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
+            $Overload($about, Tuple{$(types...)}, $entry, $bare)
+        $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
+        $refuse_ambiguous($name, Tuple{$(types...)})
         $name
     end)
+end
+
+"A name as Python reads it in source code (PEP 3131): `ϕ` is `φ` there, while Julia keeps the two apart."
+python_name(name::Symbol) = Base.Unicode.normalize(String(name), :NFKC)
+
+function refuse_one_name_twice(name::Symbol, parameters)
+    seen = Dict{String,Symbol}()
+    for parameter in parameters
+        other = get!(seen, python_name(parameter.name), parameter.name)
+        other === parameter.name || error(
+            "@export_py: arguments `", other, "` and `", parameter.name, "` of `", name, "` have the same name in Python, `",
+            python_name(other), "`; rename one of them",
+        )
+    end
+    return nothing
+end
+
+"""
+Refuses a parameter whose type no Python object can be converted to. A type of the module `owner` itself may get its
+`py_coerce` below the function: it is looked at when [`Pyfunc`](@ref) makes the function, where `owner` is `nothing`.
+"""
+function refuse_unpassable(name::Symbol, parameters::Vector{Parameter}, owner::Union{Nothing,Module})
+    for parameter in parameters
+        type = unpassable(parameter.type)
+        type === nothing && continue
+        owner !== nothing && is_of_module(type, owner) && continue
+        error(
+            "@export_py: argument `", parameter.name, "` of `", name, "`: no Python object is converted to ", type, "; ",
+            instead_of(type),
+        )
+    end
+    return nothing
+end
+
+is_of_module(@nospecialize(T), owner::Module) =
+    (S = Base.unwrap_unionall(T); S isa DataType && Base.moduleroot(parentmodule(S)) === Base.moduleroot(owner))
+
+instead_of(@nospecialize(T)) =
+    T isa Type && T <: AbstractArray ? string("declare `", T <: AbstractVector ? "AbstractVector" : "AbstractArray", "`") :
+    T isa Type && T <: Function ? "declare `Function`" :
+    string("declare `Py`, or add a method `TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)` above it")
+
+"The type, `T` or one inside it, that no Python object can be converted to; `nothing` if all can be passed."
+function unpassable(@nospecialize(T), depth::Int=0)
+    # A struct may contain itself.
+    depth > 10 && return nothing
+    T isa TypeVar && return unpassable(T.ub, depth + 1)
+    T in (Any, Union{}, Py, Real, Number) && return nothing
+    T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
+    converted_elsewhere(T) && return nothing
+    T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
+    if T <: AbstractArray
+        E = element_for(T)
+        takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
+        # Some array that is made for the type, or is converted to it.
+        candidates = takes_list(T) ? (Array{E,1}, Array{E,2}) : (Vector, Matrix, Array, Transpose, PermutedDimsArray)
+        any(made -> typeintersect(made, T) !== Union{}, candidates) && return nothing
+        vector = Vector{E <: Number && isconcretetype(E) ? E : Float64}
+        return any(hasmethod(convert, Tuple{Type{T},made}) for made in (vector, Matrix{eltype(vector)})) ? nothing : T
+    end
+    parameter_kind(T) == OBJECT || return nothing
+    T <: Union{AbstractChar,Symbol,Rational,Enum,Dates.Date,Dates.DateTime,Dates.Time,FixedPeriod,Missing} && return nothing
+    T in (Dates.Period, Dates.TimePeriod) && return nothing
+    T <: Function && return PyCallable <: T ? nothing : T
+    T <: AbstractSet && return unpassable(eltype(T), depth + 1)
+    T <: AbstractDict && return first_unpassable(entry_types(T), depth)
+    T <: Pair && return first_unpassable(fieldtypes_of(T), depth)
+    T <: NamedTuple && return field_names(T) === nothing ? T : T isa DataType ? first_unpassable(fieldtypes(T), depth) : nothing
+    is_record(T) && return first_unpassable(fieldtypes(T), depth) === nothing ? nothing : T
+    return T
+end
+
+function first_unpassable(types, depth::Int)
+    for type in types
+        found = unpassable(Base.isvarargtype(type) ? Base.unwrapva(type) : type, depth + 1)
+        found === nothing || return found
+    end
+    return nothing
 end
 
 "The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
@@ -156,25 +262,34 @@ const FUNCTIONS = IdDict{Any,Py}()
     Pyfunc(f) -> Py
 
 The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
-defined again.
+defined again. If several methods of `f` are exported, a call picks one by the types of its arguments, as Julia does.
 """
 function Pyfunc(f)
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    length(overload_methods(f)) == 1 || return overloaded(f)
     entry = entry_function(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
-    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
+    refuse_unpassable(nameof(f), exported(f).parameters, nothing)
+    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(bare_function(f)))
 end
 
 # Flags of a parameter slot.
 const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
+const WRITTEN = 0x08
 
 function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
-    texts = String[described.name, owner, string(owner, ".", described.name)]
+    # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
+    texts = String[
+        described.name, owner, string(owner, ".", described.symbol),
+        docstring(described), string(described.result), annotations(described),
+    ]
     slots = map(text_slot, texts)
+    # By Julia's convention such a function writes into its arguments.
+    in_place = endswith(described.name, '!')
     push!(slots, Slot(UINT, number, bare))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
@@ -183,6 +298,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
         takes_none && (traits |= NULLABLE)
+        in_place && (traits |= WRITTEN)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
@@ -194,11 +310,11 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
 end
 
 "The docstring of an exported function as it was written."
-function docstring(f)
-    owner = exported(f).owner
-    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, nameof(f)), nothing)
+function docstring(described::Export)
+    owner = described.owner
+    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol), nothing)
     documented === nothing && return ""
-    texts = (join(documented.docs[key].text) for key in documented.order)
+    texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
 end
 
@@ -230,14 +346,20 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     qualified = isempty(PACKAGE[]) ? name : string(PACKAGE[], ".", name)
     made = Py(PyModule_NewObject(py_cast(Py, qualified)))
     exported_pointers = Set(getfield(f, :ptr) for f in values(FUNCTIONS))
+    names = Dict{String,Symbol}()
     for (attribute, value) in attributes
+        shown = python_name(attribute)
+        other = get!(names, shown, attribute)
+        other === attribute || error(
+            "@export_pymodule ", name, ": `", other, "` and `", attribute, "` are the same name in Python, `", shown, "`",
+        )
         object = py_cast(Py, value)
         if getfield(object, :ptr) in exported_pointers
             # So that pickle finds it again: by module and attribute.
             object.__module__ = qualified
-            object.__qualname__ = String(attribute)
+            object.__qualname__ = shown
         end
-        setproperty!(made, attribute, object)
+        setproperty!(made, Symbol(shown), object)
     end
     modules[name] = made
     if qualified != name
@@ -255,30 +377,43 @@ const LIKELY_ARRAYS = (
 )
 
 """
-    precompile_exports()
+    compiled_calls()
 
-Compiles the entries of all exported functions, and the functions for their declared types; where those are
-abstract arrays, for `Float64` and `Int64` ones. For images: a recorded run knows more.
+What Python calls, and what an error of any type needs: functions, each with the types of its arguments. The entries of all
+exported functions are among them, and the functions for their declared types; where those are abstract arrays, for
+`Float64` and `Int64` ones. For images: a recorded run knows more.
 """
-function precompile_exports()
-    precompile(start, (Ptr{Cvoid},))
+function compiled_calls()
+    calls = Tuple{Any,Tuple}[
+        (start, (Ptr{Cvoid},)),
+        (fail, (Ptr{Slot}, Any)),
+        (root, (Any,)),
+        (within, (Any, String)),
+        (labelled, (Any, String)),
+        (message, (Any,)),
+        (julia_type, (Any,)),
+        (backtrace_text, (Any,)),
+    ]
+    append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
     for method in methods(exported)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue
         f = type.instance
-        precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
-        precompile(entry_pointer, (type,))
-        proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
-        precompile(exported, (type,))
+        entry, bare = entry_function(f), bare_function(f)
+        push!(calls, (entry, (Ptr{Slot}, Ptr{Slot})), (entry_pointer, (typeof(entry),)), (exported, (type,)))
+        proven(bare) && push!(calls, (bare_pointer, (typeof(bare),)))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
         mapreduce(length, *, choices; init=1) <= 16 || continue
         for types in Iterators.product(choices...)
-            precompile(f, types)
+            push!(calls, (f, types))
         end
     end
-    return nothing
+    return calls
 end
+
+"Compiles them: see [`compiled_calls`](@ref)."
+precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_calls())
 
 function likely_types(T::Type)
     isconcretetype(T) && return Any[T]

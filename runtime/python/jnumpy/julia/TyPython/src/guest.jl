@@ -19,6 +19,9 @@ this one is to `stay`.
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
     files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for their
+    # sources in the project that they came with.
+    before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
     Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
         identity = Base.identify_package(name)
@@ -56,19 +59,11 @@ end
     return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
 end
 
-"""
-A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 the type. Of a function: 3 the docstring,
-4 the type of the result, 5 what a stub says of its types.
-"""
+"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
 @export_py function describe(number::UInt64, part::Int)::String
-    part == 3 && return docstring(rooted(number))
-    part == 4 && return string(exported(rooted(number)).result)
-    part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return with_places(
-        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
-    )
+    part == 1 && return with_places(backtrace_text(filter(is_julia_frame, backtrace)))
     return julia_type(failure)
 end
 
@@ -103,7 +98,8 @@ function is_julia_frame(frame::Ptr{Cvoid})
     found = Ref(SharedObject(C_NULL, C_NULL, C_NULL, C_NULL))
     ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{SharedObject}), frame, found) == 0 && return true
     file = unsafe_string(found[].file)
-    return file == unsafe_string(Base.JLOptions().image_file) || occursin("/compiled/v", file)
+    of_a_package = occursin("/compiled/v", file) || occursin("/julia/packages/", file)
+    return of_a_package || file == unsafe_string(Base.JLOptions().image_file)
 end
 
 "For projects written for JNumPy: nothing is left to do."
@@ -129,6 +125,9 @@ function start(host::Ptr{Cvoid})
         empty!(NAMES)
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
+        empty!(ENUMS)
+        empty!(OVERLOADS)
+        MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))
@@ -137,13 +136,13 @@ function start(host::Ptr{Cvoid})
         watch_signals()
         GUEST[] = GuestTable(
             PROTOCOL,
-            entry_pointer(evaluate),
-            entry_pointer(include_file),
-            entry_pointer(load_project),
-            entry_pointer(extend_paths),
-            entry_pointer(loaded_packages),
-            entry_pointer(describe),
-            entry_pointer(bare_entry),
+            entry_pointer(entry_function(evaluate)),
+            entry_pointer(entry_function(include_file)),
+            entry_pointer(entry_function(load_project)),
+            entry_pointer(entry_function(extend_paths)),
+            entry_pointer(entry_function(loaded_packages)),
+            entry_pointer(entry_function(describe)),
+            entry_pointer(entry_function(bare_entry)),
             @cfunction(lend_on, Cvoid, (Any,)),
             world_counter(),
         )
