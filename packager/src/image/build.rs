@@ -5,16 +5,20 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::finding::{self, Finding};
 use super::stage::SOURCES;
 use super::target::CpuTarget;
 use crate::julia::{Julia, JuliaError, Run, Version};
 use crate::process::{self, ChildError};
 use crate::project::Uuid;
 
-/// The script that the child Julia runs. It is a part of the staged tree.
-pub(super) const SCRIPT: &str = include_str!("build.jl");
-/// Its name in the staging directory.
-pub(super) const SCRIPT_NAME: &str = "build.jl";
+/// The script that the child Julia runs, and what it includes, by their names in the staging directory.
+pub(super) const SCRIPTS: [(&str, &str); 3] = [
+    (SCRIPT_NAME, include_str!("build.jl")),
+    ("prepare.jl", include_str!("prepare.jl")),
+    ("inspect.jl", include_str!("inspect.jl")),
+];
+const SCRIPT_NAME: &str = "build.jl";
 /// The name of the file of precompile statements in the staging directory.
 pub(super) const STATEMENTS_NAME: &str = "statements.jl";
 
@@ -59,12 +63,12 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Compiles, in the directory `workspace`; returns the object code.
+    /// Compiles, in the directory `workspace`; returns the object code, and what was found in the modules' globals.
     pub(super) fn compile(
         &self,
         workspace: &Path,
         mut progress: impl FnMut(Duration),
-    ) -> Result<PathBuf, ImageError> {
+    ) -> Result<(PathBuf, Vec<Finding>), ImageError> {
         let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
         // Relative, so that the command line is the same whatever the directory is called.
         let (heap, object) = ("heap.ji", "image.a");
@@ -79,7 +83,7 @@ impl Build<'_> {
             let run = self.julia(&stock, &self.target.to_string(), &format!("--output-o={object}"));
             self.run(self.with_script(run), workspace, progress)?;
         }
-        Ok(workspace.join(object))
+        Ok((workspace.join(object), finding::read(workspace)?))
     }
 
     fn julia(&self, sysimage: &Path, target: &str, output: &str) -> Run {
@@ -96,6 +100,7 @@ impl Build<'_> {
             .arg(self.stage)
             .arg(self.stage.join(STATEMENTS_NAME))
             .arg(self.stage.join(SOURCES))
+            .arg(Path::new("_jnumpy/julia").join(&self.julia.layout.private_libdir))
             .args(self.load.iter().map(|(uuid, name)| format!("{uuid} {name}")))
     }
 
@@ -103,7 +108,10 @@ impl Build<'_> {
         match run.directory(workspace).log(self.log).run(progress) {
             Ok(_) => Ok(()),
             Err(JuliaError::Child(ChildError::Failed { status, said, .. })) => {
-                Err(ImageError::Compile { status, log: self.log.to_owned(), source: said })
+                Err(match finding::refusal(&finding::read(workspace)?) {
+                    Some((what, remedy)) => ImageError::Global { what, remedy },
+                    None => ImageError::Compile { status, log: self.log.to_owned(), source: said },
+                })
             }
             Err(error) => Err(error.into()),
         }

@@ -6,6 +6,7 @@
 mod build;
 mod cache;
 mod environment;
+mod finding;
 mod key;
 mod stage;
 mod statements;
@@ -15,7 +16,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
+use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, Record};
 use environment::Environment;
@@ -35,7 +36,7 @@ use crate::report::Report;
 use crate::runtime::Runtime;
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// A system image that holds the project.
 #[derive(Debug)]
@@ -93,11 +94,14 @@ impl Request<'_> {
             }
         };
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
-        environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
+        for (name, text) in SCRIPTS {
+            environment.files.insert(name.into(), StagedFile::Text(text.into()));
+        }
         let key = self.key(&environment, &linker, python.is_some())?;
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
+            record.warnings.iter().for_each(|warning| report.warn(warning));
             return self.image(&entry, key, record, true);
         }
 
@@ -127,7 +131,9 @@ impl Request<'_> {
             load: &environment.load,
             log: &build_log,
         };
-        let object = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
+        let (object, findings) = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
+        let warnings = finding::warnings(&findings);
+        warnings.iter().for_each(|warning| report.warn(warning));
         stage_line.progress("linking");
         build.link(&object, &workspace.image())?;
         let record = workspace.publish(|size, sha256| Record {
@@ -136,6 +142,7 @@ impl Request<'_> {
             cpu_target: self.cpu_target.to_string(),
             statements: count,
             stubs,
+            warnings,
             size,
             sha256,
         })?;
@@ -266,6 +273,14 @@ pub enum ImageError {
         /// The end of it.
         source: LastLines,
     },
+    /// A module does, or holds, what cannot be in an image.
+    #[error("the project does not compile: {what}")]
+    Global {
+        /// Which module's global, or where.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The linker failed.
     #[error("the image cannot be linked")]
     Link {
@@ -319,6 +334,7 @@ impl Hint for ImageError {
             Self::Workload { .. } => {
                 Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
             }
+            Self::Global { remedy, .. } => Some((*remedy).into()),
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),

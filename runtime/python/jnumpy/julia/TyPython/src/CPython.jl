@@ -25,5 +25,6 @@ include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("guest.jl")     # what the runtime calls
+include("absent.jl")   # where Python does not run
 
 end
