@@ -18,9 +18,10 @@ use super::tables::{Dynamic, Tables};
 /// What to change in a file. The default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// The run path to have as `DT_RUNPATH`, colon-separated; the empty string removes it. Either way a `DT_RPATH`
+    /// The run path to have, colon-separated; the empty string removes it. It becomes a `DT_RPATH`, which is searched
+    /// before `LD_LIBRARY_PATH` and counts for libraries that the file opens by name too. Either way a `DT_RUNPATH`
     /// goes. `None` leaves both as they are.
-    pub runpath: Option<String>,
+    pub run_path: Option<String>,
     /// Needed libraries to rename, old name to new name; names the file does not need are passed over.
     pub needed: BTreeMap<String, String>,
     /// The SONAME to have.
@@ -44,7 +45,7 @@ impl Edits {
                 return refuse(name, "it is empty");
             }
         }
-        for name in names.chain(&self.runpath) {
+        for name in names.chain(&self.run_path) {
             if name.contains('\0') {
                 return refuse(name, "it contains a NUL character");
             }
@@ -66,9 +67,9 @@ impl Edits {
         after.requires = (elf.requires.iter())
             .map(|need| VersionNeed { library: renamed(&need.library), version: need.version.clone() })
             .collect();
-        if let Some(runpath) = &self.runpath {
-            after.rpath = None;
-            after.runpath = Some(runpath.clone()).filter(|path| !path.is_empty());
+        if let Some(run_path) = &self.run_path {
+            after.rpath = Some(run_path.clone()).filter(|path| !path.is_empty());
+            after.runpath = None;
         }
         if self.soname.is_some() {
             after.soname.clone_from(&self.soname);
@@ -231,18 +232,18 @@ fn plan(
 ) -> Result<(Vec<Planned>, Vec<u64>), ElfError> {
     let mut planned = Vec::new();
     let mut removed = Vec::new();
-    let mut runpath = edits.runpath.as_ref().filter(|path| !path.is_empty());
+    let mut run_path = edits.run_path.as_ref().filter(|path| !path.is_empty());
     let mut soname = edits.soname.as_ref();
     for entry in &dynamic.entries {
         let (tag, wanted) = match entry.d_tag {
             DT_NEEDED => (DT_NEEDED, edits.needed.get(tables.text(bytes, entry.d_val)?)),
             DT_SONAME => (DT_SONAME, soname.take()),
-            DT_RPATH | DT_RUNPATH if edits.runpath.is_some() => {
-                let Some(path) = runpath.take() else {
+            DT_RPATH | DT_RUNPATH if edits.run_path.is_some() => {
+                let Some(path) = run_path.take() else {
                     removed.push(entry.d_val);
                     continue;
                 };
-                (DT_RUNPATH, Some(path))
+                (DT_RPATH, Some(path))
             }
             other => (other, None),
         };
@@ -254,7 +255,7 @@ fn plan(
         };
         planned.push(Planned { entry: Dyn { d_tag: tag, d_val: entry.d_val }, text });
     }
-    for (tag, text) in [(DT_SONAME, soname), (DT_RUNPATH, runpath)] {
+    for (tag, text) in [(DT_SONAME, soname), (DT_RPATH, run_path)] {
         if let Some(text) = text {
             let text = Some(Wish { old: None, text: text.clone() });
             planned.push(Planned { entry: Dyn { d_tag: tag, d_val: 0 }, text });

@@ -9,6 +9,7 @@ from glob import escape as glob_escape
 from glob import glob
 
 from jnumpy._errors import JuliaNotFoundError, more
+from jnumpy._project import home
 
 
 def start() -> tuple[str, str, str, str | None, None]:
@@ -34,8 +35,7 @@ def _executable() -> str:
     found = shutil.which("julia")
     if found:
         return found
-    home = os.environ.get("JNUMPY_HOME") or os.path.join(os.path.expanduser("~"), ".jnumpy")
-    managed = os.path.join(home, "julia")
+    managed = os.path.join(home(), "julia")
     candidates = [
         path for path in glob(os.path.join(glob_escape(managed), "*", "bin", "julia")) if os.access(path, os.X_OK)
     ]

@@ -126,7 +126,7 @@ impl Build<'_> {
         // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
         // through libjulia, so the image asks for no newer libc than Julia itself does.
         command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
-        command.args(["-Wl,--enable-new-dtags", "-Wl,-rpath"]);
+        command.args(["-Wl,--disable-new-dtags", "-Wl,-rpath"]);
         command.arg(format!("-Wl,{}", self.path_to_libjulia()));
         command.arg("-o").arg(image);
         command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");

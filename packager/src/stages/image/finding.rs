@@ -38,12 +38,17 @@ pub(super) fn read(directory: &Path) -> std::io::Result<Vec<Finding>> {
 
 /// Why no image can be written, and what to do; `None` when it can.
 pub(super) fn refusal(findings: &[Finding]) -> Option<(String, &'static str)> {
-    let finding = findings.iter().find(|finding| ["python", "task"].contains(&finding.kind.as_str()))?;
+    let finding =
+        findings.iter().find(|finding| ["python", "task", "lock"].contains(&finding.kind.as_str()))?;
     Some(match finding.kind.as_str() {
         "python" => (
             format!("`{}` calls Python while the module is loaded", finding.name),
             "an image is built without Python: make it `const NP = Ref{Py}()` at the top and \
              `NP[] = py_import(\"numpy\")` in `init()`; more: `jnumpy-pack about globals`",
+        ),
+        "lock" => (
+            format!("`{}` holds a lock that is locked", finding.name),
+            "it would be locked for ever: unlock it when the module has been loaded",
         ),
         _ => (
             format!("`{}` holds a task", finding.name),
@@ -71,37 +76,36 @@ struct Group<'a>(Vec<&'a Finding>);
 
 impl Group<'_> {
     fn text(&self) -> Option<String> {
-        const AT_START: &str = "fill it in `init()`, or in `__init__()` of its module";
+        const AT_START: &str = "set it in `__init__()` of its module, or in `init()`";
         let first = self.0.first()?;
         let what = match first.kind.as_str() {
             "pointer" => format!("holds a pointer, which is NULL in the wheel: {AT_START}"),
             "stream" => format!("holds an open stream or file, which is closed in the wheel: {AT_START}"),
-            "timer" => format!("holds a timer, which never fires in the wheel: {AT_START}"),
-            "process" => format!("holds a running program, which the wheel does not have: {AT_START}"),
-            "lock" => "holds a lock that is locked, and stays so in the wheel: unlock it".into(),
+            "timer" => format!("holds a timer, which is closed in the wheel: {AT_START}"),
+            "process" => {
+                format!("holds a running program, which does not run in another process: {AT_START}")
+            }
             "random" => format!(
-                "holds a generator that was seeded while packing, so every process draws the same numbers; to have \
-                 others, {AT_START}"
+                "holds a generator that was seeded while packing, so every process draws the same numbers: {AT_START}, \
+                 or seed it on purpose"
             ),
             "path-key" => format!(
-                "has keys that hold the directory of the build, in a `{}`, and is searched in vain for those of the \
-                 installed package: {AT_START}",
+                "is a `{}` with paths of the package as keys, which are not found after installation: {AT_START}",
                 first.detail
             ),
-            "hashed-again" => {
-                "has keys that hold the directory of the package: it is hashed again at each start".into()
-            }
+            "hashed-again" => "has paths of the package as keys, so it is hashed again at each start".into(),
             "build-path" => format!(
-                "holds a piece of the directory of the build (`{}`), which is no other in the wheel: {AT_START}",
+                "holds a piece of the directory of the build (`{}`), which does not change with the installation: \
+                 compute it in a function, or {AT_START}",
                 shortened(&first.detail)
             ),
             "own-path" => format!(
-                "holds a path of this machine (`{}`), which others do not have: {AT_START}",
+                "holds a path of this machine (`{}`), which other machines do not have: {AT_START}",
                 shortened(&first.detail)
             ),
             _ => return None,
         };
-        Some(format!("{self} {what}"))
+        Some(format!("{self} {what}; more: `jnumpy-pack about globals`"))
     }
 }
 
@@ -120,7 +124,7 @@ impl fmt::Display for Group<'_> {
 
 /// A long text without its middle.
 fn shortened(text: &str) -> String {
-    let text = crate::report::printable(text);
+    let text = jnumpy_base::text::printable(text);
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= 60 {
         return text;
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn ok_one_warning_for_each_kind_in_a_package() {
         let found = findings(
-            "pointer\tA.X\tPtr\nlock\tA.L\tReentrantLock\npointer\tA.Sub.Y\tPtr\npointer\tB.Z\tPtr\nnew\tA.Q\t\n",
+            "pointer\tA.X\tPtr\ntimer\tA.L\tTimer\npointer\tA.Sub.Y\tPtr\npointer\tB.Z\tPtr\nnew\tA.Q\t\n",
         );
         let starts: Vec<String> =
             warnings(&found).iter().map(|text| text.split(" a ").next().unwrap().to_owned()).collect();
@@ -154,15 +158,18 @@ mod tests {
 
     #[test]
     fn ok_many_globals_are_counted() {
-        let text: String = (0..8).map(|number| format!("lock\tA.L{number}\t\n")).collect();
+        let text: String = (0..8).map(|number| format!("timer\tA.L{number}\t\n")).collect();
         let warnings = warnings(&findings(&text));
-        assert!(warnings[0].starts_with("`A.L0`, `A.L1`, `A.L2`, `A.L3`, `A.L4` and 3 more, each of which holds"));
+        assert!(
+            warnings[0].starts_with("`A.L0`, `A.L1`, `A.L2`, `A.L3`, `A.L4` and 3 more, each of which holds")
+        );
     }
 
     #[test]
     fn err_what_no_image_can_hold() {
         let refused = |text: &str| refusal(&findings(text)).unwrap().0;
-        assert_eq!(refused("lock\tA.L\t\ntask\tA.T\tTask\n"), "`A.T` holds a task");
+        assert_eq!(refused("timer\tA.L\t\ntask\tA.T\tTask\n"), "`A.T` holds a task");
+        assert_eq!(refused("lock\tA.L\tReentrantLock\n"), "`A.L` holds a lock that is locked");
         assert_eq!(refused("python\tsrc/A.jl:4\t\n"), "`src/A.jl:4` calls Python while the module is loaded");
     }
 }

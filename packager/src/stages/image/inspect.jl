@@ -42,12 +42,15 @@ function loading(load, sources)
     end
 end
 
-"Looks through modules and writes what was found. An image with a task in it cannot be written, so this process ends."
+"""
+Looks through modules and writes what was found. An image with a task in it cannot be written, and a held lock knows the
+task that holds it, so this process ends then.
+"""
 function run(modules, sources, own, tables)
     inspection = Inspection(sources, own, tables)
     foreach(inspected -> inspect(inspection, inspected), modules)
     write_findings(sort!(inspection.findings))
-    any(finding -> finding[1] == "task", inspection.findings) && exit(1)
+    any(finding -> finding[1] in ("task", "lock"), inspection.findings) && exit(1)
     return nothing
 end
 

@@ -218,7 +218,7 @@ impl<'a> Tree<'a> {
         for (path, elf) in &self.binaries {
             interrupt::check()?;
             let edits = Edits {
-                runpath: self.better_runpath(path, elf),
+                run_path: self.better_run_path(path, elf),
                 clear_executable_stack: elf.executable_stack,
                 ..Edits::default()
             };
@@ -239,7 +239,7 @@ impl<'a> Tree<'a> {
     ///
     /// `$ORIGIN` is the directory of the name by which a file is opened, be it a link: a library with a link in
     /// another directory needs entries for both.
-    fn better_runpath(&self, path: &Path, elf: &Elf) -> Option<String> {
+    fn better_run_path(&self, path: &Path, elf: &Elf) -> Option<String> {
         let wanted = self.wanted_directories(path, elf);
         let homes = self.homes(path);
         let present: Vec<&str> =
