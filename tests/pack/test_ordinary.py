@@ -211,7 +211,7 @@ def test_a_zip_file_is_refused_in_words(small, tmp_path):
     archive = shutil.make_archive(os.fspath(tmp_path / "application"), "zip", usual, "jl_one")
     said = sites.refused(tmp_path, f"import sys; sys.path.insert(0, {archive!r}); import jl_one")
     assert said.startswith("ImportError: ")
-    assert "is no directory: the package was put into a zip file" in said
+    assert "is no directory: the package is in a zip file" in said
 
 
 @pytest.mark.every_julia

@@ -35,7 +35,7 @@ def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(here):
         raise ImportError(
-            f"{here} is no directory: the package was put into a zip file, from which Julia's libraries cannot be loaded; "
+            f"{here} is no directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
             "install the wheel with pip, or unpack the file"
         )
     vendored = os.path.join(here, "jnumpy")

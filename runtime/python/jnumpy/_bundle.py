@@ -82,8 +82,8 @@ class Bundle:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
         if os.pathsep in self.directory or not _is_utf8(self.directory):
             raise ImportError(
-                f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon and "
-                "nothing but UTF-8: install the package in another place"
+                f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon, "
+                "and nothing but UTF-8: install the package in another place"
             )
         platform = self.description["platform"]
         machine = os.uname().machine
