@@ -229,23 +229,16 @@ def test_arrays_of_declared_types(export: Callable, declared: str) -> None:
     @given(arrays(max_dims=2))
     def check(array: np.ndarray) -> None:
         assume(is_supported(array))
-        # NumPy's values in Julia's words: what has no place in the wanted type is an error and no other number.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            expected = array.astype(wanted)
-            exact = wanted != "i8" or bool(np.all((expected == array) & (np.abs(array.astype("c16")) < 2.0**62)))
-        real = array.dtype.kind != "c" or wanted == "c16" or bool(np.all(array.imag == 0))
-        if (dimensions is None or array.ndim == dimensions) and exact and real:
+        # The types decide, whatever the values are: integers in range, floats rounded, nothing cut off.
+        fits = array.dtype.kind != "c" and (wanted != "i8" or np.can_cast(array.dtype, wanted))
+        if fits and (dimensions is None or array.ndim == dimensions):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = array.astype(wanted)
             np.testing.assert_array_equal(f(array), expected)
-        elif dimensions is not None and array.ndim != dimensions:
+        else:
             with pytest.raises(TypeError, match="expected an array for"):
                 f(array)
-        else:
-            try:
-                result = f(array)
-            except TypeError:
-                return
-            np.testing.assert_array_equal(result, expected)
 
     go_through(check)
 
