@@ -89,7 +89,17 @@ const HARMLESS = Union{
     Regex,VersionNumber,LineNumberNode,
 }
 
+# What an array, or a table, keeps its elements in: since Julia 1.11 with a pointer of its own, which is written rightly.
+@static if isdefined(Core, :GenericMemory)
+    const Storage = Union{Array,Core.GenericMemory}
+    storage(ref::Core.GenericMemoryRef) = ref.mem
+else
+    const Storage = Array
+end
+storage(value) = value
+
 function look(inspection, value, name)
+    value = storage(value)
     value isa HARMLESS && return nothing
     value isa String && return look_at_text(inspection, value, name)
     value isa Ptr && return (is_written(value) || report(inspection, "pointer", name); nothing)
@@ -100,7 +110,7 @@ function look(inspection, value, name)
     end
     kind = is_seeded(value) ? "random" : live_kind(value)
     kind === nothing || return (report(inspection, kind, name, string(nameof(T))); nothing)
-    if value isa Array
+    if value isa Storage
         if !isbitstype(eltype(value)) || holds_pointer(eltype(value))
             for index in eachindex(value)
                 isassigned(value, index) && push!(inspection.waiting, (value[index], name))

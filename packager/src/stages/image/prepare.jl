@@ -28,6 +28,10 @@ end
 function start(started::Module, roots)
     haskey(STARTED, started) && return nothing
     STARTED[started] = nothing
+    # `using` alone gives a module no name for what it uses.
+    for used in ccall(:jl_module_usings, Any, (Any,), started)
+        used in roots && start(used, roots)
+    end
     for name in names(started; all=true, imported=true)
         (Base.isdeprecated(started, name) || !isdefined(started, name)) && continue
         value = getfield(started, name)
