@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
 use crate::Hint;
 
 /// Prints for a person (text on stderr, progress on a terminal) and for scripts (data on stdout).
@@ -27,6 +29,21 @@ impl Report {
             Stage { report: self, name: name.into(), started: Instant::now(), drawn: Cell::new(None) };
         stage.draw("");
         stage
+    }
+
+    /// Starts a stage that moves bytes, `total` of them if that is known.
+    #[must_use]
+    pub fn transfer(&self, name: &'static str, total: Option<u64>) -> Transfer<'_> {
+        const WITH_TOTAL: &str =
+            "{prefix:>10}  {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+        const WITHOUT: &str = "{prefix:>10}  {decimal_bytes} {decimal_bytes_per_sec}";
+        let shown = self.terminal && !self.quiet;
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(total, target).with_prefix(name);
+        if let Ok(style) = ProgressStyle::with_template(if total.is_some() { WITH_TOTAL } else { WITHOUT }) {
+            bar.set_style(style);
+        }
+        Transfer { report: self, name, started: Instant::now(), bar }
     }
 
     /// One line of talk.
@@ -112,6 +129,45 @@ impl Drop for Stage<'_> {
         if self.drawn.get().is_some() {
             self.wipe();
         }
+    }
+}
+
+/// A stage that moves bytes. Ended by [`Transfer::done`]; dropped without it (an error), the bar is wiped.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    report: &'a Report,
+    name: &'static str,
+    started: Instant,
+    bar: ProgressBar,
+}
+
+impl Transfer<'_> {
+    /// So many bytes more have been moved.
+    pub fn add(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    /// So many bytes have been moved altogether.
+    pub fn at(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+
+    /// One line of talk above the bar.
+    pub fn say(&self, text: impl Display) {
+        self.bar.suspend(|| self.report.say(text));
+    }
+
+    /// Ends the stage with a summary.
+    pub fn done(self, summary: impl Display) {
+        self.bar.finish_and_clear();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.report.say(format_args!("{:>10}  {summary} ({seconds:.1} s)", self.name));
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
