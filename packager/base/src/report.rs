@@ -23,6 +23,28 @@ impl Report {
         Self { terminal: std::io::stderr().is_terminal(), quiet }
     }
 
+    /// Also traces to stderr what is done, with `verbosity` 1: decisions, child commands, and how long they took; from 2
+    /// on also what they are decided by, and environments of commands. Lines are not redrawn then.
+    #[must_use]
+    pub fn tracing(self, verbosity: u8) -> Self {
+        let level = match verbosity {
+            0 => return self,
+            1 => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_timer(tracing_subscriber::fmt::time::uptime())
+            .with_ansi(false)
+            .with_level(false)
+            .with_target(false)
+            .finish();
+        // Only a second call can fail, and the first one goes on.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Self { terminal: false, ..self }
+    }
+
     /// Starts a stage of work; it says how long it took when it is done.
     pub fn stage(&self, name: impl Into<String>) -> Stage<'_> {
         let stage =

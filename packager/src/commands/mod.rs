@@ -3,6 +3,7 @@
 mod about;
 mod audit;
 mod cache;
+mod doctor;
 mod editable;
 mod julia;
 mod new;
@@ -26,6 +27,11 @@ struct Cli {
     /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Trace decisions and child commands to stderr; -vv adds their inputs and environments.
+    ///
+    /// Each line starts with the seconds since the start.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,6 +45,7 @@ enum Command {
     Audit(audit::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
     About(about::Arguments),
 }
 
@@ -48,7 +55,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     interrupt::install();
-    let report = Report::new(cli.quiet);
+    let report = Report::new(cli.quiet).tracing(cli.verbose);
     match run(cli.command, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,6 +74,7 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
+        Command::Doctor(arguments) => doctor::run(&arguments, report),
         Command::About(arguments) => about::run(&arguments, report),
     }
 }

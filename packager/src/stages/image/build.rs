@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::ImageError;
 use super::finding::{self, Finding};
-use super::stage::SOURCES;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
 use crate::formats::Version;
+use crate::formats::contract::SOURCES;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;

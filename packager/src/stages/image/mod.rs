@@ -97,6 +97,7 @@ impl Request<'_> {
             environment.files.insert(name.into(), StagedFile::Text(text.into()));
         }
         let key = self.key(&environment, &linker, python.is_some())?;
+        tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
@@ -195,6 +196,16 @@ impl Request<'_> {
 #[must_use]
 pub fn directory(home: &Path) -> PathBuf {
     home.join("images")
+}
+
+/// The compiler driver that links images, as it describes itself.
+pub fn linker() -> Result<String, ImageError> {
+    Linker::find().map(|linker| linker.version)
+}
+
+/// The Python that runs workloads, or why none can be used.
+pub fn python() -> Result<Result<PathBuf, String>, ImageError> {
+    Ok(Python::find(None)?.map(Python::into_path))
 }
 
 /// What can go wrong with an image.
