@@ -35,11 +35,19 @@ let before = Set(keys(Base.loaded_modules))
         JNumPyInspection.loading(ARGS[3]) do
             Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
         end
-        name == "TyPython" && Base.invokelatest(Base.root_module(Base.PkgId(Base.UUID(uuid), "TyPython")).CPython.refuse_python)
+        if name == "TyPython"
+            loaded = Base.root_module(Base.PkgId(Base.UUID(uuid), "TyPython"))
+            Base.invokelatest(loaded.CPython.refuse_python)
+        end
     end
     own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir()])
-    loaded = [module_ for (id, module_) in Base.loaded_modules if !(id in before) && id.name != "TyPython"]
-    JNumPyInspection.run(loaded, ARGS[3], own, JNumPyTables.TABLES)
+    is_own(id, loaded) = !(id in before || id.name == "TyPython" || JNumPyPreparation.is_standard(loaded))
+    JNumPyInspection.run(
+        [loaded for (id, loaded) in Base.loaded_modules if is_own(id, loaded)], ARGS[3], own, JNumPyTables.TABLES,
+    )
+    # An image without a compiler has to have what is called at its start.
+    precompile(JNumPyTables.__init__, ())
+    foreach(table -> precompile(Base.rehash!, (typeof(table),)), JNumPyTables.TABLES)
 end
 
 # What the runtime calls by name is compiled whether a recorded run has called it or not.
@@ -82,6 +90,26 @@ let area = Module(:JNumPyStatements), total = 0, replayed = 0
         end
     end
     println("replayed ", replayed, " of ", total, " precompile statements")
+end
+
+# Standard libraries that were loaded just now will lie where those of Julia's own image are looked for.
+if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
+    for origin in values(Base.pkgorigins)
+        path = origin.path
+        path === nothing || (origin.path = replace(path, normpath(Sys.STDLIB) => normpath(Sys.BUILD_STDLIB_PATH)))
+    end
+end
+
+# Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
+# dependencies stays in a stripped image (3: `--compile=min`).
+if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
+    for (id, package) in Base.loaded_modules
+        origin = get(Base.pkgorigins, id, nothing)
+        staged = origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3])
+        staged || continue
+        isdefined(package, :__init__) && precompile(package.__init__, ())
+        ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+    end
 end
 
 JNumPyPreparation.end_standard_library()

@@ -16,13 +16,21 @@ function start_standard_library()
     roots = collect(values(Base.loaded_modules))
     foreach(root -> start(root, roots), roots)
     foreach(put_back -> put_back(), hooks)
-    # Binary packages say where their libraries are in `__init__` too, and packages ask while they are loaded.
+    # So of what is loaded later, and of binary packages, which say in `__init__` where their libraries are: other packages
+    # ask for that while they are loaded.
     callback = function (id)
-        endswith(id.name, "_jll") && start(Base.root_module(id), Module[])
+        loaded = Base.root_module(id)
+        (endswith(id.name, "_jll") || is_standard(loaded)) && start(loaded, Module[])
     end
     push!(Base.package_callbacks, callback)
     push!(PUT_BACK, () -> filter!(known -> known !== callback, Base.package_callbacks))
     return nothing
+end
+
+"Whether a module is a part of Julia's standard library that is not in Julia's own image."
+function is_standard(loaded::Module)
+    path = pathof(loaded)
+    return path !== nothing && startswith(normpath(path), normpath(Sys.STDLIB))
 end
 
 function start(started::Module, roots)
