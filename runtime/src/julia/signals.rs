@@ -1,12 +1,16 @@
 //! Signals belong to Python. Julia needs two things of them: with several threads its collector stops the others by
 //! a fault on a protected page, and an overflow of the stack becomes an exception. Both are SIGSEGV, which therefore
-//! comes here first; every other handler is put back as it was when Julia has started.
+//! comes here first; every other handler is put back as it was when Julia has started. While Julia waits for a child
+//! process, SIGCHLD is both Julia's and Python's. Python may install its handlers at any time: it calls our `sigaction`.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use pyo3::ffi;
+
+use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
 
 /// Where control is, on the thread that Julia serves. TyPython reads it, and sets it around calls of Python.
@@ -64,7 +68,6 @@ impl SignalGuard {
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
             let faults = Faults {
                 thread: libc::pthread_self(),
-                python: self.fault,
                 julia: handling.then(|| action(libc::SIGSEGV)),
                 throw: libjulia.throw,
                 stack_overflow: *libjulia.stack_overflow.load(Ordering::Relaxed),
@@ -73,6 +76,7 @@ impl SignalGuard {
             if FAULTS.set(faults).is_err() {
                 return;
             }
+            remember(&PYTHONS_FAULT, &self.fault);
             // The handler of an overflow needs a stack of its own; Julia and faulthandler each bring one.
             let mut stack: libc::stack_t = std::mem::zeroed();
             if libc::sigaltstack(std::ptr::null(), &raw mut stack) == 0
@@ -87,7 +91,163 @@ impl SignalGuard {
             ours.sa_sigaction = on_fault as *const () as usize;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             libc::sigaction(libc::SIGSEGV, &raw const ours, std::ptr::null_mut());
+            // For good: nobody else could put them back later.
+            let function: SigAction = sigaction_of_python;
+            Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"sigaction"], function as *mut c_void);
+            let function: SigAction = sigaction_of_julia;
+            Replaced::new(std::ptr::from_ref(libjulia.stdout).cast(), &[c"sigaction"], function as *mut c_void);
         }
+    }
+}
+
+type SigAction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
+
+/// What Python wants to happen at SIGSEGV and at SIGCHLD, while the kernel knows of our handlers only. Null before.
+static PYTHONS_FAULT: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+static PYTHONS_CHILD: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+/// libuv's handler of SIGCHLD while it waits for a child, else 0.
+static JULIAS_CHILD: AtomicUsize = AtomicUsize::new(0);
+/// Held while handlers are changed; a handler itself reads only atomics.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Notes an action where a handler can read it at any time. The old one is not freed, for that reason.
+fn remember(place: &AtomicPtr<libc::sigaction>, action: &libc::sigaction) {
+    if let Some(known) = remembered(place)
+        && (known.sa_sigaction, known.sa_flags) == (action.sa_sigaction, action.sa_flags)
+    {
+        return;
+    }
+    place.store(Box::leak(Box::new(*action)), Ordering::Release);
+}
+
+fn remembered(place: &AtomicPtr<libc::sigaction>) -> Option<&'static libc::sigaction> {
+    // SAFETY: null, or an action that is never freed nor changed.
+    unsafe { place.load(Ordering::Acquire).as_ref() }
+}
+
+/// `sigaction` as Python's interpreter calls it.
+///
+/// # Safety
+/// As for `sigaction`.
+unsafe extern "C" fn sigaction_of_python(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: the caller's promise; what is remembered is an action that the kernel or the caller has given.
+    unsafe {
+        let place = match signal {
+            libc::SIGSEGV => &PYTHONS_FAULT,
+            libc::SIGCHLD if JULIAS_CHILD.load(Ordering::Relaxed) != 0 => &PYTHONS_CHILD,
+            _ => return libc::sigaction(signal, new, old),
+        };
+        let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have put a handler over ours.
+        if !is_ours(action(signal).sa_sigaction) {
+            return libc::sigaction(signal, new, old);
+        }
+        // The two may be the same.
+        let wanted = new.as_ref().copied();
+        if let (Some(old), Some(known)) = (old.as_mut(), remembered(place)) {
+            *old = *known;
+        }
+        if let Some(wanted) = wanted {
+            remember(place, &wanted);
+            if signal == libc::SIGCHLD {
+                watch_children(&wanted);
+            }
+        }
+    }
+    0
+}
+
+/// `sigaction` as libuv in Julia calls it, when it begins to wait for a child process and when it has no more.
+///
+/// # Safety
+/// As for `sigaction`.
+unsafe extern "C" fn sigaction_of_julia(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let Some(wanted) = new.as_ref().filter(|_| signal == libc::SIGCHLD) else {
+            return libc::sigaction(signal, new, old);
+        };
+        let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = action(signal);
+        if matches!(wanted.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+            JULIAS_CHILD.store(0, Ordering::Release);
+            if let Some(python) = remembered(&PYTHONS_CHILD).filter(|_| is_ours(present.sa_sigaction)) {
+                libc::sigaction(signal, python, std::ptr::null_mut());
+            }
+        } else {
+            JULIAS_CHILD.store(wanted.sa_sigaction, Ordering::Release);
+            if !is_ours(present.sa_sigaction) {
+                remember(&PYTHONS_CHILD, &present);
+                watch_children(&present);
+            }
+        }
+    }
+    0
+}
+
+/// Puts our handler of SIGCHLD in the place of `python`, with its flags: whether a system call is interrupted matters to
+/// Python.
+fn watch_children(python: &libc::sigaction) {
+    let mut ours = *python;
+    ours.sa_sigaction = on_child as *const () as usize;
+    ours.sa_flags |= libc::SA_SIGINFO;
+    if matches!(python.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+        ours.sa_flags |= libc::SA_RESTART;
+    }
+    // SAFETY: the handler has the type that the flag says.
+    unsafe { libc::sigaction(libc::SIGCHLD, &raw const ours, std::ptr::null_mut()) };
+}
+
+fn is_ours(handler: libc::sighandler_t) -> bool {
+    handler == on_child as *const () as usize || handler == on_fault as *const () as usize
+}
+
+extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let julia = JULIAS_CHILD.load(Ordering::Acquire);
+    if julia != 0 {
+        // SAFETY: libuv has installed this handler, which takes the signal only.
+        let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(julia) };
+        handler(signal);
+    }
+    let python = remembered(&PYTHONS_CHILD)
+        .filter(|python| !matches!(python.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN));
+    if let Some(python) = python {
+        // SAFETY: Python's own, and what the kernel has passed.
+        unsafe { forward(python, signal, info, context) };
+    }
+}
+
+/// Another library of the process may have put its handler of SIGCHLD over ours, or one in the place that we gave back:
+/// then libuv would wait for ever. Called from time to time while Julia waits.
+pub(crate) extern "C" fn mind_children() {
+    let julia = JULIAS_CHILD.load(Ordering::Acquire);
+    if julia == 0 {
+        return;
+    }
+    let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: asks for an action, and lets libuv look for children that have ended, as its handler would. No signal may
+    // come meanwhile, because the handler takes a lock.
+    unsafe {
+        let present = action(libc::SIGCHLD);
+        if is_ours(present.sa_sigaction) {
+            return;
+        }
+        remember(&PYTHONS_CHILD, &present);
+        watch_children(&present);
+        let (mut all, mut before) = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let handler: extern "C" fn(c_int) = std::mem::transmute(julia);
+        handler(libc::SIGCHLD);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
     }
 }
 
@@ -106,8 +266,6 @@ unsafe fn action(signal: c_int) -> libc::sigaction {
 struct Faults {
     /// The thread that Julia serves.
     thread: libc::pthread_t,
-    /// The handler before Julia's start, such as faulthandler's.
-    python: libc::sigaction,
     /// Julia's, if it has one.
     julia: Option<libc::sigaction>,
     throw: unsafe extern "C" fn(*mut Value) -> !,
@@ -143,7 +301,11 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
                 registers[RDI] = word(faults.stack_overflow.expose_provenance());
                 registers[RIP] = word(faults.throw as *const () as usize);
             }
-            _ => forward(&faults.python, signal, info, context),
+            _ => {
+                if let Some(python) = remembered(&PYTHONS_FAULT) {
+                    forward(python, signal, info, context);
+                }
+            }
         }
     }
 }

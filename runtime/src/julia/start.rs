@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::julia::descriptors::{Early, StandIns};
 use crate::julia::options::{OptionError, Options};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
@@ -42,6 +43,8 @@ pub(crate) enum StartError {
     Path { path: PathBuf },
     #[error("JULIA_NUM_THREADS is {value:?}, but must be a number above 0 or `auto`")]
     Threads { value: String },
+    #[error("no descriptor can be opened for Julia's standard streams: {0}")]
+    Descriptors(std::io::Error),
     #[error("{0}")]
     TyPython(String),
     #[error(
@@ -187,8 +190,13 @@ impl Running {
     }
 }
 
-/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already.
-pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError> {
+/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `early` gets what Julia has
+/// written to `stdout` and `stderr` before these were Python's.
+pub(crate) fn start(
+    start: &Start,
+    host: &'static Host,
+    early: &mut [Vec<u8>; 2],
+) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNNING.get().is_some() {
         return Ok(());
@@ -220,8 +228,10 @@ pub(crate) fn start(start: &Start, host: &'static Host) -> Result<(), StartError
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    initialise(&libjulia, arguments, bindir, image, &start.environment, threads > 1);
-    let guest = match introduce(&libjulia, host, start.typython.as_deref()) {
+    let written = initialise(&libjulia, arguments, bindir, image, &start.environment, threads > 1)?;
+    let introduced = introduce(&libjulia, host, start.typython.as_deref());
+    *early = written.read();
+    let guest = match introduced {
         Ok(guest) => guest,
         Err(error) => {
             *failure = Some(error.to_string());
@@ -352,7 +362,8 @@ fn initialise(
     image: CString,
     environment: &[(String, String)],
     handling: bool,
-) {
+) -> Result<Early, StartError> {
+    let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
     let _environment = EnvironmentGuard::set(environment);
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
@@ -368,6 +379,7 @@ fn initialise(
         (libjulia.init_with_image)(bindir, image);
     }
     signals.restore(libjulia, handling);
+    Ok(descriptors.remove(libjulia))
 }
 
 /// Loads TyPython and exchanges the tables with it.

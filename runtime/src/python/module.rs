@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 
+use super::entry::output::{self, Stream};
 use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
 use crate::julia::relocation::Relocation;
@@ -29,7 +30,14 @@ fn start_julia(
     py.import("jnumpy._errors")?;
     let (libjulia, bindir, image, typython, relocation) = place;
     let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
-    start::start(&start, &HOST).map_err(|error| match error {
+    let mut early = [Vec::new(), Vec::new()];
+    let outcome = start::start(&start, &HOST, &mut early);
+    for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&early) {
+        if !text.is_empty() {
+            output::write(py, stream, text)?;
+        }
+    }
+    outcome.map_err(|error| match error {
         StartError::Library(_)
         | StartError::Relocation { .. }
         | StartError::NoImage { .. }
@@ -51,8 +59,9 @@ fn refuse_subinterpreter() -> PyResult<()> {
 
 /// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
 #[pyfunction]
-fn end() {
+fn end(py: Python<'_>) {
     start::end();
+    output::close(py);
 }
 
 /// The version of the running Julia, such as `1.5.3`; `None` before the start.

@@ -84,6 +84,12 @@ impl Library {
     }
 }
 
+/// The address of `symbol` in whatever library of the process's global scope has it.
+pub(crate) fn find_anywhere(symbol: &CStr) -> Option<NonNull<c_void>> {
+    // SAFETY: looks a name up.
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) })
+}
+
 /// Copies the writable pages of the library that is loaded at the address in `base`; then the loader need go no further.
 ///
 /// # Safety

@@ -54,6 +54,10 @@ functions! {
     throw: &[c"jl_throw"] => unsafe extern "C" fn(*mut Value) -> !;
     /// `jl_stackovf_exception`: a variable, set when Julia has started.
     stack_overflow: &[c"jl_stackovf_exception"] => AtomicPtr<*mut Value>;
+    /// `jl_uv_stdout`: a variable, the stream of C code, or 1. It lies where libuv lies.
+    stdout: &[c"jl_uv_stdout"] => &'static AtomicPtr<c_void>;
+    /// `jl_uv_stderr`: a variable, the stream of C code, or 2.
+    stderr: &[c"jl_uv_stderr"] => &'static AtomicPtr<c_void>;
     /// `jl_gc_safe_enter()`: until it is left the collector does not wait for this thread.
     gc_safe_enter: &[c"jl_gc_safe_enter"] => unsafe extern "C" fn() -> i8;
     /// `jl_gc_unsafe_enter()`: the opposite, as Julia code needs it.

@@ -1,16 +1,17 @@
 //! The table of functions that TyPython calls: see [`Host`] for what each one does.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PySystemExit, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::read::Mode;
-use super::{array, function, read, write};
+use super::{array, function, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
-use crate::julia::signals::CONTROL;
+use crate::julia::signals::{self, CONTROL};
 use crate::julia::start::guest;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
@@ -33,6 +34,12 @@ pub(crate) static HOST: Host = Host {
     add_roots,
     function: make_function,
     control: &CONTROL,
+    write_output: output::write_output,
+    flush_output: output::flush_output,
+    read_input: output::read_input,
+    terminal: output::terminal,
+    while_waiting,
+    exit,
 };
 
 macro_rules! symbols {
@@ -192,4 +199,31 @@ unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usiz
             std::ptr::null_mut()
         })
     }
+}
+
+/// The status that Julia code on a thread of its own wants to end the process with, or -1.
+static EXIT: AtomicI32 = AtomicI32::new(-1);
+
+unsafe extern "C" fn exit(status: c_int) {
+    EXIT.store(status & 0xff, Ordering::Release);
+    // SAFETY: may be called in any thread; a full list of such calls is the only failure, and then Python is about to run one
+    // that was made before.
+    unsafe { ffi::Py_AddPendingCall(Some(raise_exit), std::ptr::null_mut()) };
+}
+
+extern "C" fn raise_exit(_: *mut c_void) -> c_int {
+    match EXIT.swap(-1, Ordering::AcqRel) {
+        -1 => 0,
+        status => {
+            // SAFETY: Python calls it in its main thread, with its lock held.
+            PySystemExit::new_err(status).restore(unsafe { Python::assume_attached() });
+            -1
+        }
+    }
+}
+
+unsafe extern "C" fn while_waiting() -> c_int {
+    output::write_pending();
+    signals::mind_children();
+    EXIT.swap(-1, Ordering::AcqRel)
 }

@@ -4,6 +4,7 @@
 pub(crate) mod array;
 pub(crate) mod function;
 pub(crate) mod host;
+pub(crate) mod output;
 mod proof;
 mod read;
 mod write;

@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyRuntimeError, PySystemError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::output;
 use crate::julia::lease;
 use crate::python::exception::{self, Root};
 use crate::sys::slot::{Kind, Slot};
@@ -14,6 +15,8 @@ use crate::sys::slot::{Kind, Slot};
 /// Julia wrote the slot as the result of an entry, and it is not used again.
 #[inline]
 pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
+    // What other threads have printed during the call comes before what Python prints after it.
+    output::write_pending();
     let object = match Kind::from_number(result.kind) {
         Some(Kind::Object) => std::ptr::with_exposed_provenance_mut(address(result.a)),
         // SAFETY: the slot holds a filled root and the name of a class, by the caller's promise.

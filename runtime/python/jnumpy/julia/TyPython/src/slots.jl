@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(3)
+const PROTOCOL = UInt64(4)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -79,10 +79,16 @@ struct HostTable
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
     control::Ptr{UInt8}
+    write_output::Ptr{Cvoid}
+    flush_output::Ptr{Cvoid}
+    read_input::Ptr{Cvoid}
+    terminal::Ptr{Cvoid}
+    while_waiting::Ptr{Cvoid}
+    exit::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 13)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 19)...))
 
 "What the runtime calls."
 struct GuestTable
