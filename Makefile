@@ -13,20 +13,20 @@ PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manif
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
+INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
-.PHONY: help demo test stress bench lint docs runtime pack dist venv clean
+.PHONY: help demo test test-julia stress bench lint docs runtime pack dist venv clean
 
 help:
-	@echo "make demo    build the tools, pack fixtures/kmeans1d into dist/, install the wheel, cluster with it"
-	@echo "make test    unit tests and end-to-end tests: real Julia, real wheels, a clean machine without network"
-	@echo "make stress  random calls, threads, collections and exceptions, on both Julias, DURATION=150 s for each of four runs;"
-	@echo "             random objects and arrays, a tenth of that for each test"
-	@echo "make bench   what calls and a start cost, beside an empty C extension, NumPy and bare Julia; the examples beside"
-	@echo "             their peers; what packing costs"
-	@echo "make dist    the wheels of jnumpy-pack and jnumpy-runtime, for pip install"
-	@echo "make lint    formatting and lints; warnings are errors"
-	@echo "make docs    build the documentation into build/docs; warnings are errors"
-	@echo "make clean   remove what was built; installed Julias and cached images stay in \$$JNUMPY_HOME"
+	@echo "make demo        build the tools, pack fixtures/kmeans1d into dist/, install the wheel, run an example"
+	@echo "make test        run all tests, on Julia 1.5.3, 1.6.7, and each Julia in JNUMPY_TEST_JULIAS"
+	@echo "make test-julia  run the tests that depend on Julia with one Julia: JULIA=PATH"
+	@echo "make stress      run random calls, threads, collections, and exceptions for DURATION=150 seconds in each of four runs"
+	@echo "make bench       measure calls, start-up, the examples, and packing"
+	@echo "make dist        build the wheels of jnumpy-pack and jnumpy-runtime"
+	@echo "make lint        check formatting and lints; warnings are errors"
+	@echo "make docs        build the documentation in build/docs; warnings are errors"
+	@echo "make clean       remove build results; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
 # The main job, as a user would do it; the wheel goes into an environment that has seen none of the tools.
 demo: pack
@@ -37,32 +37,36 @@ demo: pack
 	@ls -l dist/jl_kmeans1d-*.whl | awk '{printf "\n%s: %.1f MiB\n", $$9, $$5 / 1048576}'
 	@cd build/demo && bin/python ../../fixtures/kmeans1d/examples/galaxies.py
 
-# Julia, images and machines of the tests stay in $(TESTS), away from the user's own. A process has one Julia, so what
-# has to hold on each of the two is run once more with the other.
+# Julias, images, and machines of the tests are in $(TESTS), apart from the user's own. A process has one Julia, so the tests
+# marked `every_julia` run once for each Julia: 1.5.3, 1.6.7, and those in JNUMPY_TEST_JULIAS (paths with blanks between).
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(INSTALL_RUNTIME)
 	$(TEST_PLACES) $(PYTHON) -m pytest tests
-	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) \
-	    $(PYTHON) -m pytest $(addprefix tests/test_,contract.py julia_api.py bad_arguments.py calls.py dependencies.py exports.py \
-	        fuzz.py jnumpy_project.py memory.py processes.py signals.py stubs.py several_bundles.py stock_image.py stress.py threads.py)
+	for julia in $(CURDIR)/$(JULIA_1_6) $(JNUMPY_TEST_JULIAS); do $(MAKE) --no-print-directory test-julia JULIA=$$julia || exit 1; done
+
+test-julia: pack venv
+	@test -x "$(JULIA)" || { echo "make test-julia JULIA=PATH: PATH must be an executable \`julia\`, got '$(JULIA)'" >&2; exit 2; }
+	@"$(JULIA)" --startup-file=no -e 'println("Testing with Julia ", VERSION)'
+	$(INSTALL_RUNTIME)
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest -m every_julia tests
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(INSTALL_RUNTIME)
 	$(TEST_PLACES) $(PACK) --quiet julia install
 	for julia in "$$($(TEST_PLACES) $(PACK) julia find)" $(CURDIR)/$(JULIA_1_6); do for threads in 1 2; do \
-	    TYPY_JL_EXE=$$julia JULIA_NUM_THREADS=$$threads PYTHONPATH=tests $(PYTHON) -X faulthandler tests/stress.py $(DURATION) \
+	    TYPY_JL_EXE=$$julia JULIA_NUM_THREADS=$$threads PYTHONPATH=tests/projects $(PYTHON) -X faulthandler tests/runtime/stress.py $(DURATION) \
 	        || exit 1; done; \
 	    $(TEST_PLACES) JNUMPY_TEST_JULIA=$$julia JNUMPY_STRESS_SECONDS=$$(($(DURATION) / 10)) \
-	        $(PYTHON) -m pytest tests/test_fuzz.py || exit 1; done
+	        $(PYTHON) -m pytest tests/runtime/test_fuzz.py || exit 1; done
 
 $(JULIA_1_6): | venv
 	$(PYTHON) fixtures/julia_1_6_7/install.py $(TESTS)/julia-1.6.7 --downloads $(TESTS)/wheels
 
 # A process has one Julia. Figures and picture go into benches/results.
 bench: pack venv $(JULIA_1_6)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
+	$(INSTALL_RUNTIME)
 	$(TEST_PLACES) $(PACK) --quiet julia install
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
 	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
@@ -73,7 +77,7 @@ bench: pack venv $(JULIA_1_6)
 	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
 	        --cpu-target generic --python $(PYTHON)) && \
 	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
-	cargo build --quiet --release --locked --package jnumpy-pack --examples
+	cargo build --quiet --release --locked --package jnumpy-elf --package jnumpy-wheel --examples
 	$(TEST_PLACES) $(PYTHON) benches/packing.py --json benches/results/packing.json
 
 lint: venv

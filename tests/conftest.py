@@ -14,9 +14,16 @@ from types import ModuleType
 import machines
 import pytest
 import small_projects
+from paths import REPOSITORY, TESTS
 
-REPOSITORY = Path(__file__).parent.parent
 NUMPY = "numpy==2.5.5"
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what is in `runtime/`: nobody has to remember it, and no test is missing on another Julia."""
+    for item in items:
+        if (TESTS / "runtime") in item.path.parents:
+            item.add_marker(pytest.mark.every_julia)
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,19 @@
 //! `jnumpy-pack`: packs a Python package whose core is Julia into one self-contained, relocatable wheel.
 //!
-//! Data walks down this list and never back up:
-//! project → julia → depot → image → bundle (closure, plan) → wheel → audit; `elf` serves them all and knows none of them.
+//! Five floors; a file takes from the floors below its own, never from above:
+//!
+//! | floor | what it does | where |
+//! |---|---|---|
+//! | commands | parse, call, print | [`commands`], a file for each verb |
+//! | packing | from a project to a published wheel | [`packing`] |
+//! | stages | project → runtime → julia → depot → image → bundle → audit; one takes from those before it | [`stages`] |
+//! | formats | ELF, wheels, platform policy, versions: know nothing of Julia or of each other | [`formats`], `jnumpy_elf`, `jnumpy_wheel` |
+//! | base | hints, text, child processes, interrupts, reports, environment variables | `jnumpy_base` |
 #![forbid(unsafe_code)]
 
-pub mod audit;
-pub mod bundle;
 pub mod commands;
-pub mod depot;
-pub mod editable;
-pub mod elf;
-mod env_vars;
-mod error;
-pub mod image;
-mod interrupt;
-pub mod julia;
-pub mod pack;
-mod process;
-pub mod project;
-mod publish;
-mod report;
-pub mod runtime;
-pub mod scaffold;
-pub mod sdist;
-pub mod topics;
-pub mod wheel;
-
-pub use error::{Error, Hint};
-pub use report::Report;
+#[cfg(test)]
+mod floors;
+pub mod formats;
+pub mod packing;
+pub mod stages;

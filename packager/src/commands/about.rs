@@ -1,16 +1,17 @@
-//! `jnumpy-pack about`: the longer stories behind errors.
+//! `jnumpy-pack about`: prints help topics about errors.
 
 use clap::Args;
 
-use crate::topics::{Topic, topics};
-use crate::{Error, Report};
+use crate::packing::Error;
+use jnumpy_base::Report;
+use jnumpy_base::topics::{Topic, topics};
 
-/// Say more about an error: what its hint calls a topic.
+/// Print a help topic about an error.
 ///
-/// Without a topic, all of them are listed.
+/// Without TOPIC, lists all topics.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A topic, for example `fork`.
+    /// Name of the topic, for example `fork`.
     topic: Option<String>,
 }
 

@@ -1,20 +1,21 @@
-//! `jnumpy-pack audit`: proves a finished wheel.
+//! `jnumpy-pack audit`: checks a finished wheel.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{Error, Report};
+use crate::packing::Error;
+use jnumpy_base::Report;
 
-/// Re-open a wheel and prove that it can be published.
+/// Check that a wheel is complete, relocatable, and true to its tag.
 ///
-/// Checked are the archive's form, RECORD, the metadata, every library's run path, needs and symbol versions,
-/// and that no directory of the build machine is named. The exit status is 1 when a check fails.
+/// Checks the archive format, RECORD, the metadata, the run path, dependencies, and symbol versions of every library,
+/// and that no file contains a path of the build machine. The exit status is 1 if a check fails.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The wheel.
+    /// Path of the wheel.
     wheel: PathBuf,
-    /// A directory that must not be named in the wheel, beside the home directory; can be repeated.
+    /// Fail if a file in the wheel contains this path; the home directory is always checked. Can be repeated.
     #[arg(long, value_name = "DIRECTORY")]
     forbid: Vec<String>,
     /// Print the findings as JSON.
@@ -23,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
-    let audit = crate::audit::audit(&arguments.wheel, &arguments.forbid, report)?;
+    let audit = crate::stages::audit::audit(&arguments.wheel, &arguments.forbid, report)?;
     if arguments.json {
         report.data(serde_json::to_string_pretty(&audit).map_err(std::io::Error::from)?);
     } else {

@@ -1,4 +1,4 @@
-//! `jnumpy-pack cache`: the images kept from one run to the next.
+//! `jnumpy-pack cache`: the cached system images.
 
 use std::time::Duration;
 
@@ -6,16 +6,18 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::wheel::grouped;
-use crate::image::{self, CachedImage, Limits, Pruned};
-use crate::{Error, Report, julia};
+use crate::packing::Error;
+use crate::stages::image::{self, CachedImage, Limits, Pruned};
+use crate::stages::julia;
+use jnumpy_base::Report;
 
 /// Version of the JSON output.
 const FORMAT: u32 = 1;
 
-/// Look into the cache of images, or make room.
+/// List or remove cached system images.
 ///
-/// An image takes minutes to build and some 200 MB to keep; packing again takes it from below `JNUMPY_HOME` (default:
-/// `~/.jnumpy`) when nothing that goes into it has changed.
+/// An image takes minutes to build and about 200 MB of disk space. Packing uses the cached image in `JNUMPY_HOME`
+/// (default: `~/.jnumpy`) if none of its inputs has changed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -24,15 +26,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the cache's directory.
+    /// Print the path of the cache.
     Dir,
-    /// List the images, the most recently used first.
+    /// List the images and their sizes, most recently used first.
     Size {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Remove images; what a running pack builds or uses stays.
+    /// Remove images, except those that a running command uses.
     Prune {
         #[command(flatten)]
         limits: PruneLimits,
@@ -45,18 +47,18 @@ enum Command {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct PruneLimits {
-    /// Remove the images that were not used for so many days.
+    /// Remove images that were not used for this many days.
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u64>,
-    /// Remove the least recently used ones until the rest takes no more than so many bytes; K, M and G are understood.
+    /// Remove the least recently used images until the rest is at most this large: bytes, or with K, M, or G.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
-    /// Remove all.
+    /// Remove all images.
     #[arg(long, conflicts_with_all = ["older_than", "max_size"])]
     all: bool,
 }
 
-/// What `size` tells.
+/// JSON output of `size`.
 #[derive(Serialize)]
 struct Listing {
     version: u32,
@@ -65,7 +67,7 @@ struct Listing {
     images: Vec<CachedImage>,
 }
 
-/// What `prune` tells.
+/// JSON output of `prune`.
 #[derive(Serialize)]
 struct PruneOutcome {
     version: u32,
@@ -95,7 +97,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
             let age = if limits.all { Some(Duration::ZERO) } else { limits.older_than.map(days) };
             let pruned = image::prune(&images, Limits { age, size: limits.max_size })?;
             for one in &pruned.in_use {
-                report.warn(format_args!("in use, so it stays: {}", line(one)));
+                report.warn(format_args!("in use, not removed: {}", line(one)));
             }
             if json {
                 write(&PruneOutcome { version: FORMAT, pruned }, report)?;
@@ -138,7 +140,7 @@ fn size(text: &str) -> Result<u64, String> {
     let number: Option<u64> = digits.parse().ok();
     number
         .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| "a size is a whole number of bytes, or of K, M or G, as in `5G`".to_owned())
+        .ok_or_else(|| "expected a whole number of bytes, or of K, M, or G, for example `5G`".to_owned())
 }
 
 #[cfg(test)]

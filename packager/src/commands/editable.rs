@@ -1,24 +1,25 @@
-//! `jnumpy-pack editable`: a wheel that installs a path.
+//! `jnumpy-pack editable`: makes an editable wheel.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::project::Project;
-use crate::publish::publish;
-use crate::wheel::Compression;
-use crate::{Error, Report, editable};
+use crate::packing::publish;
+use crate::packing::{Error, editable};
+use crate::stages::project::Project;
+use jnumpy_base::Report;
+use jnumpy_wheel::Compression;
 
-/// Make a wheel that has Python import the project from where it is edited.
+/// Make an editable wheel, with which Python imports the project from its sources.
 ///
-/// It has no Julia in it: it needs `jnumpy-runtime` and an installed Julia. `pip install --editable` makes one where
-/// `jnumpy-pack` is the project's build backend. The path of the wheel is printed on stdout.
+/// The wheel contains no Julia and needs `jnumpy-runtime` and an installed Julia. `pip install --editable` makes one if
+/// `jnumpy_pack` is the project's build backend. Prints the path of the wheel on stdout.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The directory with `pyproject.toml`.
-    #[arg(value_name = "PROJECT")]
+    /// Directory with `pyproject.toml`.
+    #[arg(value_name = "PROJECT", default_value = ".")]
     project: PathBuf,
-    /// Where the wheel goes.
+    /// Directory for the wheel.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out_dir: PathBuf,
 }

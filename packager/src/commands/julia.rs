@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::julia::{self, Choice, Found, Julia, JuliaError, Surroundings, install};
-use crate::{Error, Report};
+use crate::packing::Error;
+use crate::stages::julia::{self, Choice, Found, Julia, JuliaError, Surroundings, install};
+use jnumpy_base::Report;
 
 /// Find or install the Julia that wheels are built with.
 ///

@@ -1,4 +1,4 @@
-//! The command line: one thin file per command. Flags only say what to do; the library does it.
+//! The command line: one file per command. A command parses its arguments, calls the library, and prints the result.
 
 mod about;
 mod audit;
@@ -13,16 +13,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, Report, interrupt};
+use crate::packing::Error;
+use jnumpy_base::{Report, interrupt};
 
 /// Pack a Python package with a Julia core into a self-contained wheel.
 ///
-/// The wheel holds Julia, the project's dependencies and a prebuilt system image: `pip install` is all a user needs,
-/// on a machine with no Julia and no network.
+/// The wheel contains Julia, the project's Julia dependencies, and a prebuilt system image. Users install it with
+/// `pip install` and need no Julia and no network.
 #[derive(Debug, Parser)]
 #[command(name = "jnumpy-pack", version, max_term_width = 100)]
 struct Cli {
-    /// Say only warnings and errors.
+    /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -41,8 +42,8 @@ enum Command {
     About(about::Arguments),
 }
 
-/// Parses the arguments, runs the command and returns the exit status:
-/// 0 done, 1 something is wrong with the input or the machine (said on stderr), 2 bad usage, 130 interrupted.
+/// Parses the arguments, runs the command, and returns the exit status: 0 success, 1 a problem with the input or the
+/// machine (explained on stderr), 2 wrong usage, 130 interrupted.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

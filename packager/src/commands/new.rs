@@ -1,39 +1,45 @@
-//! `jnumpy-pack new`: a project to start from.
+//! `jnumpy-pack new`: creates a project.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 
-use crate::process;
-use crate::scaffold::{self, Names};
-use crate::{Error, Report};
+use crate::packing::Error;
+use crate::packing::scaffold::{self, Names};
+use jnumpy_base::{Report, process};
 
-/// Make a new project that packs and passes its own test.
+/// Create a project with an exported function, a test, and a workload.
 ///
-/// Nothing that exists is changed. The directory of the project is printed on stdout.
+/// Changes no existing file. Prints the directory of the project on stdout.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The name to install the package by, for example `my-solver`; the Python package is then `my_solver`, the
-    /// Julia module `MySolver`.
+    /// Distribution name, for example `my-solver`. The Python package is then `my_solver` and the Julia module
+    /// `MySolver`. With `.`, the project is created in the current directory and takes its name.
     name: String,
-    /// Where to make the project's directory.
+    /// Parent directory of the new project.
     #[arg(long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
 }
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
-    let names = Names::new(&arguments.name)?;
-    let root = scaffold::create(&names, &arguments.directory, author().as_deref())?;
+    let root = if arguments.name == "." {
+        let root = std::path::absolute(&arguments.directory)?;
+        let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
+        scaffold::create_in(&Names::new(&name.unwrap_or_default())?, &root, author().as_deref())?;
+        root
+    } else {
+        scaffold::create(&Names::new(&arguments.name)?, &arguments.directory, author().as_deref())?
+    };
     report.say(format_args!(
-        "next, in `{}`: `python -m pytest` tries it from its sources, `jnumpy-pack wheel .` packs it",
+        "next steps in `{}`: `python -m pytest` tests the project from source, `jnumpy-pack wheel .` packs it",
         root.display()
     ));
     report.data(root.display());
     Ok(())
 }
 
-/// The name that git knows the user by, if it does.
+/// The user's name in git's configuration.
 fn author() -> Option<String> {
     let mut git = Command::new("git");
     git.args(["config", "user.name"]);

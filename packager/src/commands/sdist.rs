@@ -1,22 +1,23 @@
-//! `jnumpy-pack sdist`: the project's sources in one file.
+//! `jnumpy-pack sdist`: makes a source distribution.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::project::Project;
-use crate::{Error, Report, sdist};
+use crate::packing::{Error, sdist};
+use crate::stages::project::Project;
+use jnumpy_base::Report;
 
-/// Put the project's sources into one `.tar.gz`, from which its wheel can be built.
+/// Make a source distribution (`.tar.gz`), from which pip can build the wheel.
 ///
-/// What `.gitignore` names is left out, and so is what builds and environments leave behind. The path of the file is
-/// printed on stdout.
+/// Leaves out files that `.gitignore` matches, build results, and virtual environments. Prints the path of the file on
+/// stdout.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The directory with `pyproject.toml`.
-    #[arg(value_name = "PROJECT")]
+    /// Directory with `pyproject.toml`.
+    #[arg(value_name = "PROJECT", default_value = ".")]
     project: PathBuf,
-    /// Where the file goes.
+    /// Directory for the file.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out_dir: PathBuf,
 }

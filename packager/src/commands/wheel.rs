@@ -6,57 +6,60 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::julia::Choice;
-use crate::pack::{Order, Plan};
-use crate::report::printable;
-use crate::wheel::{Compression, Source, Written};
-use crate::{Error, Report, bundle};
+use crate::packing::Error;
+use crate::packing::pack::{Order, Plan};
+use crate::stages::bundle;
+use crate::stages::julia::Choice;
+use jnumpy_base::Report;
+use jnumpy_base::text::printable;
+use jnumpy_wheel::{Compression, Source, Written};
 
-/// The largest file that the Python index takes without an exemption, in bytes.
+/// The largest file that the Python index accepts without an exemption, in bytes.
 const INDEX_LIMIT: u64 = 104_857_600;
-/// How many files the size table shows.
+/// Number of files in the size table.
 const ROWS: usize = 12;
 /// Version of the JSON output.
 const FORMAT: u32 = 1;
 
-/// Pack a project into a wheel that runs without Julia.
+/// Pack a project into a self-contained wheel.
 ///
-/// The project is a directory with `pyproject.toml` and a Python package that holds `Project.toml` and
-/// `src/<name>.jl`. The system image is kept below `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing again after
-/// an edit of Python files takes seconds.
+/// The project is a directory with `pyproject.toml` and a Python package that contains `Project.toml` and
+/// `src/<name>.jl`. System images are cached in `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing after a change in
+/// Python files takes seconds.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The directory with `pyproject.toml`.
-    #[arg(value_name = "PROJECT")]
+    /// Directory with `pyproject.toml`.
+    #[arg(value_name = "PROJECT", default_value = ".")]
     project: PathBuf,
-    /// Where the wheel goes.
+    /// Directory for the wheel.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out_dir: PathBuf,
-    /// Use this Julia; `auto` installs one when none is found.
+    /// Julia to pack; `auto` installs one if none is found.
     #[arg(long, value_name = "PATH|auto")]
     julia: Option<Choice>,
-    /// Processors to compile for, as Julia's option of that name; by default any, with variants for newer ones.
+    /// CPU targets of the image, as for `julia --cpu-target`; default: every processor, plus code for newer ones.
     #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
     cpu_target: Option<String>,
-    /// Bundle Julia's stock image and the sources: packs at once, but every process compiles anew.
+    /// Bundle Julia's stock image and the sources: quick to pack, but every process compiles at run time.
     #[arg(long)]
     no_image: bool,
-    /// The Python, with NumPy, whose run of the project says what to compile; by default the active environment's.
+    /// Python with NumPy that runs the workload; default: the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
-    /// The runtime wheel to bundle; by default the one installed with this command.
+    /// Runtime wheel to bundle; default: the one installed with this command.
     #[arg(long, value_name = "WHEEL")]
     runtime: Option<PathBuf>,
-    /// Fail unless the wheel runs on this platform, as in `manylinux_2_28`; by default it gets the oldest tag it deserves.
+    /// Fail unless the wheel runs on this platform, for example `manylinux_2_28`; default: the oldest tag that its files
+    /// allow.
     #[arg(long, value_name = "TAG")]
     platform: Option<String>,
-    /// How hard to compress.
+    /// Compression level.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     compress: Compress,
-    /// Write no wheel, but say why a file or library is in it or is not; may be repeated.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["dry_run", "json"])]
+    /// Print why a file or library is included or left out, and write no wheel. Can be repeated.
+    #[arg(long, value_name = "NAME", conflicts_with = "json")]
     explain: Vec<String>,
-    /// Do everything but write the wheel, and list what would be in it.
+    /// List the contents of the wheel without writing it.
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object on stdout.
@@ -67,12 +70,12 @@ pub(super) struct Arguments {
 /// The choices of `--compress`.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum Compress {
-    /// Quickest, a tenth larger.
+    /// Fastest; the wheel is 10 % larger.
     Fast,
-    /// As well as is quick.
+    /// Balanced.
     #[default]
     Default,
-    /// Smallest; takes ten times as long.
+    /// Smallest: 5 % smaller, takes ten times as long.
     Best,
 }
 
@@ -122,25 +125,25 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// A program as a shell takes it: a bare name is looked for on `PATH`, anything else is a path from here.
+/// A program, as a shell finds it: a bare name is searched on `PATH`, and anything else is a path.
 fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
     if given.components().count() > 1 { std::path::absolute(given) } else { Ok(given) }
 }
 
-/// What was packed, as the command tells it.
+/// The result of packing: printed as a table or as JSON.
 #[derive(Debug, Serialize)]
 struct Outcome {
     version: u32,
     /// The wheel's file name.
     name: String,
-    /// Where it is; none after `--dry-run`.
+    /// `None` after `--dry-run`.
     path: Option<PathBuf>,
-    /// Its size in bytes; none after `--dry-run`.
+    /// In bytes; `None` after `--dry-run`.
     size: Option<u64>,
     sha256: Option<String>,
     julia: JuliaPart,
     image: Option<ImagePart>,
-    /// What keeps it from running on an older system.
+    /// The file and symbol that set the platform tag.
     because: Option<Because>,
     index_limit: u64,
     files: Vec<FilePart>,
@@ -172,13 +175,13 @@ struct Because {
 struct FilePart {
     path: String,
     size: u64,
-    /// What it takes in the wheel; none after `--dry-run`.
+    /// In bytes; `None` after `--dry-run`.
     compressed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 struct LeftOut {
-    /// The rule, or the project's own entry of `exclude`.
+    /// Name of the prune rule, or the project's entry in `exclude`.
     rule: String,
     reason: String,
     files: usize,
@@ -223,7 +226,7 @@ impl Outcome {
         })
     }
 
-    /// The largest files, the rest in one row, and the distance from the index's limit.
+    /// Prints the largest files, the sum of the rest, and the distance from the index's limit.
     fn table(&self, report: &Report) {
         let takes = |file: &FilePart| file.compressed.unwrap_or(file.size);
         let mut files: Vec<&FilePart> = self.files.iter().collect();
@@ -260,15 +263,15 @@ impl Outcome {
         ));
         if size > self.index_limit {
             report.warn(
-                "the Python index takes no wheel of this size without an exemption: `--compress best` makes it a \
-                 twentieth smaller, a `--cpu-target` with fewer variants its image, and `exclude` in `[tool.jnumpy]` \
-                 leaves out what stands in the table above and is not needed; more: `jnumpy-pack about index-limit`",
+                "the wheel is larger than the Python index accepts without an exemption; `--compress best` makes it 5 % \
+                 smaller, a `--cpu-target` with fewer variants makes the image smaller, and `exclude` in \
+                 `[tool.jnumpy]` leaves out files that you do not need; more: `jnumpy-pack about index-limit`",
             );
         }
     }
 }
 
-/// What was left out, summed up by rule.
+/// The files that were left out, grouped by rule.
 fn left_out(files: &BTreeMap<String, bundle::LeftOut>) -> Vec<LeftOut> {
     let mut rules: BTreeMap<&str, LeftOut> = BTreeMap::new();
     for file in files.values() {
@@ -284,7 +287,7 @@ fn left_out(files: &BTreeMap<String, bundle::LeftOut>) -> Vec<LeftOut> {
     rules.into_values().collect()
 }
 
-/// The files that a wheel would have.
+/// The files that the wheel would contain.
 fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
     let dist_info = plan.wheel.dist_info(None)?;
     plan.wheel
@@ -301,7 +304,7 @@ fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
         .collect()
 }
 
-/// A number with a comma after every third digit.
+/// A number with a comma between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

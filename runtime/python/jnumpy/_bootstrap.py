@@ -31,6 +31,13 @@ class _Finder:
         )
 
 
+def restore(*state):
+    """Make a value from its pickle: what names this function has imported the package, and so ``jnumpy``, first."""
+    from jnumpy import _values
+
+    return _values.restore(*state)
+
+
 def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     vendored = os.path.join(here, "jnumpy")

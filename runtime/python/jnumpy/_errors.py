@@ -58,9 +58,13 @@ class JuliaError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles as text."""
+        from jnumpy._values import restorer
+
         for part in ("message", "backtrace", "type"):
             self._part(part)
-        return (_restore, (type(self), str(self), self._parts))
+        # A class of this module goes by its name: in a packed wheel, nobody can import the module by the name it has.
+        cls = type(self)
+        return (restorer(), ("error", cls.__name__ if cls.__module__ == __name__ else cls, str(self), self._parts))
 
     @property
     def julia_type(self) -> str:
@@ -85,7 +89,8 @@ class JuliaError(Exception):
         self.__dict__["_notes"] = notes
 
 
-def _restore(cls: type[JuliaError], message: str, parts: dict[str, str]) -> JuliaError:
+def restore(cls: type[JuliaError], message: str, parts: dict[str, str]) -> JuliaError:
+    """Return the exception that was pickled as text."""
     error = cls(message)
     error._parts = parts
     return error

@@ -40,6 +40,21 @@ def documentation(function: JuliaFunction) -> str | None:
     return function.__julia_function__.describe("documentation") or None
 
 
+def annotations(function: JuliaFunction) -> dict[str, object]:
+    """What ``__annotations__`` of an exported function is: the Python types of its parameters and of its result."""
+    # Evaluated here, and not left as texts: an exported function has no globals in which they could be found.
+    lines = function.__julia_function__.describe("annotations").split("\n")
+    names = [name for name, *_ in function.__julia_parameters__] + ["return"]
+    return {name: evaluated(line) for name, line in zip(names, lines, strict=True)}
+
+
+def evaluated(annotation: str) -> object:
+    """The Python type that a line of a stub names."""
+    from jnumpy._stubs import namespace
+
+    return eval(annotation, namespace(annotation))
+
+
 def reduce(function: JuliaFunction) -> str:
     """The name under which the module of an exported function holds it, for pickle."""
     return function.__qualname__

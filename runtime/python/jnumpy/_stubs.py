@@ -30,6 +30,15 @@ _NAME = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORIGINS)})\b")
 _WIDTH = 120
 
 
+def namespace(annotation: str) -> dict[str, object]:
+    """Return what the names in an annotation stand for."""
+    names: dict[str, object] = {}
+    for name in _NAME.findall(annotation):
+        origin = importlib.import_module(_ORIGINS[name])
+        names[name] = origin if name == "np" else getattr(origin, name)
+    return names
+
+
 def write(package: str | ModuleType, directory: str | os.PathLike[str] | None) -> list[str]:
     """See `jnumpy.write_stubs`."""
     if not isinstance(package, (str, ModuleType)):

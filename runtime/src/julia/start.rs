@@ -12,7 +12,7 @@ use crate::julia::options::{OptionError, Options};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
-use crate::sys::libjulia::LibJulia;
+use crate::sys::libjulia::{LibJulia, LibJuliaError, NEWEST};
 use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
 
@@ -20,11 +20,6 @@ use crate::sys::table::{Guest, Host};
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
-/// The oldest minor version of Julia 1 that works.
-const OLDEST: u32 = 5;
-/// Libraries that libjulia's loader wants beside Julia's own, or in the process already, or else it ends the process.
-/// A bundle leaves them to the system.
-const LOADED_FIRST: [&str; 2] = ["libgcc_s.so.1", "libstdc++.so.6"];
 
 /// Why Julia did not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +27,11 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Library(#[from] DlError),
     #[error(transparent)]
+    LibJulia(#[from] LibJuliaError),
+    #[error(transparent)]
     Option(#[from] OptionError),
-    #[error("Julia {version} at `{path}` is not supported: 1.{OLDEST} or later is needed")]
-    Version { version: String, path: PathBuf },
+    #[error("a warning about Julia {0} was turned into an error")]
+    Warning(String),
     #[error("the system image `{path}` does not exist")]
     NoImage { path: PathBuf },
     #[error("the system image `{path}` is damaged: {reason}; reinstall the package")]
@@ -190,12 +187,13 @@ impl Running {
     }
 }
 
-/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `early` gets what Julia has
-/// written to `stdout` and `stderr` before these were Python's.
+/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `warn` shows a warning, or
+/// fails where warnings are errors. `early` gets what Julia has written to `stdout` and `stderr` before these were Python's.
 pub(crate) fn start(
     start: &Start,
     host: &'static Host,
     early: &mut [Vec<u8>; 2],
+    warn: impl FnOnce(&str) -> Result<(), ()>,
 ) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNNING.get().is_some() {
@@ -204,13 +202,16 @@ pub(crate) fn start(
     if let Some(reason) = failure.as_ref() {
         return Err(StartError::FailedBefore(reason.clone()));
     }
-    for name in LOADED_FIRST {
-        if !start.image.with_file_name(name).exists() {
-            Library::open_global(Path::new(name))?;
-        }
-    }
+    // libjulia's loader reads some of them.
+    let _environment = EnvironmentGuard::set(&start.environment);
     let libjulia = LibJulia::open(&start.libjulia)?;
-    let (version, minor) = version_of(&libjulia, &start.libjulia)?;
+    let (version, minor) = (libjulia.version.text.clone(), libjulia.version.minor);
+    if minor > NEWEST {
+        let text = format!(
+            "Julia {version} is newer than this version of jnumpy, which knows Julia up to 1.{NEWEST}: it may not work"
+        );
+        warn(&text).map_err(|()| StartError::Warning(version.clone()))?;
+    }
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
     // The relocation is that of the bundle's own image.
     let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
@@ -228,7 +229,7 @@ pub(crate) fn start(
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    let written = initialise(&libjulia, arguments, bindir, image, &start.environment, threads > 1)?;
+    let written = initialise(&libjulia, arguments, bindir, image, threads > 1)?;
     let introduced = introduce(&libjulia, host, start.typython.as_deref());
     *early = written.read();
     let guest = match introduced {
@@ -273,19 +274,6 @@ pub(crate) fn end() {
     }
     SERVED_THREAD.store(0, Ordering::Release);
     PHASE.store(ENDED, Ordering::Release);
-}
-
-fn version_of(libjulia: &LibJulia, path: &Path) -> Result<(String, u32), StartError> {
-    // SAFETY: `jl_ver_string` returns a static NUL-terminated text and works before Julia is initialised.
-    let version = unsafe { CStr::from_ptr((libjulia.version)()) }.to_string_lossy().into_owned();
-    let minor = version
-        .strip_prefix("1.")
-        .and_then(|rest| rest.split('.').next()?.parse().ok())
-        .filter(|&minor: &u32| minor >= OLDEST);
-    match minor {
-        Some(minor) => Ok((version, minor)),
-        None => Err(StartError::Version { version, path: path.to_owned() }),
-    }
 }
 
 fn c_path(path: &Path) -> Result<CString, StartError> {
@@ -360,11 +348,9 @@ fn initialise(
     arguments: Vec<CString>,
     bindir: CString,
     image: CString,
-    environment: &[(String, String)],
     handling: bool,
 ) -> Result<Early, StartError> {
     let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
-    let _environment = EnvironmentGuard::set(environment);
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();

@@ -27,6 +27,16 @@ impl Library {
         Self::open(path, libc::RTLD_NOW | libc::RTLD_GLOBAL)
     }
 
+    /// Opens `path` without making its symbols visible to others, and finds every symbol that it needs.
+    pub(crate) fn open_now(path: &Path) -> Result<Self, DlError> {
+        Self::open(path, libc::RTLD_NOW | libc::RTLD_LOCAL)
+    }
+
+    /// The library with this path or name, if the process has it already.
+    pub(crate) fn loaded(path: &Path) -> Option<Self> {
+        Self::open(path, libc::RTLD_LAZY | libc::RTLD_LOCAL | libc::RTLD_NOLOAD).ok()
+    }
+
     /// Opens `path` without making its symbols visible to others.
     pub(crate) fn open_local(path: &Path) -> Result<Self, DlError> {
         Self::open(path, libc::RTLD_LAZY | libc::RTLD_LOCAL)

@@ -95,6 +95,9 @@ pub(crate) enum Element {
 
 /// Bit in [`Slot::flags`]: the array is in C order (last index fastest).
 pub(crate) const C_ORDER: u8 = 1;
+/// Bit in [`Slot::flags`] of an argument, before and after it is read: the function writes into it, so that an array
+/// must not be a copy.
+pub(crate) const IN_PLACE: u8 = 2;
 
 /// One value on its way across. 32 bytes; see [`Kind`] for the meaning of `a`, `b`, `c`.
 #[repr(C)]

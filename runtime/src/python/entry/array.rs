@@ -9,27 +9,37 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::python::exception::{self, Root};
-use crate::sys::slot::{C_ORDER, Element, Kind, Slot};
+use crate::sys::slot::{C_ORDER, Element, IN_PLACE, Kind, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
-static COPY_POLICY: AtomicU8 = AtomicU8::new(ALLOW);
-const ALLOW: u8 = 0;
-const WARN: u8 = 1;
-const ERROR: u8 = 2;
+static COPY_POLICY: AtomicU8 = AtomicU8::new(DEFAULT);
+const DEFAULT: u8 = 0;
+const ALLOW: u8 = 1;
+const WARN: u8 = 2;
+const ERROR: u8 = 3;
 
 /// Sets what happens to an array argument that Julia cannot use in place, in every thread of this process.
 ///
-/// With the policy `allow`, the default, it is copied silently; with `warn` it is copied with a `RuntimeWarning`; with
-/// `error` the call raises `ValueError`. So does another policy. Copied are arrays that are strided, reversed, broadcast,
-/// unaligned, read-only or byte-swapped, and those whose element type or order the declared type does not take.
+/// | policy | an array that has to be copied | one for a function whose Julia name ends in `!` |
+/// |---|---|---|
+/// | `default` | is copied | `ValueError` |
+/// | `allow` | is copied | is copied |
+/// | `warn` | is copied with a `RuntimeWarning` | `ValueError` |
+/// | `error` | `ValueError` | `ValueError` |
+///
+/// A function whose name ends in `!` writes into its arguments; what it writes into a copy is lost. Copied are arrays that
+/// are strided, reversed, broadcast, unaligned, read-only or byte-swapped, and those whose element type or order the
+/// declared type does not take. Another policy is a `ValueError`.
 #[pyfunction]
 pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
     let number = match policy {
+        "default" => DEFAULT,
         "allow" => ALLOW,
         "warn" => WARN,
         "error" => ERROR,
         _ => {
-            let text = format!("copy policy is {policy:?}, but must be `allow`, `warn` or `error`");
+            let text =
+                format!("copy policy is {policy:?}, but must be `default`, `allow`, `warn` or `error`");
             return Err(PyValueError::new_err(text));
         }
     };
@@ -79,19 +89,20 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
         } else {
             None
         };
-        let (owner, flags) = match order {
-            Some(flags) => {
+        let in_place = slot.flags & IN_PLACE;
+        let (owner, order) = match order {
+            Some(order) => {
                 ffi::Py_IncRef(object);
-                (array, flags)
+                (array, order)
             }
-            None => (copy(py, array)?, 0),
+            None => (copy(py, array, in_place != 0)?, 0),
         };
         let fields = &(*owner).fields;
         *slot = Slot {
             dtype: element as u8,
             // NumPy's limit is 64.
             ndim: u8::try_from(fields.nd).unwrap_or(u8::MAX),
-            flags,
+            flags: order | in_place,
             a: fields.data.expose_provenance() as u64,
             b: owner.expose_provenance() as u64,
             c: fields.dimensions.expose_provenance() as u64,
@@ -108,7 +119,9 @@ unsafe fn check_subclass(object: &Bound<'_, PyAny>, ndarray: *mut ffi::PyTypeObj
     let name = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
     // SAFETY: the object is alive and `ndarray` is a type (the caller's promise).
     if unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), ndarray) } == 0 {
-        return Err(PyTypeError::new_err(format!("expected numpy.ndarray, got {name}")));
+        return Err(PyTypeError::new_err(format!(
+            "expected numpy.ndarray, got {name}; pass `np.asarray(x, dtype=float)`"
+        )));
     }
     let modules = object.py().import("sys")?.getattr("modules")?;
     let masked = modules.call_method1("get", ("numpy.ma",))?;
@@ -129,19 +142,24 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
-/// Does what the policy says of a copy. TyPython calls it for those that a declared type asks for.
+/// Does what the policy says of a copy; `in_place` is for a function that would write into it, `label` names the argument.
+/// TyPython calls it for copies that a declared type asks for.
 #[pyfunction]
-pub(crate) fn report_copy(py: Python<'_>, reason: &str) -> PyResult<()> {
-    let text = || {
+pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: bool) -> PyResult<()> {
+    let text = |what: &str| {
         let more = exception::more(py, "copies")?;
-        PyResult::Ok(format!("an array is copied on its way into Julia: {reason}; {more}"))
+        PyResult::Ok(format!("{what}{reason}; {more}"))
     };
+    let copied = format!("an array is copied on its way into Julia: {label}");
     match COPY_POLICY.load(Ordering::Relaxed) {
+        DEFAULT | WARN if in_place => Err(PyValueError::new_err(text(&format!(
+            "{label}the function writes into the array, but Julia would get a copy: "
+        ))?)),
         WARN => {
-            let text = std::ffi::CString::new(text()?).unwrap_or_default();
+            let text = std::ffi::CString::new(text(&copied)?).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
         }
-        ERROR => Err(PyValueError::new_err(text()?)),
+        ERROR => Err(PyValueError::new_err(text(&copied)?)),
         _ => Ok(()),
     }
 }
@@ -151,11 +169,13 @@ pub(crate) fn report_copy(py: Python<'_>, reason: &str) -> PyResult<()> {
 /// # Safety
 /// `array` is a live ndarray of a supported dtype.
 #[cold]
-unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject) -> PyResult<*mut PyArrayObject> {
+unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject, in_place: bool) -> PyResult<*mut PyArrayObject> {
     report_copy(
         py,
+        "",
         "it is not contiguous, not writeable, not aligned, or not in native byte order; pass \
          `np.asfortranarray(x)` or a writeable contiguous array",
+        in_place,
     )?;
     let flags = SHAREABLE
         | npyffi::NPY_ARRAY_F_CONTIGUOUS

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError};
+use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -16,12 +16,13 @@ use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
 use crate::python::exception::{Root, refused};
-use crate::sys::slot::{Entry, Kind, Slot};
+use crate::sys::slot::{Entry, IN_PLACE, Kind, Slot};
 
 /// Flags of a parameter in the slots that TyPython sends (`Slot::flags`).
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
+const WRITTEN: u8 = 8;
 /// Slots before the first parameter: name, module, Julia name, roots of the function and of its bare entry.
 const HEADER: usize = 4;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
@@ -40,6 +41,8 @@ struct Parameter {
     optional: bool,
     keyword_only: bool,
     nullable: bool,
+    /// The flags of its slot before it is read.
+    flags: u8,
 }
 
 /// An exported function. It lives as long as the process, like the Julia code it stands for.
@@ -95,6 +98,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
             optional,
             keyword_only,
             nullable: slot.flags & NULLABLE != 0,
+            flags: if slot.flags & WRITTEN == 0 { 0 } else { IN_PLACE },
         });
     }
     let function = Box::leak(Box::new(Function {
@@ -178,6 +182,7 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     let getset = Box::leak(Box::new([
         getter(c"__signature__", signature),
         getter(c"__doc__", documentation),
+        getter(c"__annotations__", annotations),
         ffi::PyGetSetDef::default(),
     ]));
     let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
@@ -341,7 +346,7 @@ unsafe fn read_argument(
     slot: &mut MaybeUninit<Slot>,
     owners: &mut Owners,
 ) -> PyResult<()> {
-    let slot = slot.write(Slot::new(Kind::Nothing));
+    let slot = slot.write(Slot { flags: parameter.flags, ..Slot::new(Kind::Nothing) });
     // SAFETY: the caller's promise.
     unsafe {
         if parameter.nullable && argument == ffi::Py_None() {
@@ -362,7 +367,11 @@ unsafe fn read_argument(
 #[cold]
 fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
     let class = error.get_type(py);
-    let reason = if class.is(py.get_type::<PyTypeError>()) {
+    // A copy that the function must not get.
+    let is_copy = parameter.flags & IN_PLACE != 0
+        && parameter.kind == Kind::Array
+        && class.is(py.get_type::<PyValueError>());
+    let reason = if is_copy || class.is(py.get_type::<PyTypeError>()) {
         error.value(py).to_string()
     } else if class.is(py.get_type::<PyOverflowError>()) {
         let reason = error.value(py).to_string();
@@ -519,6 +528,11 @@ unsafe extern "C" fn signature(object: *mut ffi::PyObject, _: *mut c_void) -> *m
 unsafe extern "C" fn documentation(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
     unsafe { guarded(|py| introspect(py, object, "documentation")) }
+}
+
+unsafe extern "C" fn annotations(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type.
+    unsafe { guarded(|py| introspect(py, object, "annotations")) }
 }
 
 /// Calls a helper of `jnumpy._function`, which is imported only when somebody asks.

@@ -17,7 +17,7 @@ pub(super) enum Mode {
     Lenient,
 }
 
-/// Reads `object` as `kind`. An owner in the slot ([`owner`]) is a new reference.
+/// Reads `object` as `kind`; the slot has the flags of the argument. An owner in the slot ([`owner`]) is a new reference.
 ///
 /// # Safety
 /// `object` is a live Python object; the slot must not be used after it or its owner is gone.
@@ -54,7 +54,11 @@ pub(super) unsafe fn read(
             Kind::Text if class == &raw mut ffi::PyUnicode_Type => return text(py, object, slot),
             Kind::Array => return array::read(py, object, slot),
             Kind::Object => {
-                *slot = Slot { a: object.expose_provenance() as u64, ..Slot::new(Kind::Object) };
+                *slot = Slot {
+                    a: object.expose_provenance() as u64,
+                    flags: slot.flags,
+                    ..Slot::new(Kind::Object)
+                };
                 return Ok(());
             }
             _ => {}
@@ -186,7 +190,14 @@ fn integer(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -
 }
 
 fn out_of_range(number: &Bound<'_, PyAny>, name: &str) -> PyErr {
-    PyOverflowError::new_err(format!("{number} is out of range for {name}"))
+    const MOST_BITS: usize = 200;
+    let bits = number.call_method0("bit_length").and_then(|bits| bits.extract::<usize>());
+    // Python refuses to write out an integer of many digits.
+    let shown = match bits {
+        Ok(bits) if bits > MOST_BITS => format!("an integer of {bits} bits"),
+        _ => number.to_string(),
+    };
+    PyOverflowError::new_err(format!("{shown} is out of range for {name}"))
 }
 
 fn expected(what: &str, object: &Bound<'_, PyAny>) -> PyErr {

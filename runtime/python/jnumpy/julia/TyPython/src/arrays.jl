@@ -121,12 +121,18 @@ function lend_on(array)
     return nothing
 end
 
-"An array as the type that a parameter declares."
-@noinline function fit(::Type{T}, found, label::String) where {T}
+"""
+An array as the type that a parameter declares. With `in_place` the function writes into it, so a copy is refused; with
+`lenient` the values decide whether they can be converted, else their type.
+"""
+@noinline function fit(::Type{T}, found, label::String, in_place::Bool, lenient::Bool=false) where {T}
     fitted = try
-        converted(T, found)::T
+        lenient || takes_elements(T, eltype(found)) ? converted(T, found)::T : nothing
     catch failure
         failure isa Union{MethodError,TypeError,InexactError,DimensionMismatch,ArgumentError,ErrorException} || rethrow()
+        nothing
+    end
+    if fitted === nothing
         py_throw(
             :TypeError,
             string(
@@ -137,9 +143,31 @@ end
         )
     end
     Base.mightalias(fitted, found) || py_import("jnumpy._runtime").report_copy(
-        string(label, "it is ", summary(found), " in Julia, but ", T, " is declared; declare `AbstractArray`"),
+        label, string("it is ", summary(found), " in Julia, but ", T, " is declared; declare `AbstractArray`"), in_place,
     )
     return fitted
+end
+
+"""
+Whether arrays of `S` are converted to arrays of type `T`. The types decide, never the values: `[2.0]` is no
+`Vector{Int}`, since `[1.5]` is none.
+"""
+takes_elements(@nospecialize(T), @nospecialize(S)) = represents(eltype(T), S)
+
+"Whether every `S` has a counterpart of type `T`: in range, with its fraction and its imaginary part, if rounded."
+function represents(@nospecialize(T), @nospecialize(S))::Bool
+    S <: T && return true
+    T isa DataType && T <: Number && S <: Number || return true
+    T === Bool && return false
+    S === Bool && return true
+    if T <: Integer
+        S <: Integer || return false
+        return !(T <: Base.BitInteger) || typemin(T) <= typemin(S) && typemax(S) <= typemax(T)
+    end
+    T <: AbstractFloat && return S <: Real
+    T <: Complex && return isconcretetype(T) && represents(real(T), real(S))
+    T <: Rational && return isconcretetype(T) && S <: Integer && represents(fieldtype(T, :num), S)
+    return true
 end
 
 function converted(::Type{T}, found::AbstractArray) where {T}

@@ -71,7 +71,12 @@ function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:WideInt}
     return typemin(T) <= value <= typemax(T) ? T(value) : out_of_range(T, value, label)
 end
 
-@noinline out_of_range(T, value, label) = py_throw(:OverflowError, string(label, value, " is out of range for ", T))
+@noinline out_of_range(T, value, label) =
+    py_throw(:OverflowError, string(label, shown(value), " is out of range for ", T))
+
+"An integer as an error shows it. Python refuses to write out one of many digits."
+shown(value::Integer) = ndigits(value) <= 60 ? string(value) : string("an integer of ", ndigits(value; base=2), " bits")
+shown(object::Py) = shown(py_cast(BigInt, object))
 
 load(::Type{Unsigned}, slot::Ptr{Slot}, label) = load(UInt64, slot, label)
 
@@ -88,7 +93,7 @@ end
     found = array(slot)
     # Types compared exactly cost one comparison, an abstract one a search.
     is_likely(T, found) && return found
-    return found isa T ? found : fit(T, found, label)::T
+    return found isa T ? found : fit(T, found, label, flags(slot) & IN_PLACE != 0)::T
 end
 
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T}
@@ -102,12 +107,7 @@ end
     try
         return py_coerce(T, load(Py, slot, label))::T
     catch failure
-        is_wrong_length(failure) && py_throw(:ValueError, string(label, failure.msg))
-        failure isa PyException || rethrow()
-        for class in (:TypeError, :OverflowError)
-            is_class(failure.type, class) && py_throw(class, string(label, failure.value))
-        end
-        rethrow()
+        throw(labelled(failure, label))
     end
 end
 
@@ -124,6 +124,10 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
         status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
         status < 0 && refuse(T, object, pending_exception())
         try
+            if lenient && kind(slot) == ARRAY
+                found = array(slot)
+                return found isa T ? found : fit(T, found, "", false, true)
+            end
             return load(T, slot, "")
         finally
             kind(slot) == ARRAY && Py_DecRef(PyPtr(UInt(second_word(slot))))
@@ -210,24 +214,33 @@ const WRONG_LENGTH = "expected a tuple of "
 @noinline wrong_length(text...) = error(WRONG_LENGTH, text...)
 is_wrong_length(failure) = failure isa ErrorException && startswith(failure.msg, WRONG_LENGTH)
 
-@noinline function tuple_from_python(::Type{T}, object::Py, convert_item) where {T<:Tuple}
+@noinline function tuple_from_python(@nospecialize(T), object::Py, convert_item)
     T isa Union && return one_of(Base.uniontypes(T), object)
     is_instance(object, :tuple) || py_throw(:TypeError, string("expected a tuple, got ", object.__class__.__name__))
     types = element_types(T, Int(PyTuple_Size(object)))
-    return ntuple(length(types)) do index
-        convert_item(types[index], borrowed(PyTuple_GetItem(object, index - 1)))
-    end::T
+    # No tuple before the last line: code for each length would be compiled.
+    items = Vector{Any}(undef, length(types))
+    index = 0
+    try
+        while index < length(types)
+            items[index + 1] = convert_item(types[index + 1], borrowed(PyTuple_GetItem(object, index)))
+            index += 1
+        end
+    catch failure
+        throw(within(failure, string('[', index, ']')))
+    end
+    return (items...,)
 end
 
 "The element types of a tuple type for `count` values."
-function element_types(T::Type, count::Int)
-    T === Tuple && return ntuple(_ -> Py, count)
-    types = fieldtypes_of(T)
+function element_types(@nospecialize(T), count::Int)
+    T === Tuple && return fill!(Vector{Any}(undef, count), Py)
+    types = collect(Any, Base.unwrap_unionall(T).parameters)
     if !isempty(types) && Base.isvarargtype(last(types))
-        fixed = types[1:end-1]
-        count >= length(fixed) ||
-            wrong_length("at least ", length(fixed), " values, got ", count)
-        return (fixed..., ntuple(_ -> Base.unwrapva(last(types)), count - length(fixed))...)
+        fixed = length(types) - 1
+        count >= fixed || wrong_length("at least ", fixed, " values, got ", count)
+        rest = Base.unwrapva(pop!(types))
+        return append!(types, fill!(Vector{Any}(undef, count - fixed), rest))
     end
     count == length(types) || wrong_length(length(types), " values, got ", count)
     return types
@@ -268,6 +281,25 @@ function to_python(value::Union{Int128,UInt128,BigInt})
     end
 end
 
+"A tuple that is longer than what code is worth compiling for."
+const LongTuple = Tuple{ntuple(_ -> Any, 17)...,Vararg{Any}}
+
+to_python(@nospecialize(values::LongTuple)) = tuple_of_fields(values)
+
+"A Python tuple of the fields of a value, as an owned reference. One method for all types."
+function tuple_of_fields(@nospecialize(values))
+    tuple = PyTuple_New(nfields(values))
+    try
+        for index in 1:nfields(values)
+            PyTuple_SetItem(tuple, index - 1, to_python(getfield(values, index)))
+        end
+    catch
+        Py_DecRef(tuple)
+        rethrow()
+    end
+    return tuple
+end
+
 function to_python(values::Tuple)
     tuple = PyTuple_New(length(values))
     try
@@ -299,6 +331,7 @@ const Direct = Union{
 }
 
 py_cast(::Type{Py}, value::Direct) = Py(to_python(value))
+py_cast(::Type{Py}, @nospecialize(value::LongTuple)) = Py(to_python(value))
 py_cast(::Type{Py}, value::Integer) = py_cast(Py, BigInt(value))
 py_cast(::Type{Py}, value::Union{AbstractFloat,AbstractIrrational}) = py_cast(Py, Float64(value))
 py_cast(::Type{Py}, value::Complex) = py_cast(Py, ComplexF64(value))
@@ -310,14 +343,15 @@ py_cast(::Type{Py}, value::AbstractArray) = py_coerce(Py, value)
 py_coerce(::Type{Py}, value::AbstractArray) = Py(other_array(value))
 
 "Python's class for the `NamedTuple`s with these names."
-const NAMED_TUPLES = Dict{Tuple{Vararg{Symbol}},Py}()
+const NAMED_TUPLES = Dict{Any,Py}()
 
-function py_cast(::Type{Py}, value::NamedTuple)
-    class = get!(NAMED_TUPLES, keys(value)) do
-        # A name that Python cannot have, such as `class`, becomes `_` and its place.
-        py_import("collections").namedtuple("NamedTuple", map(String, keys(value)); rename=true)
+function py_cast(::Type{Py}, @nospecialize(value::NamedTuple))
+    names = keys(value)
+    if !haskey(NAMED_TUPLES, names)
+        shown = G_PyBuiltin.tuple(String[python_name(name) for name in names])
+        NAMED_TUPLES[names] = py_import("jnumpy._values").named_tuple(shown)
     end
-    return class(values(value)...)
+    return Py(PyObject_Call(NAMED_TUPLES[names], Py(tuple_of_fields(value)), NULL))
 end
 
 function py_cast(::Type{Py}, value::AbstractDict)
@@ -355,3 +389,5 @@ end
 
 # Anything else becomes a Python object here, while Julia still holds the value.
 @inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT, address(to_python(value))))
+@inline store(result::Ptr{Slot}, @nospecialize(value::Union{LongTuple,NamedTuple})) =
+    unsafe_store!(result, Slot(OBJECT, address(to_python(value))))

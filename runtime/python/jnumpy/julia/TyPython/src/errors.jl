@@ -41,6 +41,54 @@ py_throw() = throw(pending_exception())
     throw(PyException(class, class(String(text)), borrowed_none()))
 end
 
+# A conversion may fail deep in a value. Each container on the way out puts its own step before the path, so that the
+# error names the place: `f() argument `edges`[3].weight: expected float type, got str`.
+
+"The latest exception of a conversion that has a path, the path, and the text without it."
+struct Misfit
+    failure::PyException
+    path::String
+    text::String
+end
+
+const MISFIT = Ref{Union{Nothing,Misfit}}(nothing)
+
+"Throws an exception about a value that does not fit, to which paths and labels are added."
+@noinline misfit(class::Symbol, text...) = throw(misfit_at(getproperty(G_PyBuiltin, class), "", string(text...)))
+
+function misfit_at(class::Py, path::String, text::String)
+    failure = PyException(class, class(isempty(path) ? text : string(path, ": ", text)), borrowed_none())
+    MISFIT[] = Misfit(failure, path, text)
+    return failure
+end
+
+"Class, path and text of a conversion's exception; `nothing` for an exception of somebody else."
+function parts_of(failure)
+    known = MISFIT[]
+    known !== nothing && known.failure === failure && return (failure.type, known.path, known.text)
+    is_wrong_length(failure) && return (G_PyBuiltin.ValueError, "", failure.msg)
+    failure isa PyException || return nothing
+    is_class(failure.type, :TypeError) || is_class(failure.type, :OverflowError) || return nothing
+    return (failure.type, "", string(failure.value))
+end
+
+"The exception of a conversion, one `step` further out: `[3]`, `.weight`."
+@noinline function within(failure, step::String)
+    parts = parts_of(failure)
+    parts === nothing && return failure
+    class, path, text = parts
+    return misfit_at(class, string(step, path), text)
+end
+
+"The exception of a conversion with the argument named: `label` ends in a colon and a space."
+@noinline function labelled(failure, label::String)
+    parts = parts_of(failure)
+    MISFIT[] = nothing
+    parts === nothing && return failure
+    class, path, text = parts
+    return PyException(class, class(string(chop(label; tail=2), path, ": ", text)), borrowed_none())
+end
+
 "The Python exception that a Julia exception stands for: a name in `jnumpy._errors`."
 python_class(::Any) = "RuntimeError"
 python_class(::Union{MethodError,TypeError}) = "TypeError"

@@ -58,8 +58,9 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
+    refuse_one_name_twice(name, parameters)
     loads = map(enumerate(parameters)) do (index, parameter)
-        label = string(name, "() argument `", parameter.name, "`: ")
+        label = string(python_name(name), "() argument `", python_name(parameter.name), "`: ")
         value = :($load($(parameter.type), $slot, $label))
         if parameter.default !== nothing
             value = :($kind($slot) == $MISSING ? $(parameter.default) : $value)
@@ -74,7 +75,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     nogil && (call = :($without_gil(() -> $call)))
     described = map(parameters) do parameter
         default = parameter.default === nothing ? nothing : string(parameter.default)
-        :($Parameter($(String(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
+        :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
     # Written out in both, so that backtraces show one frame.
     body = quote
@@ -101,9 +102,24 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(String(name)), $owner, $Parameter[$(described...)], $declared)
+        $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
         $name
     end)
+end
+
+"A name as Python reads it in source code (PEP 3131): `ϕ` is `φ` there, while Julia keeps the two apart."
+python_name(name::Symbol) = Base.Unicode.normalize(String(name), :NFKC)
+
+function refuse_one_name_twice(name::Symbol, parameters)
+    seen = Dict{String,Symbol}()
+    for parameter in parameters
+        other = get!(seen, python_name(parameter.name), parameter.name)
+        other === parameter.name || error(
+            "@export_py: arguments `", other, "` and `", parameter.name, "` of `", name, "` have the same name in Python, `",
+            python_name(other), "`; rename one of them",
+        )
+    end
+    return nothing
 end
 
 "The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
@@ -170,11 +186,14 @@ end
 const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
+const WRITTEN = 0x08
 
 function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
     texts = String[described.name, owner, string(owner, ".", described.name)]
     slots = map(text_slot, texts)
+    # By Julia's convention such a function writes into its arguments.
+    in_place = endswith(described.name, '!')
     push!(slots, Slot(UINT, number, bare))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
@@ -183,6 +202,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
         takes_none && (traits |= NULLABLE)
+        in_place && (traits |= WRITTEN)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
@@ -230,14 +250,20 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     qualified = isempty(PACKAGE[]) ? name : string(PACKAGE[], ".", name)
     made = Py(PyModule_NewObject(py_cast(Py, qualified)))
     exported_pointers = Set(getfield(f, :ptr) for f in values(FUNCTIONS))
+    names = Dict{String,Symbol}()
     for (attribute, value) in attributes
+        shown = python_name(attribute)
+        other = get!(names, shown, attribute)
+        other === attribute || error(
+            "@export_pymodule ", name, ": `", other, "` and `", attribute, "` are the same name in Python, `", shown, "`",
+        )
         object = py_cast(Py, value)
         if getfield(object, :ptr) in exported_pointers
             # So that pickle finds it again: by module and attribute.
             object.__module__ = qualified
-            object.__qualname__ = String(attribute)
+            object.__qualname__ = shown
         end
-        setproperty!(made, attribute, object)
+        setproperty!(made, Symbol(shown), object)
     end
     modules[name] = made
     if qualified != name

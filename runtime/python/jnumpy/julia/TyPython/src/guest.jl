@@ -129,6 +129,7 @@ function start(host::Ptr{Cvoid})
         empty!(NAMES)
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
+        MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
             setfield!(PyAPI, constant, borrowed(PyPtr(c_symbol(constant))))

@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(4)
+const PROTOCOL = UInt64(5)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -25,6 +25,8 @@ const PYTHON_EXCEPTION = 0x0c
 
 "Flag of an array slot: the last index is the fastest."
 const C_ORDER = 0x01
+"Flag of an array argument: the function writes into it, so that it must not be a copy."
+const IN_PLACE = 0x02
 
 "One value on its way across."
 struct Slot

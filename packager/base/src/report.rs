@@ -1,0 +1,121 @@
+//! The one place that talks: stdout is data, stderr is talk, and a pipe gets no progress.
+
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::Hint;
+
+/// Prints for a person (text on stderr, progress on a terminal) and for scripts (data on stdout).
+#[derive(Debug)]
+pub struct Report {
+    terminal: bool,
+    quiet: bool,
+}
+
+impl Report {
+    /// Talks on stderr; with `quiet` only warnings and errors are said.
+    #[must_use]
+    pub fn new(quiet: bool) -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), quiet }
+    }
+
+    /// Starts a stage of work; it says how long it took when it is done.
+    pub fn stage(&self, name: impl Into<String>) -> Stage<'_> {
+        let stage =
+            Stage { report: self, name: name.into(), started: Instant::now(), drawn: Cell::new(None) };
+        stage.draw("");
+        stage
+    }
+
+    /// One line of talk.
+    pub fn say(&self, text: impl Display) {
+        if !self.quiet {
+            talk(format_args!("{text}\n"));
+        }
+    }
+
+    /// A line that says itself how grave it is; said even when quiet.
+    pub fn remark(&self, text: impl Display) {
+        talk(format_args!("{text}\n"));
+    }
+
+    /// Something the user should know although the work goes on.
+    pub fn warn(&self, text: impl Display) {
+        talk(format_args!("warning: {text}\n"));
+    }
+
+    /// The result of a command, on stdout. A reader that went away is no error.
+    pub fn data(&self, text: impl Display) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// An error with its causes, and what to do about it.
+    pub fn error<E: std::error::Error + Hint>(&self, error: &E) {
+        talk(format_args!("error: {error}\n"));
+        let mut source = error.source();
+        while let Some(cause) = source {
+            talk(format_args!("  caused by: {cause}\n"));
+            source = cause.source();
+        }
+        if let Some(hint) = error.hint() {
+            talk(format_args!("\nhint: {hint}\n"));
+        }
+    }
+}
+
+/// A stage of work under way. Ended by [`Stage::done`]; dropped without it (an error), the line is wiped.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    report: &'a Report,
+    name: String,
+    started: Instant,
+    drawn: Cell<Option<Instant>>,
+}
+
+impl Stage<'_> {
+    /// Redraws the line on a terminal, at most ten times a second.
+    pub fn progress(&self, detail: impl Display) {
+        let due = self.drawn.get().is_none_or(|at| at.elapsed() > Duration::from_millis(100));
+        if due {
+            self.draw(&detail.to_string());
+        }
+    }
+
+    /// Ends the stage with a summary.
+    pub fn done(self, summary: impl Display) {
+        self.wipe();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.report.say(format_args!("{:>10}  {summary} ({seconds:.1} s)", self.name));
+        self.drawn.set(None);
+    }
+
+    fn draw(&self, detail: &str) {
+        if self.report.terminal && !self.report.quiet {
+            let seconds = self.started.elapsed().as_secs();
+            talk(format_args!("\r\x1b[2K{:>10}  {detail} {seconds} s", self.name));
+            self.drawn.set(Some(Instant::now()));
+        }
+    }
+
+    fn wipe(&self) {
+        if self.report.terminal && !self.report.quiet {
+            talk(format_args!("\r\x1b[2K"));
+        }
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        if self.drawn.get().is_some() {
+            self.wipe();
+        }
+    }
+}
+
+fn talk(text: std::fmt::Arguments<'_>) {
+    // Nobody is left to tell when stderr itself is gone.
+    let _ = std::io::stderr().lock().write_fmt(text);
+}

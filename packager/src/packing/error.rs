@@ -1,0 +1,122 @@
+//! What can go wrong, by topic. Each module owns its error type; this one gathers them for the commands.
+
+use std::path::PathBuf;
+
+use crate::packing::scaffold::ScaffoldError;
+use crate::packing::sdist::SdistError;
+use crate::stages::audit::AuditError;
+use crate::stages::bundle::BundleError;
+use crate::stages::depot::DepotError;
+use crate::stages::image::ImageError;
+use crate::stages::julia::JuliaError;
+use crate::stages::project::ProjectError;
+use crate::stages::runtime::RuntimeError;
+use jnumpy_base::Hint;
+use jnumpy_base::interrupt::Interrupted;
+use jnumpy_base::topics::UnknownTopic;
+use jnumpy_wheel::WheelError;
+
+/// Any failure of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file system operation failed; `fs_err` has put the path into the message.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The output directory cannot be used.
+    #[error("the wheel cannot be put into `{}`", path.display())]
+    OutDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A new project cannot be made.
+    #[error(transparent)]
+    Scaffold(#[from] ScaffoldError),
+    /// The project is not one that can be packed.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// A Julia could not be found, run or installed.
+    #[error(transparent)]
+    Julia(#[from] JuliaError),
+    /// The runtime wheel is missing or damaged.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A Julia dependency cannot be packed.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    /// The image cannot be built.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The wheel cannot be planned.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The wheel cannot be written.
+    #[error(transparent)]
+    Wheel(#[from] WheelError),
+    /// The source distribution cannot be written.
+    #[error(transparent)]
+    Sdist(#[from] SdistError),
+    /// The wheel cannot be audited, or fails.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Nothing is known about a topic.
+    #[error(transparent)]
+    Topic(#[from] UnknownTopic),
+    /// The user, or a signal, asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        if is_disk_full(self) {
+            return Some(
+                "free some space, or point `--out-dir`, `TMPDIR` or `JNUMPY_HOME` at a larger disk".into(),
+            );
+        }
+        match self {
+            Self::Scaffold(error) => error.hint(),
+            Self::Project(error) => error.hint(),
+            Self::Julia(error) => error.hint(),
+            Self::Runtime(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
+            Self::Wheel(error) => error.hint(),
+            Self::Sdist(error) => error.hint(),
+            Self::Audit(error) => error.hint(),
+            Self::Topic(error) => error.hint(),
+            Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
+            Self::Io(_) | Self::Interrupted(_) => None,
+        }
+    }
+}
+
+/// Whether the error, or one that caused it, is a full disk.
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::StorageFull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_a_full_disk_is_seen_through_any_topic() {
+        // `fs_err` puts the system's error behind its own.
+        let full = || fs_err::write("/dev/full", "x").unwrap_err();
+        for error in [
+            Error::Io(full()),
+            Error::Image(ImageError::Io(full())),
+            Error::Wheel(WheelError::Write(full())),
+            Error::Julia(JuliaError::Io(full())),
+        ] {
+            assert!(error.hint().is_some_and(|hint| hint.starts_with("free some space")), "{error}");
+        }
+        assert_eq!(Error::Io(fs_err::read("/no/such").unwrap_err()).hint(), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Packing from end to end: each stage takes what the one before it returns.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::formats::policy::Platform;
+use crate::packing::Error;
+use crate::packing::publish;
+use crate::stages::bundle::{Bundle, BundleError, Explanations, Ingredients};
+use crate::stages::depot;
+use crate::stages::image::{CpuTarget, Image, Request};
+use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
+use crate::stages::project::Project;
+use crate::stages::runtime::Runtime;
+use jnumpy_base::Report;
+use jnumpy_wheel::{Component, ComponentKind, ComponentLicense, Compression, Sbom, Wheel, Written};
+
+/// What to pack, and how.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The directory with `pyproject.toml`.
+    pub project: PathBuf,
+    /// Where the wheel goes; created when missing.
+    pub out_dir: PathBuf,
+    /// Which Julia.
+    pub julia: Choice,
+    /// The processors to compile for; the portable ones by default.
+    pub cpu_target: Option<String>,
+    /// Whether to build an image; without one the wheel holds sources, and compiles on first use.
+    pub image: bool,
+    /// The Python that a run is recorded with; searched by default.
+    pub python: Option<PathBuf>,
+    /// The runtime wheel; searched by default.
+    pub runtime: Option<PathBuf>,
+    /// The platform tag that the wheel must deserve; the oldest that it does by default.
+    pub platform: Option<String>,
+    /// How hard to compress.
+    pub compression: Compression,
+}
+
+/// A wheel that is planned down to the last byte, but not written.
+#[derive(Debug)]
+pub struct Plan {
+    /// The Julia in it.
+    pub julia: Julia,
+    /// The image in it.
+    pub image: Option<Image>,
+    /// The wheel.
+    pub wheel: Wheel,
+    /// The wheel's parts that are not files.
+    pub bundle: Summary,
+    /// Directories of this machine that the wheel must not name.
+    places: Vec<String>,
+    /// Hold files of the plan until the wheel is written.
+    _runtime: Runtime,
+    _scratch: TempDir,
+}
+
+/// What is worth knowing of a bundle beside its files.
+#[derive(Debug)]
+pub struct Summary {
+    /// What keeps the wheel from running on an older system.
+    pub because: Option<crate::formats::policy::Demand>,
+    /// Why things are in the wheel, or are not.
+    pub explanations: Explanations,
+}
+
+impl Order {
+    /// Does everything but write the wheel.
+    pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
+        // What can be known to be wrong is said before the work that takes minutes.
+        let cpu_target = CpuTarget::choose(self.cpu_target.as_deref())?;
+        let platform = self.platform.as_deref().map(Platform::demanded).transpose();
+        let platform = platform.map_err(BundleError::from)?;
+        let stage = report.stage("project");
+        let project = Project::load(&self.project)?;
+        let runtime = Runtime::open(self.runtime.as_deref())?;
+        stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
+
+        let stage = report.stage("julia");
+        let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;
+        let depots = depot::user_depots(&julia);
+        let resolution = depot::resolve(&project, &runtime.typython(), &julia, &depots)?;
+        stage.done(format_args!(
+            "Julia {} ({}), {} packages",
+            julia.version,
+            julia.origin,
+            resolution.packages.len()
+        ));
+        for note in &resolution.notes {
+            report.warn(note);
+        }
+
+        let image = if self.image {
+            let request = Request {
+                project: &project,
+                resolution: &resolution,
+                julia: &julia,
+                runtime: &runtime,
+                cpu_target,
+                python: self.python.as_deref(),
+                home: &julia::home()?,
+            };
+            Some(request.obtain(report)?)
+        } else {
+            None
+        };
+
+        let stage = report.stage("bundle");
+        let ingredients = Ingredients {
+            project: &project,
+            resolution: &resolution,
+            julia: &julia,
+            runtime: &runtime,
+            image: image.as_ref(),
+            platform,
+        };
+        let Bundle { contents, licenses, components, tag, because, explanations, scratch } =
+            ingredients.plan()?;
+        let reason = because.as_ref().map(|demand| {
+            let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
+            format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
+        });
+        stage.done(format_args!(
+            "{} files for {}{}",
+            contents.len(),
+            tag.platform(),
+            reason.unwrap_or_default()
+        ));
+
+        let metadata = project.pyproject.metadata.clone();
+        let subject = Component {
+            version: Some(metadata.version.to_string()),
+            purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
+            license: metadata.license.as_ref().map(ComponentLicense::from),
+            ..Component::new(ComponentKind::Application, metadata.name.clone())
+        };
+        let wheel = Wheel {
+            tag,
+            metadata,
+            entry_points: project.pyproject.entry_points.clone(),
+            licenses,
+            sbom: Some(Sbom { subject, components }),
+            contents,
+        };
+        let places = [&project.root, &julia.prefix, &julia::home()?]
+            .into_iter()
+            // A prefix such as `/usr` names no machine.
+            .filter(|path| path.components().count() > 2)
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
+        let bundle = Summary { because, explanations };
+        Ok(Plan { julia, image, wheel, bundle, places, _runtime: runtime, _scratch: scratch })
+    }
+
+    /// Checks that a wheel can be put into the output directory, which need not exist yet.
+    pub fn check_out_dir(&self) -> Result<(), Error> {
+        let directory = std::path::absolute(&self.out_dir)?;
+        let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+        tempfile::tempfile_in(existing)
+            .map_err(|source| Error::OutDir { path: self.out_dir.clone(), source })?;
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Writes the wheel.
+    pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
+        publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
+    }
+}

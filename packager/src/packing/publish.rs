@@ -1,0 +1,99 @@
+//! The last step of all wheels: written beside its place, audited there, and moved once it has passed.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::packing::Error;
+use crate::stages::audit::audit;
+use jnumpy_base::Report;
+use jnumpy_base::path::is_at;
+use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
+
+/// Writes a wheel beside its place, audits it there, and moves it once it has passed. `places` are directories of this
+/// machine that it must not name.
+pub(crate) fn publish(
+    wheel: &Wheel,
+    out_dir: &Path,
+    compression: Compression,
+    places: &[String],
+    report: &Report,
+) -> Result<Written, Error> {
+    fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
+    let beside = Beside::create(out_dir).map_err(WheelError::Write)?;
+    let options = WriteOptions { level: compression.level(), ..WriteOptions::from_environment()? };
+    let mut written = wheel.write(beside.directory.path(), &options, report)?;
+    let audit = audit(&written.path, places, report)?;
+    for finding in &audit.findings {
+        report.remark(finding);
+    }
+    audit.verdict(&written.path)?;
+    let path = out_dir.join(written.path.file_name().unwrap_or_default());
+    fs_err::rename(&written.path, &path)
+        .map_err(|source| WheelError::Place { path: path.clone(), source })?;
+    written.path = path;
+    Ok(written)
+}
+
+/// A locked directory beside a wheel's place, where it is written; removed when dropped.
+struct Beside {
+    directory: TempDir,
+    /// Says that the directory is in use, and ends with the process, however that ends.
+    _lock: fs_err::File,
+}
+
+impl Beside {
+    const PREFIX: &str = ".jnumpy-pack-";
+
+    /// Makes one, and removes those that killed runs have left.
+    fn create(out_dir: &Path) -> std::io::Result<Self> {
+        for entry in fs_err::read_dir(out_dir)? {
+            let path = entry?.path();
+            let is_ours =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(Self::PREFIX));
+            // Where there are no locks, nothing can be known to be left over.
+            if is_ours
+                && let Ok(lock) = fs_err::File::open(&path)
+                && lock.file().try_lock().is_ok()
+            {
+                // It harms nobody when it stays.
+                let _ = fs_err::remove_dir_all(&path);
+            }
+        }
+        loop {
+            let directory = tempfile::Builder::new().prefix(Self::PREFIX).tempdir_in(out_dir)?;
+            let lock = match fs_err::File::open(directory.path()) {
+                Ok(lock) => lock,
+                // Before it is locked, another run may take it for a leftover.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let _ = lock.file().lock_shared();
+            if is_at(&lock, directory.path()) {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_leftovers_go_and_the_rest_stays() {
+        let out = tempfile::tempdir().unwrap();
+        let leftover = out.path().join(".jnumpy-pack-killed");
+        fs_err::create_dir_all(&leftover).unwrap();
+        fs_err::write(leftover.join("half.whl"), "half").unwrap();
+        fs_err::create_dir_all(out.path().join(".other")).unwrap();
+        let first = Beside::create(out.path()).unwrap();
+        assert!(!leftover.exists());
+        let second = Beside::create(out.path()).unwrap();
+        assert!(first.directory.path().is_dir() && second.directory.path().is_dir());
+        drop((first, second));
+        let left: Vec<_> =
+            fs_err::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [".other"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! What an audit says.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One thing wrong, or remarkable, about a wheel. Ordered for reports: failures first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// Which rule found it.
+    pub check: Check,
+    /// The file it is about, fit for printing; `None` when it is about the whole wheel.
+    pub file: Option<String>,
+    /// What is the case.
+    pub what: String,
+    /// Why it matters.
+    pub why: &'static str,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// The wheel must not be published.
+    Failure,
+    /// Worth knowing.
+    Warning,
+}
+
+/// The rules, in the order of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The archive has the one form that indexes and all installers accept.
+    Zip,
+    /// File name and `.dist-info` directory name the same distribution and version.
+    Name,
+    /// METADATA and WHEEL can be read and agree with the file name.
+    Metadata,
+    /// RECORD lists every file with its true hash and size, and nothing else.
+    Record,
+    /// ELF files can be read.
+    Elf,
+    /// ELF files are for the machine of the tag.
+    Machine,
+    /// Run paths stay in the wheel.
+    RunPath,
+    /// Needed libraries are in the wheel, or every system has them.
+    Needed,
+    /// Symbol versions asked of the system exist in the oldest one the tag promises.
+    Symbols,
+    /// Libraries that must come from the system are not in the wheel.
+    SystemLibrary,
+    /// No file asks for an executable stack.
+    ExecutableStack,
+    /// No file names a directory of the machine it was built on.
+    BuildPath,
+    /// Equal content is stored once.
+    Duplicate,
+}
+
+impl Check {
+    fn why(self) -> &'static str {
+        match self {
+            Self::Zip => "indexes and installers read such archives differently, or refuse them",
+            Self::Name => "installers refuse a wheel that contradicts its own name",
+            Self::Metadata => "installers and indexes take name, version and tags from here",
+            Self::Record => "installers compare files with RECORD, and remove by it",
+            Self::Elf => "the dynamic loader will refuse it too",
+            Self::Machine => "it cannot be loaded on the machines the tag names",
+            Self::RunPath => {
+                "libraries of the user's machine would be loaded, or anything an attacker puts there"
+            }
+            Self::Needed => "loading it fails on a machine that does not happen to have the library",
+            Self::Symbols => "loading it fails on the oldest systems the tag promises",
+            Self::SystemLibrary => "two copies in one process disagree; this one must be the system's",
+            Self::ExecutableStack => "newer systems refuse to load it",
+            Self::BuildPath => "it does not exist elsewhere, and tells about the machine it was built on",
+            Self::Duplicate => "users download and store it twice",
+        }
+    }
+
+    /// A finding that stops publication.
+    pub(super) fn failure(self, file: Option<&str>, what: impl Into<String>) -> Finding {
+        self.finding(Level::Failure, file, what.into())
+    }
+
+    /// A finding worth knowing.
+    pub(super) fn warning(self, file: Option<&str>, what: impl Into<String>) -> Finding {
+        self.finding(Level::Warning, file, what.into())
+    }
+
+    fn finding(self, level: Level, file: Option<&str>, what: String) -> Finding {
+        Finding { level, check: self, file: file.map(jnumpy_base::text::printable), what, why: self.why() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Failure => "failure",
+            Level::Warning => "warning",
+        };
+        write!(formatter, "{level}: ")?;
+        if let Some(file) = &self.file {
+            write!(formatter, "`{file}`: ")?;
+        }
+        write!(formatter, "{} ({})", self.what, self.why)
+    }
+}

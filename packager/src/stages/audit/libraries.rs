@@ -1,0 +1,150 @@
+//! Checks that the ELF files of a wheel find what they need on every machine its tag promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::Examined;
+use super::finding::{Check, Finding};
+use crate::formats::policy::{self, Platform, PolicyError};
+use jnumpy_base::text::printable;
+use jnumpy_elf::{Elf, VersionNeed, run_path};
+use jnumpy_wheel::{Tag, WheelPath};
+
+/// The ELF files of a wheel.
+struct Libraries<'a> {
+    files: BTreeMap<&'a str, &'a Elf>,
+    /// Names by which the wheel's own files are known.
+    names: BTreeSet<&'a str>,
+}
+
+/// Checks every ELF file of a wheel.
+pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
+    let elves = files.iter().filter_map(|(path, examined)| Some((path, examined.elf.as_ref()?)));
+    let libraries = Libraries {
+        files: elves.clone().map(|(path, elf)| (path.as_str(), elf)).collect(),
+        names: elves
+            .flat_map(|(path, elf)| elf.soname.as_deref().into_iter().chain([path.file_name()]))
+            .collect(),
+    };
+    if libraries.files.is_empty() {
+        return;
+    }
+    let platforms = platforms(tag, findings);
+    for platform in &platforms {
+        libraries.check_platform(*platform, findings);
+    }
+    for (path, elf) in &libraries.files {
+        if elf.executable_stack {
+            findings.push(Check::ExecutableStack.failure(Some(path), "it asks for an executable stack"));
+        }
+        // One that needs its own name hands on to the system's.
+        let file_name = path.rsplit('/').next().unwrap_or_default();
+        if let Some(name) = [Some(file_name), elf.soname.as_deref()]
+            .into_iter()
+            .flatten()
+            .find(|name| policy::is_system_library(name) && !elf.needed.iter().any(|needed| needed == name))
+        {
+            findings.push(
+                Check::SystemLibrary.failure(Some(path), format!("it is the system's `{}`", printable(name))),
+            );
+        }
+        let directories = run_paths(path, elf, findings);
+        libraries.check_needed(path, elf, &directories, findings);
+    }
+}
+
+/// The platforms of a tag.
+fn platforms(tag: &Tag, findings: &mut Vec<Finding>) -> Vec<Platform> {
+    let mut platforms = Vec::new();
+    for name in tag.platform().split('.') {
+        match name.parse() {
+            Ok(platform) => platforms.push(platform),
+            Err(_) => findings.push(Check::Symbols.failure(
+                None,
+                format!("the wheel has machine code, but its platform `{name}` promises no manylinux system"),
+            )),
+        }
+    }
+    platforms
+}
+
+impl Libraries<'_> {
+    /// Checks machine and symbol versions.
+    fn check_platform(&self, platform: Platform, findings: &mut Vec<Finding>) {
+        for (path, elf) in &self.files {
+            if elf.machine != platform.machine {
+                let what = format!("it is for {}, the wheel for {}", elf.machine, platform.machine);
+                findings.push(Check::Machine.failure(Some(path), what));
+            }
+        }
+        let from_system = |need: &&VersionNeed| !self.names.contains(need.library.as_str());
+        let needs = self.files.iter().flat_map(|(path, elf)| {
+            elf.requires.iter().filter(from_system).map(|need| (Path::new(*path), need))
+        });
+        match policy::check(platform, needs) {
+            Ok(()) => {}
+            Err(PolicyError::TooNew { demands, .. }) => {
+                for demand in demands {
+                    let what = format!(
+                        "it asks `{}` for `{}`, which `{platform}` does not promise",
+                        printable(&demand.need.library),
+                        printable(&demand.need.version)
+                    );
+                    findings.push(Check::Symbols.failure(demand.file.to_str(), what));
+                }
+            }
+            Err(other) => findings.push(Check::Symbols.failure(None, other.to_string())),
+        }
+    }
+
+    /// Checks that each needed library is found where the loader will look.
+    fn check_needed(&self, path: &str, elf: &Elf, directories: &[String], findings: &mut Vec<Finding>) {
+        let own_directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+        for needed in &elf.needed {
+            let is_in = |directory: &String| {
+                let place =
+                    if directory.is_empty() { needed.clone() } else { format!("{directory}/{needed}") };
+                self.files.contains_key(place.as_str())
+            };
+            let name = printable(needed);
+            if needed.contains('/') {
+                findings.push(
+                    Check::Needed.failure(Some(path), format!("it needs a library by a path: `{name}`")),
+                );
+            } else if directories.iter().any(is_in) {
+                // Found, whatever the name.
+            } else if policy::is_system_library(needed) {
+                // The audit has asked for its symbols.
+            } else if is_in(&own_directory) {
+                let what = format!(
+                    "it needs `{name}` beside it, found only when that is loaded before: no run path"
+                );
+                findings.push(Check::Needed.warning(Some(path), what));
+            } else if self.names.contains(needed.as_str()) {
+                let what =
+                    format!("it needs `{name}`, which is in the wheel, but in no directory of its run path");
+                findings.push(Check::Needed.failure(Some(path), what));
+            } else {
+                let what =
+                    format!("it needs `{name}`, which is neither in the wheel nor promised by the platform");
+                findings.push(Check::Needed.failure(Some(path), what));
+            }
+        }
+    }
+}
+
+/// The directories of the wheel that the run path of a file leads to. The rules of `$ORIGIN` are shared with the writer.
+fn run_paths(path: &str, elf: &Elf, findings: &mut Vec<Finding>) -> Vec<String> {
+    let own = Path::new(path).parent().unwrap_or(Path::new(""));
+    let mut directories = Vec::new();
+    let search = elf.runpath.as_deref().or(elf.rpath.as_deref()).filter(|search| !search.is_empty());
+    for entry in search.into_iter().flat_map(run_path::entries) {
+        if let Some(directory) = run_path::resolve_in_tree(own, entry) {
+            directories.push(directory.to_string_lossy().into_owned());
+        } else {
+            let what = format!("its run path `{}` is not below the wheel by `$ORIGIN`", printable(entry));
+            findings.push(Check::RunPath.failure(Some(path), what));
+        }
+    }
+    directories
+}

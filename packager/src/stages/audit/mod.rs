@@ -1,0 +1,232 @@
+//! Re-opens a wheel and proves it: nothing the packager believed while writing is believed here.
+
+mod archive;
+mod description;
+mod finding;
+mod libraries;
+#[cfg(test)]
+mod tests;
+mod traces;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use self::archive::{Archive, Entry};
+pub use self::finding::{Check, Finding, Level};
+use self::traces::Needles;
+use jnumpy_base::interrupt::{self, Interrupted};
+use jnumpy_base::{Hint, Report};
+use jnumpy_elf::Elf;
+use jnumpy_wheel::{METADATA, RECORD, WHEEL, WheelName, WheelPath};
+
+/// Files are unpacked in memory: more threads would hold more of the largest ones at once.
+const MAX_THREADS: usize = 4;
+/// Equal files below this many bytes are not worth a word; empty ones abound.
+const SMALL: u64 = 4096;
+
+/// What an audit found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Audit {
+    /// Version of this report's form.
+    version: u32,
+    /// Name of the wheel's file, fit for printing.
+    pub wheel: String,
+    /// Whether it may be published.
+    pub passed: bool,
+    /// Number of files in it.
+    pub files: usize,
+    /// Number of ELF files among them.
+    pub libraries: usize,
+    /// Their sizes together, in bytes.
+    pub size: u64,
+    /// Everything found, failures first.
+    pub findings: Vec<Finding>,
+}
+
+/// A wheel could not be audited, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// It is so damaged that its parts cannot be told apart.
+    #[error("`{}` cannot be read as a wheel: {reason}", path.display())]
+    Broken {
+        /// The wheel.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It breaks rules; the findings have been reported.
+    #[error("`{}` must not be published, failures: {failures}", path.display())]
+    Failed {
+        /// The wheel.
+        path: PathBuf,
+        /// How many rules it breaks in how many places.
+        failures: usize,
+    },
+    /// It could not be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The user, or a signal, asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Hint for AuditError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Broken { .. } => Some("build or download it again".into()),
+            Self::Failed { .. } | Self::Io(_) | Self::Interrupted(_) => None,
+        }
+    }
+}
+
+impl Audit {
+    /// An error when the wheel must not be published.
+    pub fn verdict(&self, path: &Path) -> Result<(), AuditError> {
+        if self.passed {
+            return Ok(());
+        }
+        let failures = self.findings.iter().filter(|finding| finding.level == Level::Failure).count();
+        Err(AuditError::Failed { path: path.to_owned(), failures })
+    }
+}
+
+/// What one look at a file's bytes tells.
+struct Examined {
+    size: u64,
+    sha256: [u8; 32],
+    elf: Option<Elf>,
+    /// The bytes of METADATA, WHEEL and RECORD.
+    description: Option<Vec<u8>>,
+}
+
+/// Audits a wheel. `directories` are places of the build machine that must not be named in it.
+pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Audit, AuditError> {
+    let stage = report.stage("audit");
+    let mut findings = Vec::new();
+    let archive = Archive::open(path, &mut findings)?;
+    let needles = Needles::new(directories);
+    let mut files = BTreeMap::new();
+    examine_all(&archive, &needles, |entry, (examined, found)| {
+        findings.extend(found);
+        files.extend(examined.map(|examined| (entry.path.clone(), examined)));
+        stage.progress(format_args!("{} of {} files", files.len(), archive.entries.len()));
+    })?;
+    let wheel = path.file_name().unwrap_or_default().to_string_lossy();
+    match wheel.parse::<WheelName>() {
+        Ok(name) => {
+            description::check(&name, &files, &mut findings);
+            libraries::check(name.tag(), &files, &mut findings);
+        }
+        Err(error) => findings.push(Check::Name.failure(None, error.to_string())),
+    }
+    find_duplicates(&files, &mut findings);
+    findings.sort();
+    findings.dedup();
+    let audit = Audit {
+        version: 1,
+        wheel: jnumpy_base::text::printable(&wheel),
+        passed: findings.iter().all(|finding| finding.level != Level::Failure),
+        files: archive.entries.len(),
+        libraries: files.values().filter(|examined| examined.elf.is_some()).count(),
+        size: files.values().map(|examined| examined.size).sum(),
+        findings,
+    };
+    let verdict = if audit.passed { "passed" } else { "failed" };
+    stage.done(format_args!("{verdict}: {} files, {} of them ELF", audit.files, audit.libraries));
+    Ok(audit)
+}
+
+/// A file's facts, unless it could not be read, and what is wrong with it.
+type Looked = (Option<Examined>, Vec<Finding>);
+
+/// Looks at every file, a few at a time, and hands over the results in no order.
+fn examine_all(
+    archive: &Archive,
+    needles: &Needles,
+    mut done: impl FnMut(&Entry, Looked),
+) -> Result<(), AuditError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let next = AtomicUsize::new(0);
+    let (results, received) = mpsc::sync_channel(threads);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let results = results.clone();
+            scope.spawn(|| {
+                let results = results;
+                while let Some(entry) = archive.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if results.send((entry, examine(archive, entry, needles))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(results);
+        // Moved in, so that an error here closes the channel and ends the threads.
+        let received = received;
+        for (entry, looked) in received {
+            interrupt::check()?;
+            done(entry, looked?);
+        }
+        Ok(())
+    })
+}
+
+fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Result<Looked> {
+    let name = entry.path.as_str();
+    let bytes = match archive.read(entry)? {
+        Ok(bytes) => bytes,
+        Err(what) => return Ok((None, vec![Check::Zip.failure(Some(name), what)])),
+    };
+    let mut findings = Vec::new();
+    let is_binary = memchr::memchr(0, &bytes).is_some();
+    for (needle, count) in needles.count(&bytes) {
+        let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&needle));
+        // Debug information and compiled code are full of names nobody opens; a text may well be opened by them.
+        let finding = if is_binary {
+            Check::BuildPath.warning(Some(name), what)
+        } else {
+            Check::BuildPath.failure(Some(name), what)
+        };
+        findings.push(finding);
+    }
+    let mut elf = None;
+    if jnumpy_elf::is_elf(&bytes) {
+        match Elf::parse(&bytes) {
+            Ok(parsed) => elf = Some(parsed),
+            Err(error) => findings.push(Check::Elf.failure(Some(name), error.to_string())),
+        }
+    }
+    let is_description = [METADATA, WHEEL, RECORD].contains(&entry.path.file_name())
+        && entry.path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"));
+    let examined = Examined {
+        size: entry.size,
+        sha256: Sha256::digest(&bytes).into(),
+        elf,
+        description: is_description.then_some(bytes),
+    };
+    Ok((Some(examined), findings))
+}
+
+fn find_duplicates(files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<[u8; 32], &WheelPath> = BTreeMap::new();
+    // Each part's licence has its own place in `.dist-info`, whatever it says.
+    let is_content = |path: &WheelPath| !path.as_str().contains(".dist-info/");
+    let large = |(path, examined): &(&WheelPath, &Examined)| examined.size >= SMALL && is_content(path);
+    for (path, examined) in files.iter().filter(large) {
+        match seen.get(&examined.sha256) {
+            Some(first) => {
+                let what = format!("its {} bytes are those of `{first}`", examined.size);
+                findings.push(Check::Duplicate.warning(Some(path.as_str()), what));
+            }
+            None => {
+                seen.insert(examined.sha256, path);
+            }
+        }
+    }
+}

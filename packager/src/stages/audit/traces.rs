@@ -1,0 +1,32 @@
+//! Looks for directories of the build machine in the files of a wheel.
+
+use std::collections::BTreeSet;
+use std::env;
+
+use memchr::memmem::Finder;
+
+use jnumpy_base::env_vars::HOME;
+
+/// Where the packager itself works.
+const WORK: &str = "/tmp/jnumpy";
+
+/// The directories looked for, prepared for searching.
+#[derive(Debug)]
+pub(super) struct Needles(Vec<(String, Finder<'static>)>);
+
+impl Needles {
+    /// The given directories, the user's home and the packager's working places. A root directory is none.
+    pub(super) fn new(directories: &[String]) -> Self {
+        let home = env::var(HOME).ok();
+        let all =
+            directories.iter().cloned().chain(home.map(|home| format!("{}/", home.trim_end_matches('/'))));
+        let all: BTreeSet<String> = all.chain([WORK.into()]).filter(|needle| needle.len() > 1).collect();
+        Self(all.into_iter().map(|needle| (needle.clone(), Finder::new(&needle).into_owned())).collect())
+    }
+
+    /// What was found, and how often; nothing for most files.
+    pub(super) fn count(&self, bytes: &[u8]) -> Vec<(String, usize)> {
+        let counted = self.0.iter().map(|(needle, finder)| (needle.clone(), finder.find_iter(bytes).count()));
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+}

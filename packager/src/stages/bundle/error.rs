@@ -1,0 +1,156 @@
+//! What can go wrong with the plan of a wheel.
+
+use std::path::PathBuf;
+
+use super::ClosureError;
+use crate::formats::policy::PolicyError;
+use crate::stages::depot::DepotError;
+use crate::stages::julia::JuliaError;
+use crate::stages::project::ProjectError;
+use jnumpy_base::Hint;
+use jnumpy_base::interrupt::Interrupted;
+use jnumpy_base::process::ChildError;
+use jnumpy_elf::ElfError;
+use jnumpy_wheel::WheelError;
+
+/// Why a wheel cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A library is damaged, or cannot be made relocatable.
+    #[error("`{}` cannot be bundled", path.display())]
+    Elf {
+        /// The library.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ElfError,
+    },
+    /// A changed library does not open any more: a mistake of ours.
+    #[error("`{}` does not open any more after its run path was set or debug sections were stripped", path.display())]
+    Unloadable {
+        /// The library, as it was.
+        path: PathBuf,
+        /// What the loader said.
+        source: Box<ChildError>,
+    },
+    /// Another program failed.
+    #[error(transparent)]
+    Child(ChildError),
+    /// Two things want the same place.
+    #[error("two sources for `{path}` in the bundle: {first} and {second}")]
+    Twice {
+        /// The path in the bundle.
+        path: String,
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A path that cannot be in a wheel.
+    #[error("`{}` has a name that is not UTF-8", path.display())]
+    Name {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The rules about what stays out cannot be read: a mistake of ours.
+    #[error("the rules about what stays out cannot be read")]
+    Rules(#[source] toml::de::Error),
+    /// An entry of `exclude` or `include` is no pattern.
+    #[error("`{pattern}` in `[tool.jnumpy]` is no pattern: {why}")]
+    Pattern {
+        /// The entry.
+        pattern: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An entry of `exclude` or `include` does nothing.
+    #[error("`{key}` of `[tool.jnumpy]` matches nothing: `{entry}`")]
+    Unmatched {
+        /// The setting.
+        key: &'static str,
+        /// Its entry.
+        entry: String,
+        /// The rule that may have been meant.
+        nearest: Option<String>,
+    },
+    /// `exclude` names a library that others cannot do without.
+    #[error("`exclude` of `[tool.jnumpy]` leaves out `{library}`, but it is needed: {}", chain.join(", needed by "))]
+    Needed {
+        /// The path below `_jnumpy`.
+        library: String,
+        /// The library, who needs it, and so on up to a root.
+        chain: Vec<String>,
+    },
+    /// Nothing of this name is in the bundle, nor was left out.
+    #[error(
+        "nothing called `{name}` is in the wheel, nor in Julia's directory of libraries, nor was left out by a rule"
+    )]
+    Unexplained {
+        /// The name asked about.
+        name: String,
+    },
+    /// A needed library is missing.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+    /// No platform tag fits.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A file of a dependency cannot be packed.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
+    /// A file of a package cannot be packed.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// The record of an installed Julia is damaged.
+    #[error(transparent)]
+    Julia(#[from] JuliaError),
+    /// A path or tag that a wheel cannot have.
+    #[error(transparent)]
+    Wheel(#[from] WheelError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl From<DepotError> for BundleError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
+impl From<ChildError> for BundleError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Child(error),
+        }
+    }
+}
+
+impl Hint for BundleError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Elf { source, .. } => source.hint(),
+            Self::Unloadable { .. } => {
+                Some("the original is unchanged; please report this library as a bug".into())
+            }
+            Self::Unmatched { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::Unmatched { .. } => Some(
+                "patterns are matched against paths below `_jnumpy`, as in `julia/lib/**/libx.so*`; `--explain NAME` \
+                 says what is left out and why"
+                    .into(),
+            ),
+            Self::Needed { .. } => Some("leave out what needs it too, or keep it".into()),
+            Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),
+            Self::Closure(error) => error.hint(),
+            Self::Policy(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
+            Self::Project(error) => error.hint(),
+            Self::Julia(error) => error.hint(),
+            Self::Wheel(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Why something is in a bundle, or is not.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::libraries::{Libraries, Place};
+use super::{BundleError, Closure, Decisions, Prune};
+use crate::formats::policy::is_system_library;
+use crate::stages::julia::Julia;
+
+/// What is known of every file of a bundle, of those that were left out, and of Julia's libraries that nobody asked for.
+#[derive(Debug)]
+pub struct Explanations {
+    /// The directories of Julia's libraries.
+    directories: [PathBuf; 2],
+    closure: Closure,
+    /// The files of the closure, by their paths below `_jnumpy`.
+    places: BTreeMap<String, PathBuf>,
+    /// Second names of libraries, by path below `_jnumpy`: the path of the first.
+    shims: BTreeMap<String, String>,
+    replaced: BTreeMap<String, String>,
+    /// Everything below `_jnumpy`: the path, and who brings it.
+    contents: BTreeMap<String, &'static str>,
+    sections: Vec<(bool, String, String)>,
+    image: String,
+    decisions: Decisions,
+}
+
+impl Explanations {
+    pub(super) fn new(
+        julia: &Julia,
+        libraries: &Libraries,
+        prune: &Prune,
+        decisions: Decisions,
+        contents: BTreeMap<String, &'static str>,
+    ) -> Self {
+        let below = |path: &Path| format!("julia/{}", path.to_string_lossy());
+        let main = |place: &Place| below(&place.path);
+        let places: BTreeMap<String, PathBuf> =
+            libraries.places.iter().map(|(real, place)| (main(place), real.clone())).collect();
+        let shims = libraries
+            .places
+            .values()
+            .flat_map(|place| place.others.iter().map(move |other| (below(other), main(place))));
+        let sections = [false, true].into_iter().flat_map(|image| {
+            let rules = prune.section_reasons(image);
+            rules.map(move |(name, reason)| (image, name.to_owned(), reason.to_owned()))
+        });
+        Self {
+            directories: [
+                julia.prefix.join(julia.layout.libjulia.parent().unwrap_or(Path::new(""))),
+                julia.prefix.join(&julia.layout.private_libdir),
+            ],
+            closure: libraries.closure.clone(),
+            shims: shims.collect(),
+            replaced: (libraries.replaced.iter())
+                .map(|(real, rule)| (main(&libraries.places[real]), rule.clone()))
+                .collect(),
+            places,
+            contents,
+            sections: sections.collect(),
+            image: below(&julia.layout.sysimage),
+            decisions,
+        }
+    }
+
+    /// What was left out, and what was kept by the project's own wish.
+    #[must_use]
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// Why the files of this name, or at this path below `_jnumpy`, are in the bundle or not; a paragraph for each.
+    pub fn of(&self, name: &str) -> Result<String, BundleError> {
+        let name = name.rsplit_once("_jnumpy/").map_or(name, |(_, below)| below);
+        let is_meant = |path: &&String| {
+            path.as_str() == name || path.rsplit('/').next() == Some(name) && !name.contains('/')
+        };
+        let mut text = String::new();
+        for path in self.contents.keys().filter(is_meant) {
+            self.inside(path, &mut text);
+        }
+        for path in self.decisions.left_out.keys().filter(is_meant) {
+            self.outside(path, &mut text);
+        }
+        if text.is_empty()
+            && let Some(chain) = self.closure.explain(name)
+        {
+            let _ = writeln!(text, "{}", chain.join(", needed by "));
+        }
+        if text.is_empty() && is_system_library(name) {
+            let _ =
+                writeln!(text, "`{name}`: out: every system has it, and a second one would disagree with it");
+        }
+        if text.is_empty() && self.directories.iter().any(|directory| directory.join(name).exists()) {
+            let _ = writeln!(
+                text,
+                "`{name}`: out: Julia brings it, but no library in the bundle needs it and nothing in the image names \
+                 it; `libraries = [\"{name}\"]` in `[tool.jnumpy]` takes it"
+            );
+        }
+        if text.is_empty() {
+            return Err(BundleError::Unexplained { name: name.to_owned() });
+        }
+        Ok(text)
+    }
+
+    /// Writing to a string cannot fail.
+    fn inside(&self, path: &str, text: &mut String) {
+        if let Some(main) = self.shims.get(path) {
+            let _ = writeln!(text, "`{path}`: in: a second name of `{main}`");
+            return;
+        }
+        if let Some(rule) = self.replaced.get(path) {
+            let _ = writeln!(text, "`{path}`: in, but only as a small library in its place: rule `{rule}`");
+            return;
+        }
+        match self.places.get(path) {
+            Some(real) => {
+                let chain = self.closure.chain(real);
+                let because =
+                    if chain.len() > 1 { chain[1..].join(", needed by ") } else { "Julia itself".into() };
+                let _ = writeln!(text, "`{path}`: in: needed by {because}");
+            }
+            None => {
+                let _ = writeln!(text, "`{path}`: in: {}", self.contents[path]);
+            }
+        }
+        let is_image = path == self.image;
+        if is_image || self.places.contains_key(path) {
+            for (_, rule, reason) in self.sections.iter().filter(|(image, ..)| *image == is_image) {
+                let _ = writeln!(text, "  without the sections of rule `{rule}`: {reason}");
+            }
+        }
+        if let Some((entry, rule)) = self.decisions.kept.get(path) {
+            let _ = writeln!(text, "  kept by `{entry}` in `include`; rule `{rule}` would leave it out");
+        }
+    }
+
+    fn outside(&self, path: &str, text: &mut String) {
+        let left = &self.decisions.left_out[path];
+        let by = if left.own { "`exclude`" } else { "rule" };
+        let _ = write!(text, "`{path}`: out: {by} `{}`: {}", left.rule, left.reason);
+        if !left.own {
+            let _ = write!(text, "; `include = [\"{}\"]` in `[tool.jnumpy]` keeps it", left.rule);
+        }
+        text.push('\n');
+    }
+}

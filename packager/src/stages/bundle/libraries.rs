@@ -1,0 +1,447 @@
+//! Julia's libraries in a wheel: which ones, where, under which names, with which run paths.
+//!
+//! A wheel holds no symbolic links. Each library is stored once, under its SONAME where something asks for that; any
+//! other name that is asked for becomes a small library whose only content is that it needs the real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::loader::Loader;
+use super::names::{loaded_first, mentioned};
+use super::prune::{Decisions, LeftOut, StandIn, Verdict};
+use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
+use crate::formats::policy::is_system_library;
+use crate::stages::julia::Julia;
+use crate::stages::project::{ProjectError, Settings};
+use jnumpy_base::interrupt;
+use jnumpy_base::path::file_name;
+use jnumpy_elf::run_path::{self, entry_to};
+use jnumpy_elf::{Edits, Elf, Machine, Symbols, is_elf, rewrite, shim, stand_in, strip};
+use jnumpy_wheel::Content;
+
+/// What libraries are collected from, and by which rules.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order<'a> {
+    /// The Julia they belong to.
+    pub(super) julia: &'a Julia,
+    /// The image: a file that will lie in the private library directory.
+    pub(super) image: &'a Path,
+    /// What stays out.
+    pub(super) prune: &'a Prune,
+    /// The project's directory, to which its settings are relative.
+    pub(super) root: &'a Path,
+    /// What the project says of native libraries.
+    pub(super) settings: &'a Settings,
+    /// Where changed files are written.
+    pub(super) scratch: &'a Path,
+    /// What has to take them then.
+    pub(super) loader: &'a Loader,
+}
+
+impl Order<'_> {
+    /// The library or program at `path`, for `place` below `_jnumpy`: unread sections stripped, and these edits made.
+    pub(super) fn changed(&self, path: &Path, place: &Path, edits: &Edits) -> Result<Content, BundleError> {
+        let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
+        let bytes = fs_err::read(path)?;
+        let size = bytes.len();
+        let is_image = path == self.image;
+        let bytes = strip(bytes, |name| self.prune.takes_section(is_image, name)).map_err(wrong)?;
+        if bytes.len() == size && edits.is_empty() {
+            return Ok(Content::file(path));
+        }
+        let bytes = rewrite(bytes, edits).map_err(wrong)?;
+        // On disk rather than in memory: together they are larger than everything else that packing needs.
+        let changed = self.scratch.join(place);
+        if let Some(parent) = changed.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(&changed, bytes)?;
+        self.loader.check(path, &changed)?;
+        Ok(Content::file(changed))
+    }
+}
+
+/// The libraries of one bundle.
+#[derive(Debug)]
+pub(super) struct Libraries {
+    /// What was found, and who needs it.
+    pub(super) closure: Closure,
+    /// Every file, the image among them, by its path below Julia's prefix.
+    pub(super) files: BTreeMap<PathBuf, Content>,
+    /// The path of libjulia below the prefix.
+    pub(super) libjulia: PathBuf,
+    /// What the image says about itself.
+    pub(super) image: Elf,
+    /// The libraries that small ones take the place of, with the rule's name.
+    pub(super) replaced: BTreeMap<PathBuf, String>,
+    /// Where the files of the closure lie.
+    pub(super) places: BTreeMap<PathBuf, Place>,
+}
+
+impl Libraries {
+    /// Collects what the image, whose bytes these are, and libjulia need, and what is `wanted` beside.
+    pub(super) fn collect(
+        order: &Order<'_>,
+        image_bytes: Vec<u8>,
+        wanted: Vec<Opened>,
+        decisions: &mut Decisions,
+    ) -> Result<Self, BundleError> {
+        let Order { julia, image, prune, .. } = *order;
+        let prefix = &julia.prefix;
+        let libjulia = prefix.join(&julia.layout.libjulia);
+        let private = prefix.join(&julia.layout.private_libdir);
+        let directory = libjulia.parent().unwrap_or(prefix).to_owned();
+
+        let image_elf =
+            Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
+        let mut roots = vec![libjulia.clone()];
+        for name in loaded_first(&fs_err::read(&libjulia)?) {
+            let path = directory.join(&name);
+            if !is_system_library(&file_name(&path)) {
+                roots.push(path);
+            }
+        }
+        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
+        let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
+        let mut opened: Vec<Opened> = needed
+            .map(|name| opened(name, "the image", true))
+            .chain(
+                opened_names(julia, &image_bytes, prune, decisions)?
+                    .into_iter()
+                    .map(|name| opened(name, "Julia's code in the image", false)),
+            )
+            .chain(wanted)
+            .collect();
+        // It is by far the largest file, and what comes now reads others.
+        drop(image_bytes);
+        let (own, own_directories) = own_libraries(order)?;
+        let own_names: BTreeSet<String> =
+            own.iter().flat_map(|own| [own.name.clone(), format!("{}.so", own.name)]).collect();
+        opened.extend(own);
+        let directories = [vec![private, directory], own_directories].concat();
+        let mut closure = Closure::new(&Search {
+            prefix,
+            roots: &roots,
+            opened: &opened,
+            directories: &directories,
+            is_system: is_system_library,
+        })?;
+
+        let places: BTreeMap<PathBuf, Place> = closure
+            .libraries
+            .iter()
+            .map(|(real, library)| (real.clone(), Place::of(real, library, julia, &own_names)))
+            .collect();
+        check_excluded(&closure, &places, prune)?;
+        let stand_ins = stand_ins(&closure, &opened, prune)?;
+        let mut replaced = BTreeMap::new();
+        for (real, (rule, _)) in &stand_ins {
+            closure.cut(real);
+            replaced.insert(real.clone(), rule.name.clone());
+            let left = LeftOut {
+                rule: rule.name.clone(),
+                reason: rule.reason.clone(),
+                own: false,
+                size: fs_err::metadata(real)?.len(),
+            };
+            decisions.left_out.insert(in_bundle(&places[real].path), left);
+        }
+        let mut collected = Self {
+            closure: closure.clone(),
+            files: BTreeMap::new(),
+            libjulia: PathBuf::new(),
+            image: image_elf,
+            replaced,
+            places: BTreeMap::new(),
+        };
+        let real_libjulia = fs_err::canonicalize(&libjulia)?;
+        for (real, library) in &closure.libraries {
+            interrupt::check()?;
+            let place = &places[real];
+            let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
+            let opens_from = dlopens.then_some(julia.layout.private_libdir.as_path());
+            let content = match stand_ins.get(real) {
+                Some((_, bytes)) => Content::bytes(bytes.clone()),
+                None => Change { order, path: real, elf: &library.elf, place: &place.path, opens_from }
+                    .content(&places)?,
+            };
+            collected.add(real, library, place, content)?;
+            if *real == real_libjulia {
+                collected.libjulia.clone_from(&place.path);
+            }
+        }
+        let place = &julia.layout.sysimage;
+        let content =
+            Change { order, path: image, elf: &collected.image, place, opens_from: None }.content(&places)?;
+        collected.files.insert(julia.layout.sysimage.clone(), content);
+        collected.places = places;
+        Ok(collected)
+    }
+
+    /// The directory below Julia's prefix in which a library answers to `name`.
+    pub(super) fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        self.places.values().find_map(|place| place.directory_of(name))
+    }
+
+    /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
+    /// has opened before; here it finds them by itself.
+    pub(super) fn other(&self, order: &Order<'_>, path: &Path, place: &Path) -> Result<Content, BundleError> {
+        let mut start = Vec::new();
+        fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+        if !is_elf(&start) {
+            return Ok(Content::file(path));
+        }
+        let elf = Elf::parse(&fs_err::read(path)?)
+            .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+        Change { order, path, elf: &elf, place, opens_from: None }.content(&self.places)
+    }
+
+    /// Puts a library at its place, and shims at its other names.
+    fn add(
+        &mut self,
+        real: &Path,
+        library: &Library,
+        place: &Place,
+        content: Content,
+    ) -> Result<(), BundleError> {
+        let own = place.path.parent().unwrap_or(Path::new(""));
+        self.files.insert(place.path.clone(), content);
+        for other in &place.others {
+            let from = other.parent().unwrap_or(Path::new(""));
+            let bytes = shim(&place.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
+                .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
+            self.files.insert(other.clone(), Content::bytes(bytes));
+        }
+        Ok(())
+    }
+}
+
+/// A file on its way to `place` below the prefix.
+struct Change<'a> {
+    order: &'a Order<'a>,
+    path: &'a Path,
+    elf: &'a Elf,
+    place: &'a Path,
+    /// A directory in which it opens libraries by name.
+    opens_from: Option<&'a Path>,
+}
+
+impl Change<'_> {
+    /// The file with the changes that it needs at its place: unread sections stripped, the run path set.
+    fn content(&self, places: &BTreeMap<PathBuf, Place>) -> Result<Content, BundleError> {
+        let Self { order, path, elf, place, opens_from } = *self;
+        let own = place.parent().unwrap_or(Path::new(""));
+        let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
+        for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
+            let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
+            wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
+        }
+        let edits = Edits {
+            runpath: better_run_path(elf, own, &wanted),
+            clear_executable_stack: elf.executable_stack,
+            ..Edits::default()
+        };
+        order.changed(path, Path::new(&in_bundle(place)), &edits)
+    }
+}
+
+/// The libraries that the project itself asks for, and the directories in which they and what they need may be.
+fn own_libraries(order: &Order<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), BundleError> {
+    let settings = order.settings;
+    let mut directories: Vec<PathBuf> =
+        settings.library_dirs.iter().map(|directory| order.root.join(directory)).collect();
+    let mut opened = Vec::new();
+    for entry in &settings.libraries {
+        let path = order.root.join(entry);
+        let mut name = entry.clone();
+        if entry.contains('/') {
+            if !path.is_file() {
+                return Err(ProjectError::NoSuchFile { key: "libraries", path }.into());
+            }
+            name = file_name(&path);
+            directories.extend(path.parent().map(Path::to_owned));
+        }
+        opened.push(Opened { name, by: "`libraries` of `[tool.jnumpy]`".into(), required: true });
+    }
+    Ok((opened, directories))
+}
+
+/// What the project excludes must not be needed.
+fn check_excluded(
+    closure: &Closure,
+    places: &BTreeMap<PathBuf, Place>,
+    prune: &Prune,
+) -> Result<(), BundleError> {
+    for (real, place) in places {
+        let library = in_bundle(&place.path);
+        if matches!(prune.verdict(&library), Verdict::Out { own: true, .. }) {
+            return Err(BundleError::Needed { library, chain: closure.chain(real) });
+        }
+    }
+    Ok(())
+}
+
+/// The libraries that small ones take the place of: the rule, and the small one.
+fn stand_ins<'a>(
+    closure: &Closure,
+    opened: &[Opened],
+    prune: &'a Prune,
+) -> Result<BTreeMap<PathBuf, (&'a StandIn, Vec<u8>)>, BundleError> {
+    let mut found = BTreeMap::new();
+    for (real, library) in &closure.libraries {
+        let users: Vec<(&PathBuf, &Library)> = (closure.libraries.iter())
+            .filter(|(_, user)| user.elf.needed.iter().any(|name| library.names.contains_key(name)))
+            .collect();
+        let is_opened = opened.iter().any(|opened| library.names.contains_key(&opened.name));
+        let user_names: Vec<String> = users.iter().map(|(path, _)| file_name(path)).collect();
+        let rule =
+            library.names.keys().find_map(|name| prune.stand_in(name, user_names.iter().map(String::as_str)));
+        let Some(rule) =
+            rule.filter(|_| !is_opened && !users.is_empty() && library.elf.machine == Machine::X86_64)
+        else {
+            continue;
+        };
+        let symbols = |path: &PathBuf| -> Result<Symbols, BundleError> {
+            let wrong = |source| BundleError::Elf { path: path.clone(), source };
+            Ok(Elf::symbols(&fs_err::read(path)?).map_err(wrong)?.unwrap_or_default())
+        };
+        let mut asked = BTreeSet::new();
+        for (user, _) in users {
+            asked.extend(symbols(user)?.asked);
+        }
+        asked.retain({
+            let defined = symbols(real)?.defined;
+            move |name| defined.contains(name)
+        });
+        let soname = library.elf.soname.clone().unwrap_or_else(|| file_name(real));
+        let message = format!(
+            "`{soname}` is not in this wheel: {} (rule `{name}`); packed with `include = [\"{name}\"]` in \
+             `[tool.jnumpy]`, the wheel has it\n",
+            rule.reason,
+            name = rule.name
+        );
+        let bytes = stand_in(&soname, &asked, &message, &library.elf)
+            .map_err(|source| BundleError::Elf { path: real.clone(), source })?;
+        found.insert(real.clone(), (rule, bytes));
+    }
+    Ok(found)
+}
+
+/// Where a library lies in the bundle, below Julia's prefix.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The file itself.
+    pub(super) path: PathBuf,
+    /// Other names it answers to.
+    pub(super) others: Vec<PathBuf>,
+}
+
+impl Place {
+    /// `own` are the names of libraries that the project opens.
+    fn of(real: &Path, library: &Library, julia: &Julia, own: &BTreeSet<String>) -> Self {
+        // What is not Julia's goes where Julia looks for libraries by name.
+        let below = |path: &Path| match path.strip_prefix(&julia.prefix) {
+            Ok(path) if !own.contains(&file_name(path)) => path.to_owned(),
+            _ => julia.layout.private_libdir.join(file_name(path)),
+        };
+        let own_name = file_name(real);
+        // The name of a root's own file was asked for by us alone.
+        let mut names: BTreeMap<&str, PathBuf> = library
+            .names
+            .iter()
+            .filter(|(name, _)| {
+                library.names.len() == 1 || library.origin != Origin::Root || **name != own_name
+            })
+            .map(|(name, found)| (name.as_str(), below(&found.with_file_name(name))))
+            .collect();
+        let soname = library.elf.soname.as_deref();
+        let chosen = soname
+            .and_then(|soname| names.remove(soname))
+            .or_else(|| names.remove(own_name.as_str()))
+            .or_else(|| names.pop_first().map(|(_, path)| path));
+        let path = chosen.unwrap_or_else(|| below(real));
+        Self { path, others: names.into_values().collect() }
+    }
+
+    fn name(&self) -> String {
+        file_name(&self.path)
+    }
+
+    /// The directory in which this library answers to `name`.
+    fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        let path = std::iter::once(&self.path).chain(&self.others).find(|path| file_name(path) == name)?;
+        path.parent().map(Path::to_owned)
+    }
+}
+
+/// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
+/// does, and leads nowhere else.
+pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
+    let has: Vec<Option<PathBuf>> = elf
+        .runpath
+        .iter()
+        .flat_map(|path| run_path::entries(path))
+        .map(|entry| run_path::resolve_in_tree(own, entry))
+        .collect();
+    let clean = elf.rpath.is_none() && has.iter().all(Option::is_some);
+    let enough = wanted.iter().all(|directory| has.iter().flatten().any(|entry| entry == directory));
+    if clean && enough {
+        return None;
+    }
+    let entries: Vec<String> = wanted.iter().map(|directory| entry_to(own, directory)).collect();
+    Some(entries.join(":"))
+}
+
+/// Libraries of the private directory that code in the image or in libjulia itself names, as they are opened.
+fn opened_names(
+    julia: &Julia,
+    image: &[u8],
+    prune: &Prune,
+    decisions: &mut Decisions,
+) -> Result<Vec<String>, BundleError> {
+    let private = julia.prefix.join(&julia.layout.private_libdir);
+    let mut words = mentioned(image);
+    words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(&private)? {
+        let path = entry?.path();
+        let name = file_name(&path);
+        let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
+            continue;
+        };
+        let asked = words.contains(&name) || (rest.is_empty() && words.contains(stem));
+        if !asked {
+            continue;
+        }
+        let real = fs_err::canonicalize(&path)?;
+        let mut taken = true;
+        for path in [&path, &real] {
+            if let Ok(below) = path.strip_prefix(&julia.prefix) {
+                // A link counts as nothing.
+                let size = || if *path == real { Ok(fs_err::metadata(&real)?.len()) } else { Ok(0) };
+                taken = taken && decisions.takes(prune, &in_bundle(below), size)?;
+            }
+        }
+        if taken && !is_system(&real)? {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A path below Julia's prefix as a path below `_jnumpy`.
+fn in_bundle(path: &Path) -> String {
+    format!("julia/{}", path.to_string_lossy())
+}
+
+/// Whether the library stands for one that belongs to the user's system, whatever it is called here.
+fn is_system(path: &Path) -> Result<bool, BundleError> {
+    let elf = Elf::parse(&fs_err::read(path)?)
+        .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+    Ok(is_system_library(&elf.soname.unwrap_or_else(|| file_name(path))))
+}
+
+#[cfg(test)]
+mod tests;

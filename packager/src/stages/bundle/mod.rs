@@ -1,0 +1,27 @@
+//! What goes into a wheel beside the user's own files.
+//!
+//! - [`Closure`] finds every library that a set of files needs, and says who needs it.
+//! - [`Prune`] knows what of Julia a wheel does without.
+//! - [`bootstrap`] makes the change to the user's `__init__.py`.
+//! - [`Explanations`] says why something is in the bundle, or is not.
+//! - [`Ingredients::plan`] puts it all together; its result says of every path where its bytes come from.
+
+pub mod bootstrap;
+mod closure;
+mod description;
+mod error;
+mod explain;
+mod libraries;
+mod loader;
+mod names;
+mod packages;
+mod plan;
+mod provenance;
+mod prune;
+mod trees;
+
+pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
+pub use error::BundleError;
+pub use explain::Explanations;
+pub use plan::{Bundle, Ingredients};
+pub use prune::{Decisions, LeftOut, Prune, Verdict};

@@ -1,0 +1,345 @@
+//! The plan of a wheel: every path in it, and where its bytes come from. Nothing is written here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::bootstrap::with_bootstrap;
+use super::description::{
+    Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
+};
+use super::explain::Explanations;
+use super::libraries::{self, Libraries};
+use super::loader::Loader;
+use super::packages::bundled_packages;
+use super::provenance::{self, Provenance};
+use super::trees::Trees;
+use super::{BundleError, Decisions, Prune};
+use crate::formats::policy::Demand;
+use crate::formats::policy::{self, Platform};
+use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
+use crate::stages::image::Image;
+use crate::stages::julia::Julia;
+use crate::stages::project::{Manifest, Project, list_files};
+use crate::stages::runtime::Runtime;
+use jnumpy_base::interrupt;
+use jnumpy_elf::{Elf, Places, VersionNeed, is_elf, places};
+use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
+
+/// The oldest Python that the runtime's extension is built for.
+const PYTHON: (u32, u32) = (3, 10);
+/// The directory in the user's package that packing adds.
+const DIRECTORY: &str = "_jnumpy";
+/// Where TyPython is below it.
+const TYPYTHON: &str = "jnumpy/julia/TyPython";
+
+const BIN_README: &str = "\
+Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
+";
+
+/// What a wheel is planned from.
+#[derive(Debug)]
+pub struct Ingredients<'a> {
+    /// The user's project.
+    pub project: &'a Project,
+    /// Its Julia dependencies.
+    pub resolution: &'a Resolution,
+    /// The Julia to bundle.
+    pub julia: &'a Julia,
+    /// The runtime to bundle.
+    pub runtime: &'a Runtime,
+    /// The image with the project; without one, Julia's stock image and all sources are bundled.
+    pub image: Option<&'a Image>,
+    /// The platform that the wheel has to run on; the oldest possible when none is demanded.
+    pub platform: Option<Platform>,
+}
+
+/// Everything that goes into a wheel, `.dist-info` aside.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The files, by their paths in the wheel.
+    pub contents: Contents,
+    /// Texts of licences, by their paths below `.dist-info/licenses/`.
+    pub licenses: Contents,
+    /// What is bundled, for the bill of materials.
+    pub components: Vec<Component>,
+    /// What the wheel runs on.
+    pub tag: Tag,
+    /// What keeps it from running on an older system.
+    pub because: Option<Demand>,
+    /// Why things are in it, or are not.
+    pub explanations: Explanations,
+    /// Holds the files that packing has changed, until the wheel is written.
+    pub scratch: TempDir,
+}
+
+impl Ingredients<'_> {
+    /// Plans the wheel.
+    pub fn plan(&self) -> Result<Bundle, BundleError> {
+        let image_path = self
+            .image
+            .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
+        let image_bytes = fs_err::read(&image_path)?;
+        let settings = &self.project.settings;
+        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
+        let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
+        let layout = &self.julia.layout;
+        let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
+        let loader =
+            Loader::new(&[&layout.private_libdir, libdir].map(|below| self.julia.prefix.join(below)))?;
+        let order = libraries::Order {
+            julia: self.julia,
+            image: &image_path,
+            prune: &prune,
+            root: &self.project.root,
+            settings,
+            scratch: scratch.path(),
+            loader: &loader,
+        };
+        let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
+        let trees = self.trees(&mut inside)?;
+        let libraries = Libraries::collect(&order, image_bytes, trees.wanted(), &mut inside.decisions)?;
+        let machine = libraries.image.machine;
+
+        self.add_runtime(&mut inside)?;
+        self.add_julia(&order, &libraries, &mut inside)?;
+        for entry in trees.contents(&order, &libraries) {
+            let (place, content) = entry?;
+            inside.add(&utf8(place)?, content, "a file of a package or an artifact")?;
+        }
+
+        let mut needs: Vec<(PathBuf, VersionNeed)> =
+            libraries.closure.system_needs().map(|(path, need)| (path.to_owned(), need.clone())).collect();
+        let of_the_image =
+            libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
+        needs.extend(trees.system_needs().map(|(path, need)| (path.to_owned(), need.clone())));
+        needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
+        for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
+            let elf = Elf::parse(&fs_err::read(path)?)
+                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
+        }
+        let needs = || needs.iter().map(|(path, need)| (path.as_path(), need));
+        let floor = policy::floor(machine, needs())?;
+        let platform = self.platform.unwrap_or(floor.platform);
+        if platform.machine != machine {
+            return Err(policy::PolicyError::OtherMachine { platform, machine }.into());
+        }
+        policy::check(platform, needs())?;
+        let glibc = (platform.glibc.major, platform.glibc.minor);
+
+        let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        let description = description.text().map_err(std::io::Error::from)?;
+        inside.add("bundle.json", Content::bytes(description), "says what is inside")?;
+
+        let mut contents = Contents::new();
+        self.add_package(&mut contents)?;
+        let package: WheelPath = self.project.package_name.parse()?;
+        let directory = package.join(DIRECTORY)?;
+        for (path, (content, _)) in &inside.files {
+            contents.add(directory.join(path)?, content.clone())?;
+        }
+        prune.check_used(&inside.decisions)?;
+        let Provenance { licenses, components } = provenance::collect(self, &libraries)?;
+        let tag = Tag::abi3(PYTHON, &platform.to_string())?;
+        let brought = inside.files.into_iter().map(|(path, (_, by))| (path, by)).collect();
+        let explanations = Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought);
+        Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
+    }
+
+    /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
+    fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
+        let package: WheelPath = self.project.package_name.parse()?;
+        let named = self.project.julia.manifest.as_deref();
+        for file in &self.project.files {
+            let content = match file.name.as_str() {
+                "__init__.py" => Content::bytes(with_bootstrap(&fs_err::read(&file.path)?)),
+                // It names directories of this machine, and may be one of several.
+                name if Manifest::is_name(name) || named == Some(&file.path) => continue,
+                _ => Content::file(&file.path),
+            };
+            contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        let placed = self.resolution.placed(&self.project.package_dir);
+        let manifest: String = placed
+            .map(|placed| manifest_entry(placed.uuid, placed.package, placed.place.as_deref()))
+            .collect();
+        contents.add(package.join("Manifest.toml")?, Content::bytes(manifest))?;
+        self.add_stubs(&package, contents)
+    }
+
+    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
+        let stubs = self.image.iter().flat_map(|image| &image.stubs);
+        let mark = stubs.clone().next().map(|_| ("py.typed", ""));
+        for (name, text) in stubs.map(|(name, text)| (name.as_str(), text.as_str())).chain(mark) {
+            if !self.project.files.iter().any(|file| file.name == name) {
+                contents.add(package.join(name)?, Content::bytes(text))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_runtime(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
+        const BY: &str = "a part of the runtime";
+        for (name, path) in &self.runtime.files {
+            let is_source = Path::new(&format!("jnumpy/{name}")).starts_with(TYPYTHON);
+            if !(is_source && self.image.is_some()) {
+                inside.add(&format!("jnumpy/{name}"), Content::file(path), BY)?;
+            }
+        }
+        inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]), BY)
+    }
+
+    /// Julia in its own layout.
+    fn add_julia(
+        &self,
+        order: &libraries::Order<'_>,
+        libraries: &Libraries,
+        inside: &mut Inside<'_>,
+    ) -> Result<(), BundleError> {
+        const BY: &str = "a part of Julia that no rule leaves out";
+        let layout = &self.julia.layout;
+        inside.add(&in_julia(&layout.bindir.join("README"))?, Content::bytes(BIN_README), BY)?;
+        for (path, content) in &libraries.files {
+            let by = if *path == layout.sysimage { "the image" } else { BY };
+            inside.add(&in_julia(path)?, content.clone(), by)?;
+        }
+        for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
+            interrupt::check()?;
+            let below = layout.share_julia.join(&file.name);
+            let path = in_julia(&below)?;
+            if inside.takes(&path, &file.path)? {
+                inside.add(&path, libraries.other(order, &file.path, &below)?, BY)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The depot: sources of packages, and artifacts.
+    fn trees(&self, inside: &mut Inside<'_>) -> Result<Trees, BundleError> {
+        let mut trees = Trees::default();
+        let below = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
+        let mut takes = |place: &Path, source: &Path| inside.takes(&utf8(place)?, source);
+        for placed in self.resolution.placed(&self.project.package_dir) {
+            if let Some((place, directory)) = placed.copied() {
+                let may_leave = placed.package.tree_hash.is_none();
+                trees.add(&below(place), directory, may_leave, &mut takes)?;
+            }
+        }
+        for (hash, artifact) in &self.resolution.artifacts {
+            trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
+        }
+        Ok(trees)
+    }
+
+    fn description(
+        &self,
+        libraries: &Libraries,
+        inside: &Inside<'_>,
+        machine: String,
+        glibc: (u32, u32),
+    ) -> Result<Description, BundleError> {
+        let mut files = BTreeMap::new();
+        let opened = |path: &str| ["julia/", "depot/artifacts/"].iter().any(|start| path.starts_with(start));
+        for (path, (content, _)) in inside.files.iter().filter(|(path, _)| opened(path)) {
+            let (size, elf) = match &content.source {
+                Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
+                Bytes::Bytes(bytes) => (bytes.len() as u64, is_elf(bytes)),
+            };
+            if elf {
+                files.insert(path.clone(), size);
+            }
+        }
+        Ok(Description {
+            format: FORMAT,
+            protocol: self.runtime.protocol,
+            runtime: self.runtime.version.clone(),
+            julia: JuliaPart {
+                version: self.julia.version.to_string(),
+                bindir: in_julia(&self.julia.layout.bindir)?,
+                libjulia: in_julia(&libraries.libjulia)?,
+                private_libdir: in_julia(&self.julia.layout.private_libdir)?,
+                stdlib: in_julia(&self.julia.layout.stdlib)?,
+            },
+            image: ImagePart {
+                path: in_julia(&self.julia.layout.sysimage)?,
+                cpu_target: self.image.map(|image| image.cpu_target.to_string()),
+                holds_project: self.image.is_some(),
+                relocation: self.relocation(libraries)?,
+            },
+            depot: "depot",
+            typython: self.image.is_none().then_some(TYPYTHON),
+            project: ProjectPart {
+                name: self.project.julia.name.clone(),
+                uuid: self.project.uuid().to_string(),
+            },
+            packages: bundled_packages(self.project, self.resolution)?,
+            platform: PlatformPart { machine, glibc },
+            files,
+        })
+    }
+
+    /// Where the image, as it is in the bundle, names the directory of its sources.
+    fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
+        let Some(image) = self.image else { return Ok(None) };
+        let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
+            Bytes::File(path) => &fs_err::read(path)?,
+            Bytes::Bytes(bytes) => bytes,
+        };
+        let Places { writable, read_only } = places(bytes, &image.sources)
+            .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
+        Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
+    }
+}
+
+/// The files of `_jnumpy`.
+struct Inside<'a> {
+    prune: &'a Prune,
+    decisions: Decisions,
+    /// By path below `_jnumpy`: the file, and who brings it.
+    files: BTreeMap<String, (Content, &'static str)>,
+}
+
+impl Inside<'_> {
+    /// Whether the rules let the file `source` in at `path`.
+    fn takes(&mut self, path: &str, source: &Path) -> Result<bool, BundleError> {
+        Ok(self.decisions.takes(self.prune, path, || Ok(fs_err::metadata(source)?.len()))?)
+    }
+
+    fn add(&mut self, path: &str, content: Content, by: &'static str) -> Result<(), BundleError> {
+        match self.files.entry(path.to_owned()) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert((content, by));
+                Ok(())
+            }
+            std::collections::btree_map::Entry::Occupied(taken) => Err(BundleError::Twice {
+                path: path.to_owned(),
+                first: taken.get().0.source.to_string(),
+                second: content.source.to_string(),
+            }),
+        }
+    }
+}
+
+/// A path below Julia's prefix as a path in `_jnumpy`.
+fn in_julia(path: &Path) -> Result<String, BundleError> {
+    Ok(format!("julia/{}", utf8(path)?))
+}
+
+fn utf8(path: &Path) -> Result<String, BundleError> {
+    let text = path.to_str().ok_or_else(|| BundleError::Name { path: path.to_owned() })?;
+    Ok(text.to_owned())
+}
+
+fn is_shared_library(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "so")
+}
+
+fn starts_as_elf(path: &Path) -> Result<bool, BundleError> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+    Ok(is_elf(&start))
+}

@@ -1,0 +1,241 @@
+//! Where bundled things come from: their licences, and their entries in the bill of materials.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::libraries::Libraries;
+use super::plan::Ingredients;
+use super::{BundleError, Origin};
+use crate::formats::Uuid;
+use crate::stages::depot::{self, Source, files};
+use crate::stages::julia::{Package, Record};
+use crate::stages::project::TreeHash;
+use crate::stages::runtime;
+use jnumpy_base::text::printable;
+use jnumpy_wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
+
+/// Licences and components of one bundle.
+#[derive(Debug)]
+pub(super) struct Provenance {
+    pub(super) licenses: Contents,
+    pub(super) components: Vec<Component>,
+}
+
+/// Names that licences of Julia packages have.
+const LICENSE_NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
+
+pub(super) fn collect(from: &Ingredients<'_>, libraries: &Libraries) -> Result<Provenance, BundleError> {
+    let mut licenses = from.project.pyproject.licenses.clone();
+    let mut components = Vec::new();
+    runtime_itself(from, &mut licenses, &mut components)?;
+    julia_itself(from, libraries, &mut licenses, &mut components)?;
+    julia_packages(from, &mut licenses, &mut components)?;
+    artifacts(from, &mut licenses, &mut components)?;
+    julia_libraries(from, libraries, &mut licenses, &mut components)?;
+    Ok(Provenance { licenses, components })
+}
+
+fn runtime_itself(
+    from: &Ingredients<'_>,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    let directory: WheelPath = "jnumpy-runtime".parse()?;
+    for (name, path) in &from.runtime.licenses {
+        licenses.add(directory.join(name)?, Content::file(path))?;
+    }
+    components.push(Component {
+        version: Some(runtime::VERSION.into()),
+        purl: Some(format!("pkg:pypi/jnumpy-runtime@{}", runtime::VERSION)),
+        ..Component::new(ComponentKind::Library, "jnumpy-runtime")
+    });
+    Ok(())
+}
+
+fn julia_reference(from: &Ingredients<'_>) -> String {
+    format!("pkg:generic/julia@{}", from.julia.version)
+}
+
+/// The package URL of a Julia package.
+fn package_reference(uuid: &Uuid, package: &depot::Package) -> String {
+    let at = package.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+    format!("pkg:julia/{}{at}?uuid={uuid}", package.name)
+}
+
+fn julia_itself(
+    from: &Ingredients<'_>,
+    libraries: &Libraries,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    let version = from.julia.version.to_string();
+    let license = from.julia.prefix.join("LICENSE.md");
+    if license.is_file() {
+        licenses.add("julia/LICENSE.md".parse()?, Content::file(license))?;
+    }
+    components.push(Component {
+        purl: Some(julia_reference(from)),
+        version: Some(version),
+        // What libjulia is linked to, and what it opens by name.
+        needs: libraries
+            .closure
+            .libraries
+            .iter()
+            .filter(|(path, library)| {
+                !matches!(library.origin, Origin::Needed(_)) && !libraries.replaced.contains_key(*path)
+            })
+            .map(|(path, _)| format!("file:julia/{}", libraries.places[path].path.to_string_lossy()))
+            .collect(),
+        ..Component::new(ComponentKind::Application, "julia")
+    });
+    Ok(())
+}
+
+fn julia_packages(
+    from: &Ingredients<'_>,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    for (uuid, package) in &from.resolution.packages {
+        let name = &package.name;
+        let deps = package.deps.values().filter_map(|dep| Some((dep, from.resolution.packages.get(dep)?)));
+        let mut needs: BTreeSet<String> =
+            deps.map(|(dep, package)| package_reference(dep, package)).collect();
+        if needs.is_empty() {
+            needs.insert(julia_reference(from));
+        }
+        let own = from.resolution.artifacts.iter().filter(|(_, artifact)| artifact.package == *name);
+        needs.extend(own.map(|(hash, artifact)| artifact_component(hash, artifact).reference()));
+        components.push(Component {
+            version: package.version.clone(),
+            purl: Some(package_reference(uuid, package)),
+            needs,
+            hashes: package
+                .tree_hash
+                .iter()
+                .map(|hash| Hash { algorithm: HashAlgorithm::Sha1, content: hash.clone() })
+                .collect(),
+            properties: package
+                .edited
+                .iter()
+                .map(|found| ("julia:packed-tree-hash".into(), found.to_string()))
+                .collect(),
+            ..Component::new(ComponentKind::Library, name)
+        });
+        let Source::Directory(directory) = &package.source else { continue };
+        for entry in fs_err::read_dir(directory)? {
+            let path = entry?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_file() && LICENSE_NAMES.iter().any(|license| file.to_uppercase().starts_with(license))
+            {
+                let place: WheelPath = format!("packages/{name}").parse()?;
+                licenses.add(place.join(&file)?, Content::file(path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An artifact, with the hash it is found by; its files may be others in the wheel.
+fn artifact_component(hash: &TreeHash, artifact: &depot::Artifact) -> Component {
+    let mut properties = BTreeMap::from([("julia:package".into(), printable(&artifact.package))]);
+    if artifact.found != *hash {
+        properties.insert("julia:packed-tree-hash".into(), artifact.found.to_string());
+    }
+    Component {
+        hashes: vec![Hash { algorithm: HashAlgorithm::Sha1, content: hash.to_string() }],
+        properties,
+        ..Component::new(ComponentKind::Data, printable(&artifact.name))
+    }
+}
+
+/// Artifacts, and the licences among their files.
+fn artifacts(
+    from: &Ingredients<'_>,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    for (hash, artifact) in &from.resolution.artifacts {
+        let mut component = artifact_component(hash, artifact);
+        let mut texts = Vec::new();
+        let place: WheelPath = format!("artifacts/{hash}").parse()?;
+        for file in files(&artifact.directory, false)? {
+            let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();
+            let is_license = LICENSE_NAMES.iter().any(|license| name.starts_with(license));
+            if is_license || file.name.starts_with("share/licenses/") {
+                licenses.add(place.join(&file.name)?, Content::file(file.real))?;
+                texts.push(file.name);
+            }
+        }
+        if !texts.is_empty() {
+            texts.sort();
+            component.properties.insert("julia:license-files".into(), texts.join(", "));
+        }
+        components.push(component);
+    }
+    Ok(())
+}
+
+/// Bundled libraries, each as a file, with the distribution's packages that they come from where a record says.
+fn julia_libraries(
+    from: &Ingredients<'_>,
+    libraries: &Libraries,
+    licenses: &mut Contents,
+    components: &mut Vec<Component>,
+) -> Result<(), BundleError> {
+    let record = Record::read(&from.julia.prefix)?;
+    let package_of = |path: &Path| {
+        let below = path.strip_prefix(&from.julia.prefix).ok()?.to_str()?;
+        let record = record.as_ref()?;
+        let name = record.files.get(below)?;
+        Some((name, record.packages.get(name)?))
+    };
+    let reference = |name: &str, package: &Package| {
+        let record =
+            record.as_ref().map_or(("", ""), |record| (record.source.as_str(), record.suite.as_str()));
+        let version = package.version.replace('+', "%2B").replace(':', "%3A");
+        format!("pkg:deb/{}/{name}@{version}?arch={}&distro={}", record.0, package.architecture, record.1)
+    };
+    let file =
+        |place: &Path| Component::new(ComponentKind::File, format!("julia/{}", place.to_string_lossy()));
+    let found = &libraries.closure.libraries;
+    let mut packages = BTreeSet::new();
+    for (path, library) in found.iter().filter(|(path, _)| !libraries.replaced.contains_key(*path)) {
+        let mut component = file(&libraries.places[path].path);
+        if let Some((name, package)) = package_of(path) {
+            packages.insert(name.clone());
+            component.needs.insert(reference(name, package));
+        }
+        let needed = library.elf.needed.iter().filter_map(|name| {
+            let (path, _) = found.iter().find(|(_, other)| other.names.contains_key(name))?;
+            Some(file(&libraries.places[path].path).reference())
+        });
+        component.needs.extend(needed);
+        components.push(component);
+    }
+    if let Some(record) = &record {
+        // The image and the standard library come from packages too, whichever libraries are taken.
+        let own = record.packages.keys().filter(|name| name.contains("julia"));
+        packages.extend(own.cloned());
+        // Packages made from one source have one text.
+        let mut texts: BTreeMap<Vec<u8>, Vec<&str>> = BTreeMap::new();
+        for name in &packages {
+            let Some(package) = record.packages.get(name) else { continue };
+            let license = from.julia.prefix.join(&package.license);
+            if license.is_file() {
+                texts.entry(fs_err::read(license)?).or_default().push(name);
+            }
+            components.push(Component {
+                version: Some(package.version.clone()),
+                purl: Some(reference(name, package)),
+                ..Component::new(ComponentKind::Library, name)
+            });
+        }
+        for (text, names) in texts {
+            // No package's name has an underscore.
+            let place: WheelPath = format!("julia/{}", names.join("_")).parse()?;
+            licenses.add(place.join("copyright")?, Content::bytes(text))?;
+        }
+    }
+    Ok(())
+}

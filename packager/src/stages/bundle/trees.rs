@@ -1,0 +1,209 @@
+//! The files of packages and artifacts in the bundle's depot. Libraries among them find each other, and Julia's, along
+//! run paths; a second name of a library becomes a shim, a second name of any other file a copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::libraries::{Libraries, Order, better_run_path};
+use super::{BundleError, Opened};
+use crate::formats::policy::is_system_library;
+use crate::stages::depot::files;
+use jnumpy_base::interrupt;
+use jnumpy_base::path::file_name;
+use jnumpy_elf::run_path::entry_to;
+use jnumpy_elf::{Edits, Elf, Kind, VersionNeed, is_elf, shim};
+use jnumpy_wheel::Content;
+
+/// Where Julia's prefix is, beside the depot.
+const JULIA: &str = "julia";
+
+/// The files of all trees, by their paths in the bundle.
+#[derive(Debug, Default)]
+pub(super) struct Trees {
+    files: BTreeMap<PathBuf, File>,
+    /// The directories in which a library answers to a name.
+    directories: BTreeMap<String, BTreeSet<PathBuf>>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    executable: bool,
+    kind: FileKind,
+}
+
+#[derive(Debug)]
+enum FileKind {
+    /// Taken as it is.
+    Plain,
+    /// A library or a program.
+    Elf(Box<Elf>),
+    /// Another name of the library at this path in the bundle.
+    Name(PathBuf, Box<Elf>),
+    /// A library that belongs to the user's system, under this name.
+    System(String, Box<Elf>),
+}
+
+impl Trees {
+    /// Adds the files of `root` at `place` in the bundle, those that `takes` agrees to: it is asked with the path in the
+    /// bundle and the file. Unless `may_leave`, no link may lead out of the tree.
+    pub(super) fn add(
+        &mut self,
+        place: &str,
+        root: &Path,
+        may_leave: bool,
+        takes: &mut impl FnMut(&Path, &Path) -> Result<bool, BundleError>,
+    ) -> Result<(), BundleError> {
+        let mut names: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
+        for file in files(root, may_leave)? {
+            let place = Path::new(place).join(&file.name);
+            if takes(&place, &file.real)? {
+                names.entry(file.real).or_default().push((place, file.executable));
+            }
+        }
+        for (real, names) in names {
+            interrupt::check()?;
+            let elf = read_elf(&real)?;
+            let chosen = elf.as_ref().and_then(|elf| primary(elf, &real, &names));
+            for (place, executable) in names {
+                let kind = match &elf {
+                    None => FileKind::Plain,
+                    Some(elf) => kind(elf, &place, chosen.as_deref()),
+                };
+                if matches!(kind, FileKind::Elf(_) | FileKind::Name(..)) {
+                    let directory = place.parent().unwrap_or(Path::new("")).to_owned();
+                    self.directories.entry(file_name(&place)).or_default().insert(directory);
+                }
+                self.files.insert(place, File { path: real.clone(), executable, kind });
+            }
+        }
+        Ok(())
+    }
+
+    /// What libraries of the trees need and no tree has: it must be Julia's.
+    pub(super) fn wanted(&self) -> Vec<Opened> {
+        let mut wanted = BTreeMap::new();
+        for (place, elf) in self.libraries() {
+            let names = elf.needed.iter().filter(|name| !is_system_library(name));
+            for name in names.filter(|name| !self.directories.contains_key(*name)) {
+                let by = format!("`{}` of the depot", place.display());
+                wanted.entry(name.clone()).or_insert(Opened { name: name.clone(), by, required: true });
+            }
+        }
+        wanted.into_values().collect()
+    }
+
+    /// The symbol versions that are asked of the user's system, with the file that asks.
+    pub(super) fn system_needs(&self) -> impl Iterator<Item = (&Path, &VersionNeed)> {
+        self.libraries().flat_map(|(place, elf)| {
+            let of_the_system = |need: &&VersionNeed| is_system_library(&need.library);
+            elf.requires.iter().filter(of_the_system).map(move |need| (place, need))
+        })
+    }
+
+    /// Every file, as it has to be in the bundle.
+    pub(super) fn contents(
+        &self,
+        order: &Order<'_>,
+        libraries: &Libraries,
+    ) -> impl Iterator<Item = Result<(&Path, Content), BundleError>> {
+        self.files.iter().map(|(place, file)| {
+            interrupt::check()?;
+            let content = self.content(order, place, file, libraries)?;
+            Ok((place.as_path(), content.executable(file.executable)))
+        })
+    }
+
+    fn content(
+        &self,
+        order: &Order<'_>,
+        place: &Path,
+        file: &File,
+        libraries: &Libraries,
+    ) -> Result<Content, BundleError> {
+        let failed = |source| BundleError::Elf { path: file.path.clone(), source };
+        let own = place.parent().unwrap_or(Path::new(""));
+        match &file.kind {
+            FileKind::Plain => Ok(Content::file(&file.path)),
+            FileKind::Name(real, elf) => {
+                let entry = entry_to(own, real.parent().unwrap_or(Path::new("")));
+                let bytes = shim(&file_name(real), &file_name(place), Some(&entry), elf).map_err(failed)?;
+                Ok(Content::bytes(bytes))
+            }
+            // A library of its own name would be found instead of the system's.
+            FileKind::System(name, elf) => {
+                let soname = format!("forward-{name}");
+                Ok(Content::bytes(shim(name, &soname, None, elf).map_err(failed)?))
+            }
+            FileKind::Elf(elf) => {
+                let names = elf.needed.iter().filter(|name| !is_system_library(name));
+                let wanted = names
+                    .filter_map(|name| {
+                        let julia = || Some(Path::new(JULIA).join(libraries.directory_of(name)?));
+                        self.directory_of(name, own).or_else(julia)
+                    })
+                    .collect();
+                let edits = Edits {
+                    runpath: better_run_path(elf, own, &wanted),
+                    clear_executable_stack: elf.executable_stack,
+                    ..Edits::default()
+                };
+                order.changed(&file.path, place, &edits)
+            }
+        }
+    }
+
+    fn libraries(&self) -> impl Iterator<Item = (&Path, &Elf)> {
+        self.files.iter().filter_map(|(place, file)| match &file.kind {
+            FileKind::Elf(elf) => Some((place.as_path(), elf.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// The directory in which a library that lies in `own` finds `name`: that one, else one of its own tree, else any.
+    fn directory_of(&self, name: &str, own: &Path) -> Option<PathBuf> {
+        // `depot/artifacts/<hash>` and `depot/packages/<name>` tell trees apart.
+        let tree: PathBuf = own.components().take(3).collect();
+        let directories = self.directories.get(name)?;
+        let found = directories.get(own);
+        found
+            .or_else(|| directories.iter().find(|directory| directory.starts_with(&tree)))
+            .or_else(|| directories.first())
+            .cloned()
+    }
+}
+
+/// The name under which a library with several names is stored.
+fn primary(elf: &Elf, real: &Path, names: &[(PathBuf, bool)]) -> Option<PathBuf> {
+    let called = |name: &str| names.iter().map(|(place, _)| place).find(|place| file_name(place) == name);
+    let soname = elf.soname.as_deref().and_then(called);
+    soname.or_else(|| called(&file_name(real))).or_else(|| names.first().map(|(place, _)| place)).cloned()
+}
+
+fn kind(elf: &Elf, place: &Path, primary: Option<&Path>) -> FileKind {
+    let own = file_name(place);
+    let system = [elf.soname.as_deref(), Some(own.as_str())]
+        .into_iter()
+        .flatten()
+        .find(|name| is_system_library(name));
+    let elf = Box::new(elf.clone());
+    match (elf.kind, system, primary) {
+        (Kind::SharedObject, Some(name), _) => FileKind::System(name.to_owned(), elf),
+        (Kind::SharedObject, None, Some(primary)) if primary != place => {
+            FileKind::Name(primary.to_owned(), elf)
+        }
+        (Kind::Other, ..) => FileKind::Plain,
+        _ => FileKind::Elf(elf),
+    }
+}
+
+fn read_elf(path: &Path) -> Result<Option<Elf>, BundleError> {
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+    if !is_elf(&start) {
+        return Ok(None);
+    }
+    let parsed = Elf::parse(&fs_err::read(path)?);
+    parsed.map(Some).map_err(|source| BundleError::Elf { path: path.to_owned(), source })
+}

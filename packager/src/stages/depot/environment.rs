@@ -1,0 +1,97 @@
+//! Where dependencies lie below the Python package, and the manifest that tells Julia so.
+//!
+//! The tree is the same while an image is built and in the wheel: the project at its root, TyPython in the runtime,
+//! all else in a depot.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::{Package, Resolution, Source, slug};
+use crate::formats::Uuid;
+use crate::stages::project::TreeHash;
+
+/// TyPython, below the Python package.
+pub const RUNTIME: &str = "_jnumpy/jnumpy/julia/TyPython";
+/// The depot's packages, below the Python package.
+const PACKAGES: &str = "_jnumpy/depot/packages";
+/// The depot's artifacts, below the Python package.
+pub const ARTIFACTS: &str = "_jnumpy/depot/artifacts";
+
+/// A dependency and where it lies below the Python package.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    /// The package's UUID.
+    pub uuid: Uuid,
+    /// The package.
+    pub package: &'a Package,
+    /// Its directory, with `/` between the parts; none for what Julia brings.
+    pub place: Option<String>,
+}
+
+impl<'a> Placed<'a> {
+    /// The directory whose files must be copied to the place; none for what is there anyway.
+    #[must_use]
+    pub fn copied(&self) -> Option<(&str, &'a Path)> {
+        let place = self.place.as_deref().filter(|place| place.starts_with(PACKAGES))?;
+        if let Source::Directory(directory) = &self.package.source { Some((place, directory)) } else { None }
+    }
+}
+
+impl Resolution {
+    /// Every dependency with its place, for the Python package at `package_dir`.
+    pub fn placed<'a>(&'a self, package_dir: &'a Path) -> impl Iterator<Item = Placed<'a>> {
+        self.packages.iter().map(|(uuid, package)| {
+            let place = match &package.source {
+                Source::StandardLibrary => None,
+                Source::Runtime => Some(RUNTIME.to_owned()),
+                Source::Directory(directory) => Some(place(*uuid, package, directory, package_dir)),
+            };
+            Placed { uuid: *uuid, package, place }
+        })
+    }
+}
+
+fn place(uuid: Uuid, package: &Package, directory: &Path, package_dir: &Path) -> String {
+    let name = &package.name;
+    if let Some(hash) = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok()) {
+        return format!("{PACKAGES}/{name}/{}", slug(uuid, &hash, 5));
+    }
+    match directory.strip_prefix(package_dir).ok().and_then(Path::to_str) {
+        Some(inside) if !inside.is_empty() => inside.to_owned(),
+        _ => format!("{PACKAGES}/{name}/local"),
+    }
+}
+
+/// One package of a manifest. Every Julia reads the first format, and it names no version of Julia.
+pub(crate) fn manifest_entry(uuid: Uuid, package: &Package, path: Option<&str>) -> String {
+    let name = &package.name;
+    let mut text = format!("[[{name}]]\nuuid = \"{uuid}\"\n");
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key} = {}", toml::Value::String(value.to_owned()));
+    };
+    if let Some(version) = &package.version {
+        line("version", version);
+    }
+    if let Some(hash) = &package.tree_hash {
+        line("git-tree-sha1", hash);
+    }
+    if let Some(path) = path {
+        line("path", path);
+    }
+    for (table, deps) in [("deps", &package.deps), ("weakdeps", &package.weak_deps)] {
+        // Julia takes a package without `deps` for one whose dependencies are not known.
+        if table == "deps" || !deps.is_empty() {
+            let _ = writeln!(text, "    [{name}.{table}]");
+        }
+        for (dep, uuid) in deps {
+            let _ = writeln!(text, "    {dep} = \"{uuid}\"");
+        }
+    }
+    if !package.extensions.is_empty() {
+        let _ = writeln!(text, "    [{name}.extensions]");
+    }
+    for (extension, triggers) in &package.extensions {
+        let _ = writeln!(text, "    {extension} = {triggers:?}");
+    }
+    text
+}

@@ -1,0 +1,161 @@
+//! Building: a child Julia writes the object code, the system's linker makes a shared library of it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::ImageError;
+use super::stage::SOURCES;
+use super::target::CpuTarget;
+use crate::formats::Uuid;
+use crate::formats::Version;
+use crate::stages::julia::{Julia, JuliaError, Run};
+use jnumpy_base::process::{self, ChildError};
+use jnumpy_elf::run_path::entry_to;
+
+/// The script that the child Julia runs. It is a part of the staged tree.
+pub(super) const SCRIPT: &str = include_str!("build.jl");
+/// Its name in the staging directory.
+pub(super) const SCRIPT_NAME: &str = "build.jl";
+/// The name of the file of precompile statements in the staging directory.
+pub(super) const STATEMENTS_NAME: &str = "statements.jl";
+
+/// A compiler driver that can link.
+#[derive(Debug, Clone)]
+pub(super) struct Linker {
+    program: &'static str,
+    /// What it says of itself: another linker makes another image.
+    pub(super) version: String,
+}
+
+impl Linker {
+    const NAMES: [&'static str; 3] = ["cc", "gcc", "clang"];
+
+    pub(super) fn find() -> Result<Self, ImageError> {
+        for program in Self::NAMES {
+            let mut command = Command::new(program);
+            command.arg("--version");
+            match process::run(command, None, |_| ()) {
+                Ok(output) => {
+                    let version = output.stdout.lines().next().unwrap_or_default().to_owned();
+                    return Ok(Self { program, version });
+                }
+                Err(ChildError::Interrupted(stop)) => return Err(stop.into()),
+                Err(_) => {}
+            }
+        }
+        Err(ImageError::NoLinker { tried: Self::NAMES.join("`, `") })
+    }
+}
+
+/// One image to be built.
+pub(super) struct Build<'a> {
+    pub(super) julia: &'a Julia,
+    pub(super) target: &'a CpuTarget,
+    pub(super) linker: &'a Linker,
+    /// The staging directory, with script and statements.
+    pub(super) stage: &'a Path,
+    /// The packages to load: UUID and name.
+    pub(super) load: &'a [(Uuid, String)],
+    pub(super) log: &'a Path,
+}
+
+impl Build<'_> {
+    /// Compiles, in the directory `workspace`; returns the object code.
+    pub(super) fn compile(
+        &self,
+        workspace: &Path,
+        mut progress: impl FnMut(Duration),
+    ) -> Result<PathBuf, ImageError> {
+        let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
+        // Relative, so that the command line is the same whatever the directory is called.
+        let (heap, object) = ("heap.ji", "image.a");
+        if self.target.variants() > 1 && starts_with_one_variant(&self.julia.version) {
+            // Started from an image without native code, Julia knows no target yet, and takes all of them.
+            let run = self.julia(&stock, self.target.base(), &format!("--output-ji={heap}"));
+            self.run(self.with_script(run), workspace, &mut progress)?;
+            let run = self.julia(Path::new(heap), &self.target.to_string(), &format!("--output-o={object}"));
+            self.run(run.args(["-e", "nothing"]), workspace, progress)?;
+            fs_err::remove_file(workspace.join(heap))?;
+        } else {
+            let run = self.julia(&stock, &self.target.to_string(), &format!("--output-o={object}"));
+            self.run(self.with_script(run), workspace, progress)?;
+        }
+        Ok(workspace.join(object))
+    }
+
+    fn julia(&self, sysimage: &Path, target: &str, output: &str) -> Run {
+        Run::new(self.julia)
+            .args(options(&self.julia.version))
+            .arg(output)
+            .arg(format!("--sysimage={}", sysimage.display()))
+            .arg(format!("--cpu-target={target}"))
+    }
+
+    /// Loads the packages and replays the statements.
+    fn with_script(&self, run: Run) -> Run {
+        run.arg(self.stage.join(SCRIPT_NAME))
+            .arg(self.stage)
+            .arg(self.stage.join(STATEMENTS_NAME))
+            .arg(self.stage.join(SOURCES))
+            .args(self.load.iter().map(|(uuid, name)| format!("{uuid} {name}")))
+    }
+
+    fn run(&self, run: Run, workspace: &Path, progress: impl FnMut(Duration)) -> Result<(), ImageError> {
+        match run.directory(workspace).log(self.log).run(progress) {
+            Ok(_) => Ok(()),
+            Err(JuliaError::Child(ChildError::Failed { status, said, .. })) => {
+                Err(ImageError::Compile { status, log: self.log.to_owned(), source: said })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Links the object code, and removes it.
+    pub(super) fn link(&self, object: &Path, image: &Path) -> Result<(), ImageError> {
+        let libjulia = self.julia.prefix.join(&self.julia.layout.libjulia);
+        let mut command = Command::new(self.linker.program);
+        // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
+        // through libjulia, so the image asks for no newer libc than Julia itself does.
+        command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
+        command.args(["-Wl,--enable-new-dtags", "-Wl,-rpath"]);
+        command.arg(format!("-Wl,{}", self.path_to_libjulia()));
+        command.arg("-o").arg(image);
+        command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");
+        command.arg(&libjulia).args(self.internal_library());
+        match process::run(command, None, |_| ()) {
+            Ok(_) => Ok(fs_err::remove_file(object)?),
+            Err(ChildError::Failed { said, .. }) => Err(ImageError::Link { source: said }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where an image in the private library directory finds libjulia.
+    fn path_to_libjulia(&self) -> String {
+        let layout = &self.julia.layout;
+        entry_to(&layout.private_libdir, layout.libjulia.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Since 1.6 libjulia only loads the library that has the code.
+    fn internal_library(&self) -> Option<PathBuf> {
+        let version = &self.julia.version;
+        let name = format!("libjulia-internal.so.{}.{}", version.major, version.minor);
+        let path = self.julia.prefix.join(&self.julia.layout.private_libdir).join(name);
+        path.exists().then_some(path)
+    }
+}
+
+/// Whether this version, once it has loaded an image with native code, compiles for the first variant alone and says
+/// nothing of the others: so it was before package images came, which are compiled for several too.
+fn starts_with_one_variant(version: &Version) -> bool {
+    (version.major, version.minor) < (1, 9)
+}
+
+/// What versions of Julia want to be told when they write an image.
+fn options(version: &Version) -> Vec<&'static str> {
+    let mut options = vec!["--color=no", "--history-file=no", "--compiled-modules=no", "--threads=1", "-O2"];
+    if (version.major, version.minor) >= (1, 9) {
+        options.push("--pkgimages=no");
+    }
+    options
+}

@@ -1,0 +1,200 @@
+//! What an image is made from: the sources of the project and all it needs, and an environment that names them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::ImageError;
+use super::stage::{SOURCES, StagedFile};
+use crate::formats::Uuid;
+use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
+use crate::stages::project::{Project, list_files};
+
+/// Files with the preferences of packages, beside the project file.
+const PREFERENCES: [&str; 2] = ["JuliaLocalPreferences.toml", "LocalPreferences.toml"];
+
+/// The staged tree, before it is written: an environment in `environment`, and in [`SOURCES`] what will lie in the
+/// wheel's Python package, at the same places.
+#[derive(Debug)]
+pub(super) struct Environment {
+    pub(super) files: BTreeMap<String, StagedFile>,
+    /// The packages to load into the image, in this order: UUID and name.
+    pub(super) load: Vec<(Uuid, String)>,
+}
+
+impl Environment {
+    /// Takes the sources of `project`, of its dependencies, and of TyPython, which are at `typython`.
+    pub(super) fn new(
+        project: &Project,
+        resolution: &Resolution,
+        typython: &Path,
+    ) -> Result<Self, ImageError> {
+        let mut files = BTreeMap::new();
+        let mut manifest = String::new();
+        let mut add = |place: &str, name: &str, path: PathBuf| {
+            files.insert(format!("{SOURCES}/{place}{name}"), StagedFile::Copy(path));
+        };
+        for placed in resolution.placed(&project.package_dir) {
+            if let Some((place, directory)) = placed.copied() {
+                for file in files_of(directory, placed.package.tree_hash.is_none())? {
+                    add(&format!("{place}/"), &file.name, file.real);
+                }
+            } else if let (Source::Runtime, Some(place)) = (&placed.package.source, &placed.place) {
+                for file in list_files(typython)? {
+                    add(&format!("{place}/"), &file.name, file.path);
+                }
+            }
+            let path = placed.place.as_ref().map(|place| format!("../{SOURCES}/{place}"));
+            manifest.push_str(&manifest_entry(placed.uuid, placed.package, path.as_deref()));
+        }
+        // An edit of a Python file changes no image.
+        let is_python = |name: &str| {
+            Path::new(name).extension().is_some_and(|extension| extension == "py" || extension == "pyi")
+        };
+        for file in project.files.iter().filter(|file| !is_python(&file.name)) {
+            add("", &file.name, file.path.clone());
+        }
+        let own = Package {
+            deps: project.julia.deps.clone(),
+            weak_deps: project.julia.weak_deps.clone(),
+            extensions: project.julia.extensions.clone(),
+            ..Package::new(&project.julia.name, Source::Directory(project.package_dir.clone()))
+        };
+        manifest.push_str(&manifest_entry(project.uuid(), &own, Some(&format!("../{SOURCES}"))));
+
+        for (hash, artifact) in &resolution.artifacts {
+            let link =
+                StagedFile::Link { target: artifact.directory.clone(), content: artifact.found.to_string() };
+            files.insert(format!("{SOURCES}/{ARTIFACTS}/{hash}"), link);
+        }
+        for name in PREFERENCES {
+            let path = project.package_dir.join(name);
+            if path.is_file() {
+                files.insert(format!("environment/{name}"), StagedFile::Copy(path));
+            }
+        }
+        let load = vec![(Uuid::TYPYTHON, "TyPython".to_owned()), (project.uuid(), own.name)];
+        files.insert("environment/Project.toml".into(), StagedFile::Text(project_file(project, &load)));
+        files.insert("environment/Manifest.toml".into(), StagedFile::Text(manifest));
+        Ok(Self { files, load })
+    }
+}
+
+/// The environment's project file: Julia reads preferences only for packages that it names.
+fn project_file(project: &Project, load: &[(Uuid, String)]) -> String {
+    let mut text = String::from("[deps]\n");
+    for (uuid, name) in load {
+        let _ = writeln!(text, "{name} = \"{uuid}\"");
+    }
+    let mut rest = project.julia.rest.clone();
+    rest.retain(|key, _| key == "extras" || key == "preferences");
+    let extras = rest.entry("extras").or_insert_with(|| toml::Table::new().into());
+    if let Some(extras) = extras.as_table_mut() {
+        for (name, uuid) in &project.julia.deps {
+            extras.insert(name.clone(), uuid.to_string().into());
+        }
+        extras.retain(|name, _| load.iter().all(|(_, loaded)| loaded != name));
+    }
+    text + &rest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::depot::Package;
+
+    fn write(root: &Path, name: &str, text: &str) {
+        let path = root.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+
+    fn package(name: &str, source: Source, deps: &[(&str, Uuid)]) -> Package {
+        let deps = deps.iter().map(|(name, uuid)| ((*name).to_owned(), *uuid)).collect();
+        Package { deps, ..Package::new(name, source) }
+    }
+
+    #[test]
+    fn ok_sources_and_an_environment_that_names_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let dates: Uuid = "ade2ca70-3891-5945-98fb-dc099432e06a".parse().unwrap();
+        let own: Uuid = "00000000-0000-0000-0000-000000000001".parse().unwrap();
+        write(root, "p/pyproject.toml", "[project]\nname = \"p\"\nversion = \"1\"\n");
+        write(
+            root,
+            "p/a/Project.toml",
+            &format!("name = \"A\"\nuuid = \"{own}\"\n[deps]\nDates = \"{dates}\"\n"),
+        );
+        write(root, "p/a/src/A.jl", "");
+        write(root, "p/a/__init__.py", "");
+        write(root, "p/a/sub/more.py", "");
+        write(root, "p/a/data/table.csv", "");
+        write(root, "typython/Project.toml", "");
+        write(root, "typython/src/TyPython.jl", "");
+        let project = Project::load(&root.join("p")).unwrap();
+        let packages = BTreeMap::from([
+            (dates, package("Dates", Source::StandardLibrary, &[])),
+            (Uuid::TYPYTHON, package("TyPython", Source::Runtime, &[("Dates", dates)])),
+        ]);
+        let environment = Environment::new(
+            &project,
+            &Resolution { packages, ..Resolution::default() },
+            &root.join("typython"),
+        )
+        .unwrap();
+
+        let names: Vec<String> =
+            environment.files.keys().map(|name| name.replace(SOURCES, "<sources>")).collect();
+        assert_eq!(
+            names,
+            [
+                "<sources>/Project.toml",
+                "<sources>/_jnumpy/jnumpy/julia/TyPython/Project.toml",
+                "<sources>/_jnumpy/jnumpy/julia/TyPython/src/TyPython.jl",
+                "<sources>/data/table.csv",
+                "<sources>/src/A.jl",
+                "environment/Manifest.toml",
+                "environment/Project.toml",
+            ]
+        );
+        assert_eq!(environment.load, [(Uuid::TYPYTHON, "TyPython".into()), (own, "A".into())]);
+        let StagedFile::Text(manifest) = &environment.files["environment/Manifest.toml"] else { panic!() };
+        write(root, "environment/Manifest.toml", manifest);
+        let manifest =
+            crate::stages::project::Manifest::read(&root.join("environment/Manifest.toml")).unwrap();
+        assert_eq!(manifest.packages[&dates].directory, None);
+        for (uuid, place) in [(own, ""), (Uuid::TYPYTHON, "/_jnumpy/jnumpy/julia/TyPython")] {
+            assert_eq!(manifest.packages[&uuid].deps, BTreeMap::from([("Dates".to_owned(), dates)]));
+            let place = format!("{}/environment/../{SOURCES}{place}", root.display());
+            assert_eq!(manifest.packages[&uuid].directory.as_deref(), Some(Path::new(&place)));
+        }
+    }
+
+    #[test]
+    fn ok_preferences_go_with_the_packages_that_they_are_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let dates = "ade2ca70-3891-5945-98fb-dc099432e06a";
+        write(root, "p/pyproject.toml", "[project]\nname = \"p\"\nversion = \"1\"\n");
+        write(
+            root,
+            "p/a/Project.toml",
+            &format!("name = \"A\"\n[deps]\nDates = \"{dates}\"\n[preferences.Dates]\nstyle = \"long\"\n"),
+        );
+        write(root, "p/a/LocalPreferences.toml", "[Dates]\nstyle = \"short\"\n");
+        write(root, "p/a/src/A.jl", "");
+        write(root, "p/a/__init__.py", "");
+        let project = Project::load(&root.join("p")).unwrap();
+        let environment = Environment::new(&project, &Resolution::default(), root).unwrap();
+        assert!(matches!(
+            &environment.files["environment/LocalPreferences.toml"],
+            StagedFile::Copy(path) if path.ends_with("a/LocalPreferences.toml")
+        ));
+        let StagedFile::Text(text) = &environment.files["environment/Project.toml"] else { panic!() };
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["extras"]["Dates"].as_str(), Some(dates));
+        assert_eq!(table["preferences"]["Dates"]["style"].as_str(), Some("long"));
+        assert!(table["deps"].as_table().unwrap().contains_key("A"));
+    }
+}

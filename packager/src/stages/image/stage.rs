@@ -1,0 +1,258 @@
+//! The staging directory: a private copy of all Julia sources, under a name that depends on their content alone.
+//!
+//! Julia writes the absolute path of every source file into an image. Compiled from here, an image says nothing of
+//! the machine or the directory of its project, and equal sources give equal paths. The directory is therefore
+//! always below `/tmp`, whatever `TMPDIR` says.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::ImageError;
+use jnumpy_base::interrupt;
+use jnumpy_base::path::is_at;
+
+/// A staged tree, locked by this process. Removed when dropped.
+#[derive(Debug)]
+pub(super) struct Stage {
+    directory: PathBuf,
+    /// Holds the lock for as long as the value lives.
+    _lock: fs_err::File,
+}
+
+impl Stage {
+    /// Copies `files` (relative name → source) into the directory for `key`.
+    pub(super) fn create(key: &str, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
+        Self::create_in(Path::new("/tmp"), key, files)
+    }
+
+    fn create_in(parent: &Path, key: &str, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
+        let directory = parent.join(format!("jnumpy-{}", &key[..16]));
+        let lock = claim(&directory)?;
+        let stage = Self { directory, _lock: lock };
+        // What a killed run has left is no part of this one.
+        for entry in fs_err::read_dir(&stage.directory)? {
+            let entry = entry?;
+            if entry.file_name() != LOCK {
+                remove(&entry.path())?;
+            }
+        }
+        for (name, file) in files {
+            interrupt::check()?;
+            let path = stage.directory.join(name);
+            create_private_parents(&path)?;
+            match file {
+                StagedFile::Copy(source) => {
+                    fs_err::copy(source, &path)?;
+                }
+                StagedFile::Text(text) => fs_err::write(&path, text)?,
+                StagedFile::Link { target, .. } => {
+                    fs_err::os::unix::fs::symlink(target, &path)?;
+                    continue;
+                }
+            }
+            fs_err::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
+        }
+        Ok(stage)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A leftover harms nobody: the next run with the same content clears it.
+        let _ = fs_err::remove_dir_all(&self.directory);
+    }
+}
+
+/// What a staged file is made of.
+#[derive(Debug, Clone)]
+pub(super) enum StagedFile {
+    /// A copy of another file.
+    Copy(PathBuf),
+    /// This text.
+    Text(String),
+    /// A link to a directory that is too large to be copied.
+    Link {
+        /// The directory.
+        target: PathBuf,
+        /// What stands for all that is in it.
+        content: String,
+    },
+}
+
+/// The directory with the sources. Julia writes its path into the image, and the runtime writes the path of the
+/// installed package over it, in the same length: the name is long so that there is room.
+pub(super) const SOURCES: &str = concat!(
+    "______________________________________________________________________",
+    "______________________________________________________________________",
+    "______________________________________________________________________",
+    "________________"
+);
+
+/// The absolute path of the sources while the image for `key` is built.
+pub(super) fn sources(key: &str) -> String {
+    format!("/tmp/jnumpy-{}/{SOURCES}", &key[..16])
+}
+
+const LOCK: &str = ".lock";
+
+/// Makes the directory ours alone. The name can be guessed and `/tmp` is everyone's, so a directory that is already
+/// there is only taken if it is real, belongs to this user and lets nobody else in.
+fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
+    loop {
+        match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(ImageError::Stage { directory: directory.to_owned(), source }),
+        }
+        let found = match fs_err::symlink_metadata(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let own = tempfile::tempfile()?.metadata()?.uid();
+        if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
+            return Err(ImageError::ForeignStage { directory: directory.to_owned() });
+        }
+        // The umask can have taken our own permissions away.
+        fs_err::set_permissions(directory, PermissionsExt::from_mode(0o700))?;
+        let path = directory.join(LOCK);
+        let mut lock = match fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        wait_for_lock(&lock)?;
+        // The one that we waited for has removed the directory: then our lock is on a file nobody else will see.
+        if is_at(&lock, &path) {
+            lock.flush()?;
+            return Ok(lock);
+        }
+    }
+}
+
+/// Takes an exclusive lock; while another process has it, Ctrl-C still works.
+pub(super) fn wait_for_lock(file: &fs_err::File) -> Result<(), ImageError> {
+    loop {
+        match file.file().try_lock() {
+            Ok(()) => return Ok(()),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                interrupt::check()?;
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+fn create_private_parents(path: &Path) -> Result<(), ImageError> {
+    let parent = path.parent().unwrap_or(path);
+    if !parent.is_dir() {
+        create_private_parents(parent)?;
+        fs_err::create_dir(parent)?;
+        fs_err::set_permissions(parent, PermissionsExt::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    if fs_err::symlink_metadata(path)?.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else {
+        fs_err::remove_file(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn files() -> BTreeMap<String, StagedFile> {
+        BTreeMap::from([("packages/A/src/A.jl".into(), StagedFile::Text("module A end".into()))])
+    }
+
+    #[test]
+    fn ok_a_path_of_255_characters() {
+        assert_eq!(sources(KEY).len(), 255);
+    }
+
+    #[test]
+    fn ok_a_link_leaves_its_target_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = tempfile::tempdir().unwrap();
+        fs_err::set_permissions(target.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::write(target.path().join("kept"), "").unwrap();
+        let link = StagedFile::Link { target: target.path().to_owned(), content: String::new() };
+        let files = BTreeMap::from([("artifacts/x".into(), link)]);
+        let stage = Stage::create_in(parent.path(), KEY, &files).unwrap();
+        assert!(stage.path().join("artifacts/x/kept").is_file());
+        drop(stage);
+        assert!(target.path().join("kept").is_file());
+        assert_eq!(fs_err::metadata(target.path()).unwrap().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn ok_private_and_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let stage = Stage::create_in(parent.path(), KEY, &files()).unwrap();
+        assert_eq!(stage.path(), parent.path().join("jnumpy-0123456789abcdef"));
+        let mode = |path: &str| fs_err::metadata(stage.path().join(path)).unwrap().mode() & 0o777;
+        assert_eq!((mode(""), mode("packages/A"), mode("packages/A/src/A.jl")), (0o700, 0o700, 0o600));
+        drop(stage);
+        assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn ok_leftovers_are_cleared() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("jnumpy-0123456789abcdef");
+        fs_err::create_dir_all(directory.join("packages/B")).unwrap();
+        fs_err::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
+        fs_err::write(directory.join(LOCK), "").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", directory.join("link")).unwrap();
+        let stage = Stage::create_in(parent.path(), KEY, &files()).unwrap();
+        let mut names: Vec<_> =
+            fs_err::read_dir(stage.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [LOCK, "packages"]);
+        assert!(!stage.path().join("packages/B").exists());
+    }
+
+    #[test]
+    fn err_hostile_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("jnumpy-0123456789abcdef");
+        let refused = || {
+            let error = Stage::create_in(parent.path(), KEY, &files()).unwrap_err();
+            assert!(matches!(error, ImageError::ForeignStage { .. }), "{error}");
+        };
+        fs_err::create_dir(&directory).unwrap();
+        fs_err::set_permissions(&directory, PermissionsExt::from_mode(0o777)).unwrap();
+        refused();
+        fs_err::remove_dir(&directory).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &directory).unwrap();
+        refused();
+        fs_err::remove_file(&directory).unwrap();
+        fs_err::write(&directory, "").unwrap();
+        refused();
+    }
+
+    #[test]
+    fn ok_second_user_of_a_name_waits() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = Stage::create_in(parent.path(), KEY, &files()).unwrap();
+        let path = parent.path().to_owned();
+        let second =
+            std::thread::spawn(move || Stage::create_in(&path, KEY, &files()).unwrap().path().exists());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.join().unwrap());
+    }
+}

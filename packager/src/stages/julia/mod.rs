@@ -1,0 +1,64 @@
+//! Julia itself: finding one, asking it about its parts, running it, installing one.
+//!
+//! No libjulia is ever loaded here: a Julia is a child process, started through [`Run`].
+
+mod error;
+mod find;
+mod home;
+pub mod install;
+mod layout;
+mod record;
+mod run;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::formats::Version;
+
+pub use error::JuliaError;
+pub use find::{Choice, Found, find, list};
+pub use home::{Surroundings, home};
+pub use layout::Layout;
+pub use record::{Package, Record};
+pub use run::Run;
+
+/// A Julia that was started and answered.
+#[derive(Debug, Clone)]
+pub struct Julia {
+    /// The directory that holds all of it; absolute, without symlinks.
+    pub prefix: PathBuf,
+    /// The real executable, never a launcher.
+    pub executable: PathBuf,
+    /// Its version.
+    pub version: Version,
+    /// Where its parts lie in the prefix.
+    pub layout: Layout,
+    /// How it was found.
+    pub origin: Origin,
+}
+
+/// Where the name of a Julia comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The option `--julia`.
+    Flag,
+    /// The environment variable `TYPY_JL_EXE`.
+    Environment,
+    /// `julia` in a directory of `PATH`.
+    Path,
+    /// Installed by `jnumpy-pack julia install`; holds its name.
+    Managed(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("--julia"),
+            Self::Environment => f.write_str(jnumpy_base::env_vars::TYPY_JL_EXE),
+            Self::Path => f.write_str("PATH"),
+            Self::Managed(id) => write!(f, "installed as {id}"),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The stages of packing, each a type in a module of its name. A stage takes from those before it.
+
+pub mod audit;
+pub mod bundle;
+pub mod depot;
+pub mod image;
+pub mod julia;
+pub mod project;
+pub mod runtime;

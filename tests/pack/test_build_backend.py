@@ -1,0 +1,140 @@
+"""`jnumpy-pack` installed from its wheel, as a command and as the build backend of pip and uv."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+from pathlib import Path
+
+import pytest
+from paths import REPOSITORY
+
+
+def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(word) for word in command], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+
+
+def succeeds(*command: object, **variables: str) -> str:
+    outcome = run(*command, **variables)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    return outcome.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    """Return an environment with NumPy, and with the two wheels that `make dist` makes."""
+    directory = tmp_path_factory.mktemp("environment")
+    venv.create(directory, with_pip=True)
+    dist = REPOSITORY / "dist"
+    wheels = [*dist.glob("jnumpy_pack-*.whl"), *dist.glob("jnumpy_runtime-*.whl")]
+    succeeds(directory / "bin/pip", "install", "--quiet", *wheels)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def project(environment, tmp_path_factory) -> Path:
+    """Return a new project, which asks for `jnumpy-pack` to build it."""
+    directory = tmp_path_factory.mktemp("project")
+    succeeds(environment / "bin/jnumpy-pack", "new", "adder", "--directory", directory)
+    return directory / "adder"
+
+
+def mean(environment: Path, julia: str | None) -> str:
+    """Return what the project's function gives in an environment, far from its source."""
+    code = "import adder; print(adder.running_mean([1.0, 2.0, 6.0], 2))"
+    outcome = subprocess.run(
+        [environment / "bin/python", "-c", code],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"} | ({"TYPY_JL_EXE": julia} if julia else {}),
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def settings(julia) -> dict[str, str]:
+    """Return what makes a wheel quickly."""
+    return {"julia": julia, "no-image": "true", "compress": "fast"}
+
+
+@pytest.fixture(scope="module")
+def wheel(environment, project, settings, tmp_path_factory) -> Path:
+    """Return the wheel that pip builds in an environment of its own."""
+    directory = tmp_path_factory.mktemp("wheel")
+    words = [word for name, value in settings.items() for word in ("--config-settings", f"{name}={value}")]
+    find = ["--find-links", REPOSITORY / "dist", "--no-deps", "--wheel-dir", directory]
+    succeeds(environment / "bin/pip", "wheel", project, *words, *find)
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_that_pip_builds_works(wheel, tmp_path):
+    assert wheel.name.startswith("adder-0.1.0-cp310-abi3-manylinux_")
+    other = tmp_path / "other"
+    venv.create(other, with_pip=True)
+    succeeds(other / "bin/pip", "install", "--quiet", wheel)
+    assert mean(other, None) == "[1.5 4. ]"
+
+
+def test_the_archive_of_sources_builds_the_same_wheel(environment, project, wheel, settings, tmp_path):
+    uv = [
+        sys.executable,
+        "-m",
+        "uv",
+        "build",
+        "--quiet",
+        "--python",
+        environment / "bin/python",
+        "--no-build-isolation",
+    ]
+    words = [word for name, value in settings.items() for word in ("--config-setting", f"{name}={value}")]
+    path = f"{environment / 'bin'}:{os.environ['PATH']}"
+    succeeds(*uv, *words, "--out-dir", tmp_path, project, PATH=path)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = archive.getnames()
+    assert names[0] == "adder-0.1.0/PKG-INFO"
+    assert "adder-0.1.0/tests/test_adder.py" in names
+    succeeds(sys.executable, "-m", "twine", "check", "--strict", sdist)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_an_editable_install_follows_the_sources(environment, project, julia):
+    pip = environment / "bin/pip"
+    succeeds(pip, "install", "--quiet", "--no-build-isolation", "--editable", project)
+    assert mean(environment, julia) == "[1.5 4. ]"
+    source = project / "adder/__init__.py"
+    text = source.read_text()
+    source.write_text(text.replace("return _running_mean(", "return -_running_mean("))
+    try:
+        assert mean(environment, julia) == "[-1.5 -4. ]"
+    finally:
+        source.write_text(text)
+    assert "Requires: jnumpy-runtime, numpy" in succeeds(pip, "show", "adder")
+    succeeds(pip, "uninstall", "--quiet", "--yes", "adder")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("cpu-targets=generic", "there is no setting `cpu-targets`; the settings are `no-image`, `julia`"),
+        ("no-image=perhaps", "the setting `no-image` is `true` or `false`, not `perhaps`"),
+        ("compress=hardest", "invalid value 'hardest' for '--compress <HOW>'"),
+    ],
+)
+def test_settings_that_are_none(environment, project, tmp_path, setting, words):
+    pip = [environment / "bin/pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", tmp_path]
+    outcome = run(*pip, "--config-settings", setting, project)
+    assert outcome.returncode != 0
+    assert words in outcome.stdout + outcome.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_module_runs_the_command(environment):
+    version = succeeds(environment / "bin/python", "-m", "jnumpy_pack", "--version", PATH="/usr/bin")
+    assert version == succeeds(environment / "bin/jnumpy-pack", "--version")

@@ -1,0 +1,145 @@
+"""Kill -9 at random moments: nothing that looks whole is half of something, and the next run does its work.
+
+The moments come from a seed that is printed; `JNUMPY_TEST_SEED` gives it again.
+"""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from paths import FIXTURES
+
+SEED = int(os.environ.get("JNUMPY_TEST_SEED", time.time_ns() % 1_000_000))
+
+
+@pytest.fixture
+def chance():
+    print(f"JNUMPY_TEST_SEED={SEED}")
+    return random.Random(SEED)
+
+
+def killed(after: float, *command: str | Path, **variables: str) -> bool:
+    """Run a command and kill it after so many seconds; return whether it was still at work then."""
+    environment = os.environ | variables
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
+def timed(*command: str | Path, **variables: str) -> tuple[float, str]:
+    """Run a command that has to do its work; return how long it took, and what it printed."""
+    started = time.monotonic()
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - started, done.stdout
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_whole(image: Path) -> bool:
+    """Whether an entry of the cache is what its record says."""
+    record = json.loads((image / "image.json").read_text())
+    return digest(image / "sys.so") == record["sha256"]
+
+
+def images(home: Path) -> list[Path]:
+    """Return what looks like an image in the cache."""
+    return [path for path in home.glob("images/*") if path.is_dir() and not path.name.endswith(".partial")]
+
+
+def test_wheel(pack, julia, small, tmp_path, chance):
+    out = tmp_path / "out"
+    project, depot = small.sources["jl_one"], str(small.depot)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    command = (pack, "wheel", "--no-image", "--compress", "fast", project, "--out-dir", out, "--julia", julia)
+    # The same input gives the same bytes, so there is one right answer; it has been audited.
+    seconds, printed = timed(*command, JULIA_DEPOT_PATH=depot)
+    wheel = Path(printed.strip())
+    right = digest(wheel)
+    stopped = 0
+    for number in range(30):
+        # A wheel of an earlier run stays what it was, and one that was not there appears whole.
+        if number % 2:
+            wheel.unlink(missing_ok=True)
+        stopped += killed(chance.uniform(0, 1.1 * seconds), *command, JULIA_DEPOT_PATH=depot)
+        assert {digest(path) for path in out.rglob("*.whl") if path.parent == out} <= {right}
+    assert stopped >= 15
+    wheel.unlink(missing_ok=True)
+    timed(*command, JULIA_DEPOT_PATH=depot)
+    assert digest(wheel) == right
+    assert os.listdir(out) == [wheel.name], "a killed run's directory was not removed"
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_wheel_with_a_cached_image(pack, julia, kmeans_wheel, tmp_path, chance):
+    home = Path(os.environ.get("JNUMPY_HOME", Path.home() / ".jnumpy"))
+    project = FIXTURES / "kmeans1d"
+    options = ("--julia", julia, "--cpu-target", "generic", "--python", sys.executable, "--compress", "fast")
+    command = (pack, "wheel", project, "--out-dir", tmp_path, "--json", *options)
+    seconds, printed = timed(*command)
+    packed = json.loads(printed)
+    wheel, image = Path(packed["path"]), home / "images" / packed["image"]["key"]
+    assert packed["image"]["cached"]
+    right = digest(wheel)
+    for _ in range(10):
+        wheel.unlink(missing_ok=True)
+        killed(chance.uniform(0, seconds), *command)
+        assert {digest(path) for path in tmp_path.glob("*.whl")} <= {right}
+    assert is_whole(image)
+    assert json.loads(timed(*command)[1])["image"] == packed["image"]
+    assert digest(wheel) == right
+
+
+def test_a_new_image(pack, julia, small, tmp_path, chance):
+    """Killed while the finished image is written, read again and given its name."""
+    home, options = tmp_path / "home", ("--cpu-target", "generic", "--julia", julia, "--out-dir", tmp_path / "out")
+    command = (pack, "wheel", small.sources["jl_one"], *options)
+    environment = os.environ | {"JNUMPY_HOME": str(home), "JULIA_DEPOT_PATH": str(small.depot)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 600
+    while not any(home.glob("images/*/sys.so")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(chance.uniform(0, 1))
+    process.kill()
+    process.wait()
+    assert all(is_whole(image) for image in images(home))
+    assert not any(tmp_path.glob("out/*.whl"))
+    said = timed(pack, "cache", "prune", "--all", "--json", JNUMPY_HOME=str(home))[1]
+    assert json.loads(said)["left"] == 0
+    assert not [path for path in home.glob("images/*") if path.is_dir()]
+
+
+def test_julia_install(pack, tmp_path, chance):
+    home = tmp_path / "home"
+    variables = {"JNUMPY_HOME": str(home), "TYPY_JL_EXE": "", "PATH": os.environ["PATH"]}
+    command = (pack, "julia", "install")
+    seconds, printed = timed(*command, **variables)
+    julia = Path(printed.strip())
+    stopped = 0
+    for _ in range(8):
+        if julia.exists():
+            said = subprocess.check_output([julia, "--startup-file=no", "-e", "print(sum(1:3))"], text=True)
+            assert said == "6"
+            # In one step, as a user would not: the next run finds nothing again.
+            julia.parent.parent.rename(tmp_path / f"away-{time.monotonic_ns()}")
+        stopped += killed(chance.uniform(0, seconds), *command, **variables)
+    assert stopped >= 4
+    assert timed(*command, **variables)[1] == printed
+    assert timed(pack, "julia", "find", **variables)[1] == printed
+    assert [path.name for path in home.glob("julia/.tmp-*")] == []
