@@ -3,8 +3,8 @@
 //! their place. What it writes there before its streams are Python's, in the `__init__` of a module of the image for
 //! example, is kept and written when they are.
 
-use std::ffi::{CStr, c_int, c_void};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crate::sys::imports::Replaced;
@@ -19,20 +19,16 @@ static STARTER: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct StandIns {
     input: OwnedFd,
     outputs: [OwnedFd; 2],
-    /// For descriptors that are closed: whatever Julia opens for itself would get their numbers, and be taken for the
-    /// standard streams by everybody else, libuv first.
-    placeholders: Vec<OwnedFd>,
     replaced: Replaced,
 }
 
 impl StandIns {
     /// From here on Julia, in this thread, duplicates others.
     pub(crate) fn place(libjulia: &LibJulia) -> std::io::Result<Self> {
-        let mut placeholders = Vec::new();
-        for number in 0..=2 {
-            if !is_open(number) {
-                placeholders.push(null()?);
-            }
+        // Whatever Julia opens for itself would get the number of a closed one, be taken for a standard stream by everybody
+        // else, and never be closed by libuv. So these are the null device from now on; other programs do not inherit it.
+        while (0..=2).any(|number| !is_open(number)) {
+            let _ = null()?.into_raw_fd();
         }
         let input = null()?;
         let outputs = [memory()?, memory()?];
@@ -46,27 +42,22 @@ impl StandIns {
         // SAFETY: the variable lies in the library that imports the function. Julia passes one argument at most after the
         // command, and all commands but one go to libc as they are.
         let replaced = unsafe {
-            Replaced::new(std::ptr::from_ref(libjulia.stdout).cast(), &[c"fcntl", c"fcntl64"], function as *mut c_void)
+            Replaced::new(libjulia.stdout.address(), &[c"fcntl", c"fcntl64"], function as *mut c_void)
         };
-        Ok(Self { input, outputs, placeholders, replaced })
+        Ok(Self { input, outputs, replaced })
     }
 
-    /// Julia has started: its own C code writes to the standard descriptors as C code does, if they are open.
+    /// Julia has started: its own C code writes to the standard descriptors, as C code does.
     pub(crate) fn remove(self, libjulia: &LibJulia) -> Early {
         for stand_in in &STAND_INS {
             stand_in.store(-1, Ordering::Relaxed);
         }
         self.replaced.undo();
-        keep_away(libjulia);
-        drop(self.placeholders);
         drop(self.input);
-        for (number, variable) in [(1, libjulia.stdout), (2, libjulia.stderr)] {
-            if is_open(number) {
-                // The number of a descriptor instead of an address is what the variable holds before Julia starts and after
-                // it ends, so all that reads it knows that.
-                let number = usize::try_from(number).unwrap_or_default();
-                variable.store(std::ptr::without_provenance_mut(number), Ordering::Relaxed);
-            }
+        for (number, variable) in [(1, &libjulia.stdout), (2, &libjulia.stderr)] {
+            // The number of a descriptor instead of an address is what the variable holds before Julia starts and after it
+            // ends, so all that reads it knows that.
+            variable.store(std::ptr::without_provenance_mut(number));
         }
         Early(self.outputs)
     }
@@ -127,93 +118,6 @@ fn this_thread() -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "the address of a thread's descriptor")]
     let thread = unsafe { libc::pthread_self() } as usize;
     thread
-}
-
-/// libuv never closes numbers 0 to 2, and everybody takes them for the standard streams. In a process that has closed some
-/// of those, libuv's pipes and sockets would get their numbers: from now on they get others.
-fn keep_away(libjulia: &LibJulia) {
-    let inside = std::ptr::from_ref(libjulia.stdout).cast();
-    let pipe: unsafe extern "C" fn(*mut c_int) -> c_int = pipe;
-    let pipe2: unsafe extern "C" fn(*mut c_int, c_int) -> c_int = pipe2;
-    let socketpair: unsafe extern "C" fn(c_int, c_int, c_int, *mut c_int) -> c_int = socketpair;
-    let socket: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int = socket;
-    let accept: unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int = accept;
-    let accept4: unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t, c_int) -> c_int = accept4;
-    let functions: [(&[&CStr], *mut c_void); 6] = [
-        (&[c"pipe"], pipe as *mut c_void),
-        (&[c"pipe2"], pipe2 as *mut c_void),
-        (&[c"socketpair"], socketpair as *mut c_void),
-        (&[c"socket"], socket as *mut c_void),
-        (&[c"accept"], accept as *mut c_void),
-        (&[c"accept4"], accept4 as *mut c_void),
-    ];
-    for (names, function) in functions {
-        // SAFETY: each does what libc's function does, and has its type; the variable lies in the library that has libuv.
-        unsafe { Replaced::new(inside, names, function) };
-    }
-}
-
-/// A descriptor with a number above 2 instead of this one.
-fn moved(number: c_int) -> c_int {
-    if !(0..=2).contains(&number) {
-        return number;
-    }
-    // SAFETY: the descriptor was made just now, and nobody else knows it. What it becomes is closed on exec if it was.
-    unsafe {
-        let flags = libc::fcntl(number, libc::F_GETFD);
-        let command = if flags & libc::FD_CLOEXEC == 0 { libc::F_DUPFD } else { libc::F_DUPFD_CLOEXEC };
-        let other = libc::fcntl(number, command, 3);
-        libc::close(number);
-        other
-    }
-}
-
-/// # Safety
-/// `numbers` points to two descriptors if `status` is 0.
-unsafe fn moved_pair(status: c_int, numbers: *mut c_int) -> c_int {
-    if status == 0 {
-        // SAFETY: the caller's promise.
-        unsafe {
-            *numbers = moved(*numbers);
-            *numbers.add(1) = moved(*numbers.add(1));
-        }
-    }
-    status
-}
-
-unsafe extern "C" fn pipe(numbers: *mut c_int) -> c_int {
-    // SAFETY: libuv's own arguments.
-    unsafe { moved_pair(libc::pipe(numbers), numbers) }
-}
-
-unsafe extern "C" fn pipe2(numbers: *mut c_int, flags: c_int) -> c_int {
-    // SAFETY: libuv's own arguments.
-    unsafe { moved_pair(libc::pipe2(numbers, flags), numbers) }
-}
-
-unsafe extern "C" fn socketpair(domain: c_int, kind: c_int, protocol: c_int, numbers: *mut c_int) -> c_int {
-    // SAFETY: libuv's own arguments.
-    unsafe { moved_pair(libc::socketpair(domain, kind, protocol, numbers), numbers) }
-}
-
-unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
-    // SAFETY: libuv's own arguments.
-    moved(unsafe { libc::socket(domain, kind, protocol) })
-}
-
-unsafe extern "C" fn accept(socket: c_int, peer: *mut libc::sockaddr, length: *mut libc::socklen_t) -> c_int {
-    // SAFETY: libuv's own arguments.
-    moved(unsafe { libc::accept(socket, peer, length) })
-}
-
-unsafe extern "C" fn accept4(
-    socket: c_int,
-    peer: *mut libc::sockaddr,
-    length: *mut libc::socklen_t,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: libuv's own arguments.
-    moved(unsafe { libc::accept4(socket, peer, length, flags) })
 }
 
 /// Whether descriptor `number` is open.

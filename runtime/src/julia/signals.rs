@@ -17,20 +17,15 @@ use crate::sys::libjulia::{LibJulia, Value};
 pub(crate) static CONTROL: AtomicU8 = AtomicU8::new(PYTHON);
 /// In Python, or in Rust for it: an exception of Julia would jump over frames that are not its own.
 pub(crate) const PYTHON: u8 = 0;
-/// In Julia, under the `try` of an entry. TyPython has a third state, for Julia code that no `try` protects any more.
+/// In Julia, under the `try` of an entry.
 pub(crate) const JULIA: u8 = 1;
+/// In Julia, with no `try` of an entry to catch an exception.
+pub(crate) const UNPROTECTED: u8 = 2;
 
-/// Handlers that Julia replaces and that are Python's again after the start; SIGUSR2 is Julia's own.
-const PYTHONS: [c_int; 8] = [
-    libc::SIGINT,
-    libc::SIGPIPE,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGBUS,
-    libc::SIGABRT,
-    libc::SIGSYS,
-    libc::SIGTRAP,
-];
+/// The signals whose handlers are put back after the start: all that a handler may have, but for SIGSEGV.
+fn pythons() -> impl Iterator<Item = c_int> {
+    (1..32).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGSEGV))
+}
 
 /// A fault this near to the stack pointer is one of the stack.
 const NEAR: u64 = 1 << 20;
@@ -40,7 +35,7 @@ const SPARE_STACK: usize = 1 << 18;
 /// Python's signal mask and handlers over Julia's start.
 pub(crate) struct SignalGuard {
     mask: libc::sigset_t,
-    actions: [(c_int, libc::sigaction); PYTHONS.len()],
+    actions: Vec<(c_int, libc::sigaction)>,
     fault: libc::sigaction,
 }
 
@@ -52,7 +47,7 @@ impl SignalGuard {
             libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut mask);
             Self {
                 mask,
-                actions: PYTHONS.map(|signal| (signal, action(signal))),
+                actions: pythons().map(|signal| (signal, action(signal))).collect(),
                 fault: action(libc::SIGSEGV),
             }
         }
@@ -62,8 +57,12 @@ impl SignalGuard {
     pub(crate) fn restore(self, libjulia: &LibJulia, handling: bool) {
         // SAFETY: the values came from the same calls in `save`; the variable is set since Julia runs.
         unsafe {
+            let suspend = action(libc::SIGUSR2);
             for (signal, action) in &self.actions {
                 libc::sigaction(*signal, action, std::ptr::null_mut());
+            }
+            if handling {
+                share(&suspend, libjulia);
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
             let faults = Faults {
@@ -95,16 +94,21 @@ impl SignalGuard {
             let function: SigAction = sigaction_of_python;
             Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"sigaction"], function as *mut c_void);
             let function: SigAction = sigaction_of_julia;
-            Replaced::new(std::ptr::from_ref(libjulia.stdout).cast(), &[c"sigaction"], function as *mut c_void);
+            Replaced::new(libjulia.stdout.address(), &[c"sigaction"], function as *mut c_void);
         }
     }
 }
 
 type SigAction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
 
-/// What Python wants to happen at SIGSEGV and at SIGCHLD, while the kernel knows of our handlers only. Null before.
+/// What Python wants to happen at SIGSEGV and at SIGCHLD while the kernel knows of our handlers only, else null.
 static PYTHONS_FAULT: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 static PYTHONS_CHILD: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+/// As above, for SIGUSR1 and SIGUSR2, if Julia has several threads.
+static PYTHONS_USER: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
+/// Julia's handler of SIGUSR2, by which one of its threads stops another, and how many of them are on their way.
+static JULIAS_SUSPEND: AtomicUsize = AtomicUsize::new(0);
+static SUSPENDING: AtomicUsize = AtomicUsize::new(0);
 /// libuv's handler of SIGCHLD while it waits for a child, else 0.
 static JULIAS_CHILD: AtomicUsize = AtomicUsize::new(0);
 /// Held while handlers are changed; a handler itself reads only atomics.
@@ -139,6 +143,8 @@ unsafe extern "C" fn sigaction_of_python(
         let place = match signal {
             libc::SIGSEGV => &PYTHONS_FAULT,
             libc::SIGCHLD if JULIAS_CHILD.load(Ordering::Relaxed) != 0 => &PYTHONS_CHILD,
+            libc::SIGUSR1 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[0],
+            libc::SIGUSR2 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[1],
             _ => return libc::sigaction(signal, new, old),
         };
         let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,8 +159,10 @@ unsafe extern "C" fn sigaction_of_python(
         }
         if let Some(wanted) = wanted {
             remember(place, &wanted);
-            if signal == libc::SIGCHLD {
-                watch_children(&wanted);
+            match signal {
+                libc::SIGCHLD => install(signal, on_child, &wanted),
+                libc::SIGUSR1 | libc::SIGUSR2 => install(signal, on_user_signal, &wanted),
+                _ => {}
             }
         }
     }
@@ -186,28 +194,90 @@ unsafe extern "C" fn sigaction_of_julia(
             JULIAS_CHILD.store(wanted.sa_sigaction, Ordering::Release);
             if !is_ours(present.sa_sigaction) {
                 remember(&PYTHONS_CHILD, &present);
-                watch_children(&present);
+                install(libc::SIGCHLD, on_child, &present);
             }
         }
     }
     0
 }
 
-/// Puts our handler of SIGCHLD in the place of `python`, with its flags: whether a system call is interrupted matters to
-/// Python.
-fn watch_children(python: &libc::sigaction) {
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// Puts our handler in the place of `python`, with its flags: whether a system call is interrupted matters to Python.
+fn install(signal: c_int, handler: Handler, python: &libc::sigaction) {
     let mut ours = *python;
-    ours.sa_sigaction = on_child as *const () as usize;
+    ours.sa_sigaction = handler as *const () as usize;
     ours.sa_flags |= libc::SA_SIGINFO;
     if matches!(python.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
         ours.sa_flags |= libc::SA_RESTART;
     }
     // SAFETY: the handler has the type that the flag says.
-    unsafe { libc::sigaction(libc::SIGCHLD, &raw const ours, std::ptr::null_mut()) };
+    unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) };
+}
+
+/// SIGUSR1 and SIGUSR2 are Python's, but for those that Julia, with several threads, sends itself: SIGUSR2 to stop a thread,
+/// and SIGUSR1 from the timer of its profiler.
+fn share(suspend: &libc::sigaction, libjulia: &LibJulia) {
+    JULIAS_SUSPEND.store(suspend.sa_sigaction, Ordering::Release);
+    for (signal, place) in [libc::SIGUSR1, libc::SIGUSR2].into_iter().zip(&PYTHONS_USER) {
+        // SAFETY: the signal is a valid one.
+        let python = unsafe { action(signal) };
+        remember(place, &python);
+        install(signal, on_user_signal, &python);
+    }
+    let function: unsafe extern "C" fn(libc::pthread_t, c_int) -> c_int = send_to_thread;
+    // SAFETY: does what libc's function does, and has its type; the variable lies in the library that sends the signal.
+    unsafe {
+        let inside = libjulia.stdout.address();
+        Replaced::new(inside, &[c"pthread_kill"], function as *mut c_void);
+    }
+}
+
+/// `pthread_kill` as Julia calls it.
+unsafe extern "C" fn send_to_thread(thread: libc::pthread_t, signal: c_int) -> c_int {
+    if signal == libc::SIGUSR2 {
+        SUSPENDING.fetch_add(1, Ordering::AcqRel);
+    }
+    // SAFETY: Julia's own arguments.
+    unsafe { libc::pthread_kill(thread, signal) }
+}
+
+extern "C" fn on_user_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes the struct.
+    let code = unsafe { (*info).si_code };
+    if signal == libc::SIGUSR1 {
+        if code != libc::SI_TIMER {
+            forward_to_python(&PYTHONS_USER[0], signal, info, context);
+        }
+        return;
+    }
+    let julias = code == libc::SI_TKILL
+        && SUSPENDING.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1)).is_ok();
+    if julias {
+        // SAFETY: Julia has installed its handler with this type.
+        let handler: Handler = unsafe { std::mem::transmute(JULIAS_SUSPEND.load(Ordering::Acquire)) };
+        handler(signal, info, context);
+    } else {
+        forward_to_python(&PYTHONS_USER[1], signal, info, context);
+    }
+}
+
+fn forward_to_python(
+    place: &AtomicPtr<libc::sigaction>,
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
+    if let Some(python) = remembered(place) {
+        // SAFETY: Python's own action, and what the kernel has passed.
+        unsafe { forward(python, signal, info, context) };
+    }
 }
 
 fn is_ours(handler: libc::sighandler_t) -> bool {
-    handler == on_child as *const () as usize || handler == on_fault as *const () as usize
+    [on_child as Handler, on_fault, on_user_signal]
+        .into_iter()
+        .any(|ours| handler == ours as *const () as usize)
 }
 
 extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -217,11 +287,9 @@ extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(julia) };
         handler(signal);
     }
-    let python = remembered(&PYTHONS_CHILD)
-        .filter(|python| !matches!(python.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN));
-    if let Some(python) = python {
-        // SAFETY: Python's own, and what the kernel has passed.
-        unsafe { forward(python, signal, info, context) };
+    // By default nothing happens.
+    if remembered(&PYTHONS_CHILD).is_some_and(|python| python.sa_sigaction != libc::SIG_DFL) {
+        forward_to_python(&PYTHONS_CHILD, signal, info, context);
     }
 }
 
@@ -241,7 +309,7 @@ pub(crate) extern "C" fn mind_children() {
             return;
         }
         remember(&PYTHONS_CHILD, &present);
-        watch_children(&present);
+        install(libc::SIGCHLD, on_child, &present);
         let (mut all, mut before) = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
@@ -288,24 +356,22 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         let address = (*info).si_addr().addr() as u64;
         let stack = registers[RSP];
-        let overflow = (*info).si_code > 0
-            && address.abs_diff(stack.cast_unsigned()) < NEAR
-            && libc::pthread_self() == faults.thread;
-        let in_julia = CONTROL.load(Ordering::Relaxed) == JULIA;
+        let served = libc::pthread_self() == faults.thread;
+        let overflow = (*info).si_code > 0 && address.abs_diff(stack.cast_unsigned()) < NEAR && served;
+        let control = CONTROL.load(Ordering::Relaxed);
         match &faults.julia {
-            Some(julia) if !overflow || in_julia => forward(julia, signal, info, context),
-            None if overflow && in_julia => {
+            // On this thread only Julia's own code meets the pages by which its collector stops threads.
+            Some(julia) if !served || control == JULIA || (!overflow && control != PYTHON) => {
+                forward(julia, signal, info, context);
+            }
+            None if overflow && control == JULIA => {
                 // As Julia does it where it has handlers: the thread goes on in `jl_throw`, on a stack that has room,
                 // as if it had been called there with the exception.
                 registers[RSP] = word(faults.spare_stack & !15) - 8;
                 registers[RDI] = word(faults.stack_overflow.expose_provenance());
                 registers[RIP] = word(faults.throw as *const () as usize);
             }
-            _ => {
-                if let Some(python) = remembered(&PYTHONS_FAULT) {
-                    forward(python, signal, info, context);
-                }
-            }
+            _ => forward_to_python(&PYTHONS_FAULT, signal, info, context),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::descriptors::{Early, StandIns};
+use crate::julia::frames;
 use crate::julia::options::{OptionError, Options};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
@@ -230,7 +231,9 @@ pub(crate) fn start(
 
     // From here on a failure is final.
     let written = initialise(&libjulia, arguments, bindir, image, threads > 1)?;
+    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
     let introduced = introduce(&libjulia, host, start.typython.as_deref());
+    signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
     *early = written.read();
     let guest = match introduced {
         Ok(guest) => guest,
@@ -265,6 +268,7 @@ pub(crate) fn end() {
     if SERVED_THREAD.load(Ordering::Acquire) != this_thread() {
         return;
     }
+    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {
         if running.minor >= FOREIGN_THREADS_SINCE {
@@ -351,6 +355,7 @@ fn initialise(
     handling: bool,
 ) -> Result<Early, StartError> {
     let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
+    frames::hide_foreign(libjulia, &image);
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();

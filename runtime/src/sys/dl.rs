@@ -94,6 +94,16 @@ impl Library {
     }
 }
 
+unsafe extern "C" {
+    /// `dladdr` that also fills `extra` with what `flags` asks for.
+    pub(crate) fn dladdr1(
+        address: *const c_void,
+        info: *mut libc::Dl_info,
+        extra: *mut *mut c_void,
+        flags: c_int,
+    ) -> c_int;
+}
+
 /// The address of `symbol` in whatever library of the process's global scope has it.
 pub(crate) fn find_anywhere(symbol: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: looks a name up.

@@ -169,7 +169,8 @@ unsafe extern "C" fn search_library(
                     .add(usize::try_from(relocation.info >> 32).unwrap_or_default());
                 let name = CStr::from_ptr(pointer::<c_char>(strings + u64::from(symbol.name)));
                 if search.names.contains(&name) {
-                    let address = pointer::<AtomicPtr<c_void>>(base.wrapping_add(relocation.offset)).cast_mut();
+                    let address =
+                        pointer::<AtomicPtr<c_void>>(base.wrapping_add(relocation.offset)).cast_mut();
                     search.found.push(Slot { address, protected: protected(relocation.offset) });
                 }
             }
@@ -207,7 +208,9 @@ mod tests {
     #[test]
     fn a_library_without_the_import_is_left_alone() {
         // SAFETY: nothing is found.
-        let replaced = unsafe { Replaced::new(always_seven as *const c_void, &[c"no_such_function"], std::ptr::null_mut()) };
+        let replaced = unsafe {
+            Replaced::new(always_seven as *const c_void, &[c"no_such_function"], std::ptr::null_mut())
+        };
         assert!(replaced.0.is_empty());
     }
 }

@@ -170,7 +170,9 @@ pub(super) fn holds_lock() -> bool {
         dl::find_anywhere(c"PyGILState_Check").map(|address| {
             // SAFETY: CPython's function of that name has this type since 3.4.
             unsafe {
-                std::mem::transmute::<*mut std::ffi::c_void, unsafe extern "C" fn() -> c_int>(address.as_ptr())
+                std::mem::transmute::<*mut std::ffi::c_void, unsafe extern "C" fn() -> c_int>(
+                    address.as_ptr(),
+                )
             }
         })
     });

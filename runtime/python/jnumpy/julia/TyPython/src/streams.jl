@@ -205,18 +205,29 @@ function take_streams()
     return nothing
 end
 
-"Lets the global logger write to `stderr` as it is now, if it wrote to the one before."
+"""
+Lets the global logger write to `stderr` as it is now, if it wrote to the one before, and show paths of sources in an image
+without the slashes that fill them up.
+"""
 function renew_logger(before)
     logger = Base.CoreLogging.global_logger()
     names = fieldnames(typeof(logger))
-    # In newer versions loggers look for `stderr` each time.
-    :stream in names && logger.stream === before || return nothing
-    values = map(name -> name === :stream ? ERRORS : getfield(logger, name), names)
-    Base.CoreLogging.global_logger(typeof(logger)(values...))
+    :stream in names || return nothing
+    fields = map(names) do name
+        field = getfield(logger, name)
+        # In newer versions a logger looks for `stderr` each time.
+        name === :stream && field === before && return ERRORS
+        name === :meta_formatter && return with_short_path(field)
+        return field
+    end
+    Base.CoreLogging.global_logger(typeof(logger)(fields...))
     return nothing
 end
 
-"Descriptors 0 to 2 as they were before Julia code redirected a standard stream; -1 if closed, `nothing` if not redirected."
+with_short_path(format) = (level, owner, group, id, file, line) ->
+    format(level, owner, group, id, file isa AbstractString ? replace(file, r"//+" => "/") : file, line)
+
+"Descriptors 0 to 2 as they were before Julia code redirected a standard stream; `nothing` for those that are not."
 const REDIRECTED = Union{Nothing,Cint}[nothing, nothing, nothing]
 
 python_stream(number) = (INPUT, OUTPUT, ERRORS)[number+1]
@@ -252,10 +263,6 @@ function end_redirection(number::Int)
     REDIRECTED[number+1] = nothing
     # What Python has printed meanwhile went where the descriptor led.
     number == 0 || flush(python_stream(number))
-    if saved < 0
-        ccall(:close, Cint, (Cint,), number)
-        return nothing
-    end
     ccall(:dup2, Cint, (Cint, Cint), saved, number)
     ccall(:close, Cint, (Cint,), saved)
     # As the runtime sets them when Julia starts.
