@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import inspect
 import os
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +53,24 @@ def test_any_number_of_arguments(export: Callable, count: int) -> None:
 )
 def test_forms_of_definitions(export: Callable, definition: str, arguments: tuple[int, ...], expected: int) -> None:
     assert export(definition)(*arguments) == expected
+
+
+def test_an_exported_function_is_a_function_like_any_other(export: Callable) -> None:
+    f = export("likeany(x::Int)::Int = x + 1")
+    assert weakref.ref(f)() is f
+    assert weakref.WeakKeyDictionary({f: 1})[f] == 1
+    assert inspect.isroutine(f)
+    assert vars(f)["__name__"] == "likeany"
+    assert functools.wraps(f)(lambda x: f(x)).__name__ == "likeany"
+
+    class Holder:
+        held = f
+
+    # Like a built-in function it does not become a method.
+    assert Holder().held is f
+    assert Holder().held(1) == 2
+    f.__doc__ = "Another text."
+    assert inspect.getdoc(f) == "Another text."
 
 
 @pytest.mark.parametrize(

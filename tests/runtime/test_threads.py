@@ -23,6 +23,87 @@ def test_another_thread_is_refused_or_served(julia, contract):
     assert second == "1"
 
 
+def test_threads_that_follow_one_another_are_told_apart(julia, contract):
+    """The system gives the number of a thread that has ended to the next one."""
+    code = (
+        "import threading\n"
+        "def call():\n"
+        "    import _running\n"
+        "    try: print(_running.threads())\n"
+        "    except RuntimeError as error: print('refused:', error)\n"
+        "def first():\n"
+        "    import running\n"
+        "    call()\n"
+        "for work in (first, call, call, call):\n"
+        "    thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+    )
+    first, *others = succeeds(code, julia).splitlines()
+    assert first == "1"
+    assert len(others) == 3
+    for told in others:
+        assert told == "1" if contract.version >= 9 else told.startswith("refused: this Julia serves only the thread")
+
+
+def test_what_a_function_says_of_itself_needs_no_julia(julia):
+    code = PREAMBLE + (
+        "import functools, inspect, pickle, typing, weakref, joblib\n"
+        "def ask():\n"
+        "    wrapper = functools.wraps(r.total)(lambda array: r.total(array))\n"
+        "    print(r.total.__doc__, r.total.__name__, r.total, inspect.signature(r.total), wrapper.__name__)\n"
+        "    print(typing.get_type_hints(r.threads), weakref.ref(r.total)() is r.total, len({r.total}))\n"
+        "    print(pickle.loads(pickle.dumps(r.total)) is r.total, joblib.delayed(r.total)(1)[0] is r.total)\n"
+        "thread = threading.Thread(target=ask); thread.start(); thread.join()\n"
+    )
+    first, second, third = succeeds(code, julia).splitlines()
+    assert first.startswith("None total <Julia function Running.total> (")
+    assert first.endswith(" total")
+    assert second == "{'return': <class 'int'>} True 1"
+    assert third == "True True"
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "interactive"),
+    [("2", 2, 0), ("2,1", 2, 1), ("auto", None, 0), ("auto,1", None, 1), ("1,auto", 1, 1)],
+)
+def test_numbers_of_threads_in_all_forms(julia, contract, value, default, interactive):
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "pools = 'isdefined(Threads, :nthreadpools) ? map(Threads.nthreads, (:default, :interactive)) : '\n"
+        "pools += '(Threads.nthreads(), 0)'\n"
+        "print(*jnumpy.eval_julia(pools), len(os.sched_getaffinity(0)), r.total(r.ones_of(3)))"
+    )
+    if contract.version < 9:
+        interactive = 0
+    for variables in ({"JULIA_NUM_THREADS": value}, {"TYPY_JL_OPTS": f"--threads={value}"}):
+        found = succeeds(code, julia, **variables).split()
+        assert found == [str(default) if default else found[2], str(interactive), found[2], "3.0"]
+
+
+def test_threads_without_the_lock_collect_together(julia, contract):
+    """Four threads of Python allocate in Julia at once, while a fifth sits in Python; an old Julia serves only one."""
+    code = PREAMBLE + (
+        "served = []\n"
+        "def work():\n"
+        "    try: served.append(r.churning(300))\n"
+        "    except RuntimeError as error: served.append(str(error)[:12])\n"
+        "sleeping = threading.Event()\n"
+        "def sleep():\n"
+        "    try: r.call(lambda: sleeping.wait(60))\n"
+        "    except RuntimeError: pass\n"
+        "sleeper = threading.Thread(target=sleep); sleeper.start()\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "mine = r.churning(300)\n"
+        "for thread in threads: thread.join()\n"
+        "sleeping.set(); sleeper.join()\n"
+        "print(mine, *served)"
+    )
+    for threads in ("1", "4"):
+        mine, served = succeeds(code, julia, JULIA_NUM_THREADS=threads).rstrip().split(maxsplit=1)
+        assert mine == "300000"
+        assert served == " ".join(["300000" if contract.version >= 9 else "this Julia s"] * 4)
+
+
 @pytest.mark.parametrize("threads", ["1", "2", "auto"])
 def test_julia_threads_collect_while_python_threads_allocate(julia, threads):
     code = PREAMBLE + (

@@ -80,7 +80,11 @@ mod tests {
             ("$ORIGIN/./../..", ""),
             ("$ORIGIN//lib", "a/b/lib"),
         ] {
-            assert_eq!(resolve_in_tree(Path::new("a/b"), entry).as_deref(), Some(Path::new(directory)), "{entry}");
+            assert_eq!(
+                resolve_in_tree(Path::new("a/b"), entry).as_deref(),
+                Some(Path::new(directory)),
+                "{entry}"
+            );
         }
     }
 

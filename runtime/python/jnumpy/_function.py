@@ -31,19 +31,14 @@ def signature(function: JuliaFunction) -> inspect.Signature:
             )
             for name, julia_type, default, keyword in function.__julia_parameters__
         ],
-        return_annotation=_JuliaText(function.__julia_function__.describe("result")),
+        return_annotation=_JuliaText(function.__julia_result__),
     )
-
-
-def documentation(function: JuliaFunction) -> str | None:
-    """The Julia docstring of an exported function, as it was written."""
-    return function.__julia_function__.describe("documentation") or None
 
 
 def annotations(function: JuliaFunction) -> dict[str, object]:
     """What ``__annotations__`` of an exported function is: the Python types of its parameters and of its result."""
     # Evaluated here, and not left as texts: an exported function has no globals in which they could be found.
-    lines = function.__julia_function__.describe("annotations").split("\n")
+    lines = function.__julia_annotations__.split("\n")
     names = [name for name, *_ in function.__julia_parameters__] + ["return"]
     return {name: evaluated(line) for name, line in zip(names, lines, strict=True)}
 

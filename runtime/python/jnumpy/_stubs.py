@@ -126,17 +126,16 @@ class _Stub:
         return f"{name}: {self.resolve(_annotation(value))}"
 
     def function(self, name: str, function: JuliaFunction) -> str:
-        about = function.__julia_function__
-        *annotations, result = (self.resolve(line) for line in about.describe("annotations").split("\n"))
+        *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
         parameters = self.parameters(function.__julia_parameters__, annotations)
         declared = ", ".join(f"{name}::{julia_type}" for name, julia_type, _, _ in function.__julia_parameters__)
         head = f"def {name}({', '.join(parameters)}) -> {result}:"
         if len(head) > _WIDTH:
             lines = "".join(f"    {parameter},\n" for parameter in parameters)
             head = f"def {name}(\n{lines}) -> {result}:"
-        body = _docstring(about.describe("documentation"))
+        body = _docstring(function.__doc__ or "")
         body = f"\n{body}\n" if body else " ..."
-        return f"# Julia: {function.__julia_name__}({declared})::{about.describe('result')}\n{head}{body}"
+        return f"# Julia: {function.__julia_name__}({declared})::{function.__julia_result__}\n{head}{body}"
 
     def parameters(self, described: tuple[tuple[str, str, str | None, bool], ...], annotations: list[str]) -> list[str]:
         """Parameters as Python writes them; those whose name Python cannot write can only be given by position."""

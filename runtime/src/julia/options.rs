@@ -38,7 +38,7 @@ pub(crate) enum OptionError {
 enum Takes {
     OneOf(&'static [&'static str]),
     Number,
-    NumberOrAuto,
+    Threads,
     Text,
     Optional,
 }
@@ -57,7 +57,7 @@ const YES_NO: Takes = Takes::OneOf(&["yes", "no"]);
 const KNOWN: &[Known] = &[
     Known { long: "project", short: None, takes: Takes::Optional, since: 0 },
     Known { long: "sysimage", short: Some('J'), takes: Takes::Text, since: 0 },
-    Known { long: "threads", short: Some('t'), takes: Takes::NumberOrAuto, since: 5 },
+    Known { long: "threads", short: Some('t'), takes: Takes::Threads, since: 5 },
     Known { long: "optimize", short: Some('O'), takes: Takes::OneOf(&["0", "1", "2", "3"]), since: 0 },
     Known { long: "check-bounds", short: None, takes: Takes::OneOf(&["yes", "no", "auto"]), since: 0 },
     Known { long: "compiled-modules", short: None, takes: YES_NO, since: 0 },
@@ -86,7 +86,47 @@ pub(crate) struct Options {
     /// `--sysimage`.
     pub(crate) sysimage: Option<String>,
     /// `--threads`.
-    pub(crate) threads: Option<String>,
+    pub(crate) threads: Option<Threads>,
+}
+
+/// What a number of threads may look like.
+pub(crate) const THREADS: &str = "a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some";
+
+/// How many threads Julia gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threads {
+    pub(crate) default: u16,
+    /// Julia before 1.9 has none, and is given none.
+    pub(crate) interactive: u16,
+}
+
+impl Threads {
+    /// Reads `4`, `auto`, `4,1` or `auto,auto`: as Julia does, but the same on every version of it. In particular there are
+    /// no interactive threads that nobody asked for.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        const MOST: u16 = i16::MAX.unsigned_abs() / 2;
+        let number = |text: &str| text.parse().ok().filter(|&number: &u16| number <= MOST);
+        let (default, interactive) = text.split_once(',').unwrap_or((text, "0"));
+        let default = match default {
+            "auto" => {
+                let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+                u16::try_from(usable).map_or(MOST, |usable| usable.min(MOST))
+            }
+            text => number(text).filter(|&number| number > 0)?,
+        };
+        let interactive = if interactive == "auto" { 1 } else { number(interactive)? };
+        Some(Self { default, interactive })
+    }
+
+    /// What Julia 1.`minor` is told.
+    pub(crate) fn option(self, minor: u32) -> String {
+        match self.interactive {
+            // Since Julia 1.12 there is one if nothing is said.
+            0 if minor < 12 => format!("--threads={}", self.default),
+            interactive if minor >= 9 => format!("--threads={},{interactive}", self.default),
+            _ => format!("--threads={}", self.default),
+        }
+    }
 }
 
 impl Options {
@@ -113,7 +153,7 @@ impl Options {
             let fits = match known.takes {
                 Takes::OneOf(values) => values.contains(&value.as_str()),
                 Takes::Number => value.parse::<u32>().is_ok(),
-                Takes::NumberOrAuto => value == "auto" || value.parse::<u32>().is_ok_and(|n| n > 0),
+                Takes::Threads => Threads::parse(&value).is_some(),
                 Takes::Text => !value.is_empty(),
                 Takes::Optional => true,
             };
@@ -122,7 +162,7 @@ impl Options {
             }
             match known.long {
                 "sysimage" => options.sysimage = Some(value),
-                "threads" => options.threads = Some(value),
+                "threads" => options.threads = Threads::parse(&value),
                 "optimize" => options.arguments.push(format!("-O{value}")),
                 "debug-info" => options.arguments.push(format!("-g{value}")),
                 long => options.arguments.push(format!("--{long}={value}")),
@@ -136,7 +176,7 @@ fn expectation(takes: &Takes) -> String {
     match takes {
         Takes::OneOf(values) => format!("but {}", values.join(", ")),
         Takes::Number => "but a number".into(),
-        Takes::NumberOrAuto => "but a number above 0 or `auto`".into(),
+        Takes::Threads => format!("but {THREADS}"),
         Takes::Text | Takes::Optional => "but a text".into(),
     }
 }
@@ -202,7 +242,7 @@ mod tests {
     fn ok_forms() {
         let options = parse(r#"-O3 -t 2 --sysimage "/a b/sys.so" --project=/p --check-bounds no"#).unwrap();
         assert_eq!(options.arguments, ["-O3", "--project=/p", "--check-bounds=no"]);
-        assert_eq!(options.threads.as_deref(), Some("2"));
+        assert_eq!(options.threads, Some(Threads { default: 2, interactive: 0 }));
         assert_eq!(options.sysimage.as_deref(), Some("/a b/sys.so"));
         assert_eq!(parse("").unwrap(), Options::default());
         assert_eq!(parse("--project").unwrap().arguments, ["--project=@."]);
@@ -217,7 +257,7 @@ mod tests {
         );
         assert_eq!(
             parse("-t zero").unwrap_err().to_string(),
-            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, but a number above 0 or `auto`"#
+            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, but a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some"#
         );
         assert_eq!(
             parse("--pkgimages=no").unwrap_err().to_string(),
@@ -228,6 +268,23 @@ mod tests {
             r#"TYPY_JL_OPTS is "-J 'x": a quote is not closed"#
         );
         assert_eq!(parse("-J").unwrap_err().to_string(), r#"TYPY_JL_OPTS has "-J": its value is missing"#);
+    }
+
+    #[test]
+    fn threads_in_all_forms() {
+        let forms =
+            |text: &str| Threads::parse(text).map(|threads| [5, 9, 12].map(|minor| threads.option(minor)));
+        let expected = |told: [&str; 3]| Some(told.map(|told| format!("--threads={told}")));
+        assert_eq!(forms("2"), expected(["2", "2", "2,0"]));
+        assert_eq!(forms("2,1"), expected(["2", "2,1", "2,1"]));
+        assert_eq!(forms("2,auto"), expected(["2", "2,1", "2,1"]));
+        assert_eq!(forms("2,0"), expected(["2", "2", "2,0"]));
+        assert!(
+            Threads::parse("auto,1").is_some_and(|threads| threads.default > 0 && threads.interactive == 1)
+        );
+        for wrong in ["", "0", "-1", "many", "2,", ",1", "2,-1", "2,1,1", "99999", "2 "] {
+            assert_eq!(Threads::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

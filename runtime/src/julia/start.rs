@@ -1,20 +1,22 @@
 //! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
 //! start is final, because half of Julia is initialised then.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::descriptors::{Early, StandIns};
 use crate::julia::frames;
-use crate::julia::options::{OptionError, Options};
+use crate::julia::options::{OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError, NEWEST};
-use crate::sys::slot::{Entry, Kind, PROTOCOL, Slot};
+use crate::sys::scope;
+use crate::sys::slot::{Entry, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
 
 /// The package UUID of TyPython, the same as in the original JNumPy.
@@ -39,7 +41,7 @@ pub(crate) enum StartError {
     Relocation { path: PathBuf, reason: RelocationError },
     #[error("`{path}` holds a NUL byte")]
     Path { path: PathBuf },
-    #[error("JULIA_NUM_THREADS is {value:?}, but must be a number above 0 or `auto`")]
+    #[error("JULIA_NUM_THREADS is {value:?}, but must be {THREADS}")]
     Threads { value: String },
     #[error("no descriptor can be opened for Julia's standard streams: {0}")]
     Descriptors(std::io::Error),
@@ -103,8 +105,10 @@ pub(crate) struct Running {
 }
 
 static RUNNING: OnceLock<Running> = OnceLock::new();
-/// `pthread_self` of the thread that Julia serves for sure; 0 when there is none.
-static SERVED_THREAD: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Whether this is the thread that started Julia. The system's numbers of threads are given out again when one ends.
+    static STARTED_JULIA: Cell<bool> = const { Cell::new(false) };
+}
 static PHASE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
 
@@ -117,7 +121,7 @@ const ENDED: u8 = 3;
 #[inline]
 pub(crate) fn running() -> Result<&'static Running, Refusal> {
     match RUNNING.get() {
-        Some(running) if SERVED_THREAD.load(Ordering::Relaxed) == this_thread() => Ok(running),
+        Some(running) if started_julia() => Ok(running),
         running => refuse(running),
     }
 }
@@ -144,13 +148,8 @@ fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal
 }
 
 #[inline]
-fn this_thread() -> usize {
-    // SAFETY: `pthread_self` has no preconditions.
-    let thread = unsafe { libc::pthread_self() };
-    #[expect(clippy::cast_possible_truncation, reason = "the address of a thread's descriptor")]
-    {
-        thread as usize
-    }
+fn started_julia() -> bool {
+    STARTED_JULIA.get()
 }
 
 impl Running {
@@ -160,9 +159,9 @@ impl Running {
         self.guest.world.map(|world| world.load(Ordering::Relaxed))
     }
 
-    /// Calls one of TyPython's functions. The result is a value, [`Kind::Exception`] or [`Kind::PythonException`].
+    /// Calls one of TyPython's functions. The result is a value, an exception.
     pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {
-        let mut result = Slot::new(Kind::Nothing);
+        let mut result = Slot::nothing();
         // SAFETY: entries come from TyPython, which reads as many slots as it declared.
         unsafe { self.enter(entry, arguments.as_ptr(), &raw mut result) };
         result
@@ -175,7 +174,7 @@ impl Running {
     /// serves, and an entry catches everything and writes the result.
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
-        if self.minor >= FOREIGN_THREADS_SINCE && SERVED_THREAD.load(Ordering::Relaxed) != this_thread() {
+        if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
             // SAFETY: as promised. What is said of control is said of the other thread.
             unsafe { entry(arguments, result) };
             return;
@@ -221,7 +220,7 @@ pub(crate) fn start(
         return Err(StartError::NoImage { path: image });
     }
     let threads = threads(&options)?;
-    let arguments = arguments(&options, threads);
+    let arguments = arguments(&options, threads, minor);
     if let Some(relocation) = relocation {
         let opened = Library::open_local(&image)?;
         opened.prefault(relocation::DATA);
@@ -230,7 +229,8 @@ pub(crate) fn start(
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    let written = initialise(&libjulia, arguments, bindir, image, threads > 1)?;
+    let written = initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
+    scope::withdraw();
     signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
     let introduced = introduce(&libjulia, host, start.typython.as_deref());
     signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
@@ -247,7 +247,7 @@ pub(crate) fn start(
         // the GC-safe region by themselves and go back to it (see `@python` in TyPython's `border.jl`).
         unsafe { (libjulia.gc_safe_enter)() };
     }
-    SERVED_THREAD.store(this_thread(), Ordering::Release);
+    STARTED_JULIA.set(true);
     PHASE.store(SERVING, Ordering::Release);
     let _ = RUNNING.set(Running { libjulia, guest, version, minor });
     // SAFETY: the handler only stores to atomics, which is allowed in a forked child.
@@ -256,7 +256,7 @@ pub(crate) fn start(
 }
 
 extern "C" fn forget_in_child() {
-    SERVED_THREAD.store(0, Ordering::Release);
+    STARTED_JULIA.set(false);
     if PHASE.load(Ordering::Acquire) == SERVING {
         PHASE.store(FORKED, Ordering::Release);
     }
@@ -265,7 +265,7 @@ extern "C" fn forget_in_child() {
 /// Ends Julia: its `atexit` hooks and finalisers run. Only in the thread it serves, and only once.
 pub(crate) fn end() {
     let Ok(running) = running() else { return };
-    if SERVED_THREAD.load(Ordering::Acquire) != this_thread() {
+    if !started_julia() {
         return;
     }
     signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
@@ -276,7 +276,7 @@ pub(crate) fn end() {
         }
         (running.libjulia.atexit_hook)(0);
     }
-    SERVED_THREAD.store(0, Ordering::Release);
+    STARTED_JULIA.set(false);
     PHASE.store(ENDED, Ordering::Release);
 }
 
@@ -285,25 +285,24 @@ fn c_path(path: &Path) -> Result<CString, StartError> {
 }
 
 /// How many threads Julia gets.
-fn threads(options: &Options) -> Result<usize, StartError> {
-    // Julia's own reading of `auto` differs between versions, and whether there are several has to be known here.
-    let number = |value: &str| match value {
-        "auto" => std::thread::available_parallelism().map_or(Some(1), |number| Some(number.get())),
-        _ => value.parse().ok().filter(|&number| number > 0),
-    };
-    match (&options.threads, std::env::var("JULIA_NUM_THREADS")) {
-        (Some(value), _) => Ok(number(value).unwrap_or(1)),
-        (None, Ok(value)) if !value.is_empty() => number(&value).ok_or(StartError::Threads { value }),
-        (None, _) => Ok(1),
+fn threads(options: &Options) -> Result<Threads, StartError> {
+    match (options.threads, std::env::var("JULIA_NUM_THREADS")) {
+        (Some(threads), _) => Ok(threads),
+        (None, Ok(value)) if !value.is_empty() => Threads::parse(&value).ok_or(StartError::Threads { value }),
+        (None, _) => Ok(Threads { default: 1, interactive: 0 }),
     }
 }
 
+/// Whether Julia has to handle signals: its collector stops other threads with SIGSEGV. Where there is only one thread, its
+/// handlers would only take Python's place.
+fn has_handlers(threads: Threads, minor: u32) -> bool {
+    minor >= FOREIGN_THREADS_SINCE || threads.default > 1
+}
+
 /// Julia's command line.
-fn arguments(options: &Options, threads: usize) -> Vec<CString> {
-    let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned(), format!("--threads={threads}")];
-    // Julia's collector stops other threads with SIGSEGV; with one thread its handlers would only take Python's
-    // place.
-    if threads == 1 {
+fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
+    let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned(), threads.option(minor)];
+    if !has_handlers(threads, minor) {
         words.push("--handle-signals=no".into());
     }
     words.extend(options.arguments.iter().cloned());

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyString, PyType};
 
 use crate::julia::roots;
 use crate::julia::start::{Refusal, running};
-use crate::sys::slot::{Kind, Slot};
+use crate::sys::slot::Slot;
 
 /// A value that Julia keeps for Python: freed when the last reference goes, on any thread.
 #[pyclass(frozen, module = "jnumpy._runtime")]
@@ -30,23 +30,19 @@ impl Drop for Root {
     }
 }
 
-/// What Julia can say of a rooted value, by number.
-const PARTS: [&str; 6] = ["message", "backtrace", "type", "documentation", "result", "annotations"];
+/// What Julia can say of a rooted exception, by number.
+const PARTS: [&str; 3] = ["message", "backtrace", "type"];
 
 #[pymethods]
 impl Root {
-    /// `message`, `backtrace` or `type` of the exception in this root, or `documentation`, `result` (its type) or
-    /// `annotations` (Python's types, one a line, the result last) of the function in it, rendered by Julia.
+    /// `message`, `backtrace` or `type` of the exception in this root, rendered by Julia.
     fn describe<'py>(&self, py: Python<'py>, part: &str) -> PyResult<Bound<'py, PyAny>> {
         let number = PARTS
             .iter()
             .position(|known| *known == part)
             .ok_or_else(|| PyValueError::new_err(format!("part is {part:?}, but one of {PARTS:?}")))?;
         let running = running().map_err(refused)?;
-        let arguments = [
-            Slot { a: self.number, ..Slot::new(Kind::Int) },
-            Slot { a: number as u64, ..Slot::new(Kind::Int) },
-        ];
+        let arguments = [Slot::unsigned(self.number), Slot::unsigned(number as u64)];
         super::entry::value(py, running.call(running.guest.describe, &arguments))
     }
 }

@@ -10,7 +10,7 @@ use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
 use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
-use crate::sys::slot::{Kind, PROTOCOL, Slot};
+use crate::sys::slot::{PROTOCOL, Slot};
 
 /// Paths of libjulia, its `bin` and its image; the sources of TyPython and the relocation that an image may need.
 type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<Relocation>);
@@ -80,13 +80,13 @@ fn julia_version() -> Option<&'static str> {
 /// Evaluates Julia code in `Main`; the value of its last expression if `wanted`, else `None`.
 #[pyfunction]
 fn evaluate<'py>(py: Python<'py>, code: &str, wanted: bool) -> PyResult<Bound<'py, PyAny>> {
-    call(py, |running| running.guest.evaluate, &[Slot::text(code), boolean(wanted)])
+    call(py, |running| running.guest.evaluate, &[Slot::text(code.as_bytes()), Slot::boolean(wanted)])
 }
 
 /// Includes a Julia file in `Main`.
 #[pyfunction]
 fn include<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyAny>> {
-    call(py, |running| running.guest.include, &[Slot::text(path)])
+    call(py, |running| running.guest.include, &[Slot::text(path.as_bytes())])
 }
 
 /// Activates the project in `directory`, loads its module `name` and runs its `init()`; modules that it exports
@@ -100,7 +100,12 @@ fn load_project<'py>(
     package: &str,
     stay: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = [Slot::text(directory), Slot::text(name), Slot::text(package), boolean(stay)];
+    let arguments = [
+        Slot::text(directory.as_bytes()),
+        Slot::text(name.as_bytes()),
+        Slot::text(package.as_bytes()),
+        Slot::boolean(stay),
+    ];
     call(py, |running| running.guest.load_project, &arguments)
 }
 
@@ -113,7 +118,11 @@ fn extend_paths<'py>(
     depots: &str,
     libraries: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = [Slot::text(environments), Slot::text(depots), Slot::text(libraries)];
+    let arguments = [
+        Slot::text(environments.as_bytes()),
+        Slot::text(depots.as_bytes()),
+        Slot::text(libraries.as_bytes()),
+    ];
     call(py, |running| running.guest.extend_paths, &arguments)
 }
 
@@ -121,10 +130,6 @@ fn extend_paths<'py>(
 #[pyfunction]
 fn loaded_packages(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     call(py, |running| running.guest.loaded_packages, &[])
-}
-
-fn boolean(value: bool) -> Slot {
-    Slot { a: u64::from(value), ..Slot::new(Kind::Bool) }
 }
 
 fn call<'py>(

@@ -22,11 +22,6 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Opens `path` with global visibility: Julia's compiled code finds `jl_*` in the global scope.
-    pub(crate) fn open_global(path: &Path) -> Result<Self, DlError> {
-        Self::open(path, libc::RTLD_NOW | libc::RTLD_GLOBAL)
-    }
-
     /// Opens `path` without making its symbols visible to others, and finds every symbol that it needs.
     pub(crate) fn open_now(path: &Path) -> Result<Self, DlError> {
         Self::open(path, libc::RTLD_NOW | libc::RTLD_LOCAL)
@@ -77,6 +72,11 @@ impl Library {
         let mut base = base.as_ptr().addr();
         // SAFETY: the callback is given the address of a number that lives as long as the call.
         unsafe { libc::dl_iterate_phdr(Some(prefault_library), (&raw mut base).cast()) };
+    }
+
+    /// What `dlopen` returned.
+    pub(crate) fn handle(&self) -> *mut c_void {
+        self.handle.as_ptr()
     }
 
     /// The address of `symbol`, or the error that names it.

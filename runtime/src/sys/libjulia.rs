@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::dl::{DlError, Library};
+use super::scope;
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
@@ -144,7 +145,9 @@ struct Libraries {
 impl Libraries {
     fn open(path: &Path) -> Result<Self, LibJuliaError> {
         let internal = preload(path)?;
-        let libjulia = Library::open_global(path)?;
+        let libjulia = Library::open_now(path)?;
+        let opened: Vec<&Library> = internal.iter().chain([&libjulia]).collect();
+        scope::intercept(&opened);
         Ok(Self { path: path.to_owned(), libjulia, internal })
     }
 

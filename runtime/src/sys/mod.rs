@@ -3,5 +3,6 @@
 pub(crate) mod dl;
 pub(crate) mod imports;
 pub(crate) mod libjulia;
+pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;

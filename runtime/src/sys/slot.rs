@@ -1,7 +1,9 @@
 //! The plain C structs in which values cross between Rust and Julia. TyPython's `slots.jl` states the same
 //! layout; at start the two protocol numbers are compared.
 
-use std::ffi::c_int;
+use std::ffi::c_void;
+
+use pyo3::ffi::PyObject;
 
 /// Raised by one whenever a layout or a meaning in this file or in [`super::table`] changes.
 pub(crate) const PROTOCOL: u64 = include_ascii_number(include_str!("../../python/jnumpy/protocol"));
@@ -17,35 +19,38 @@ const fn include_ascii_number(text: &str) -> u64 {
     number
 }
 
-/// What a slot holds, and how an argument is read.
+/// What a slot holds, and how an argument is read. [`Slot`] has a constructor for each kind that Rust writes.
+///
+/// | kind | `a` | `b` | `c` | who owns what the slot names |
+/// |---|---|---|---|---|
+/// | `Missing` | | | | the argument was not given: Julia uses its default |
+/// | `Nothing` | | | | |
+/// | `Bool` | 0 or 1 | | | |
+/// | `Int` | an `i64` | | | |
+/// | `UInt` | a `u64` | | | |
+/// | `BigInt` | address of hexadecimal digits, with a sign if negative | length | in an argument: the `str` with the digits | the slot owns the `str`; in a result, Julia has the digits until the object is made |
+/// | `Float` | bits of an `f64` | | | |
+/// | `Complex` | bits of the real part | bits of the imaginary part | | |
+/// | `Text` | address of UTF-8 | length in bytes | | in an argument, the `str` that was read; in a result, Julia until the object is made |
+/// | `Array` | data | in an argument: the ndarray | address of the lengths (`isize`) | the slot of an argument owns the ndarray; to Rust, a root keeps the memory and `b` is 0 |
+/// | `Object` | a `PyObject` | | | borrowed in an argument, owned by the slot in a result |
+/// | `Exception` | root of the Julia exception | address of the name of a class in `jnumpy._errors` | length | results only: the slot owns the root, and the name is a constant |
+/// | `PythonException` | | | | results only: a Python exception is set |
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The argument was not given: Julia uses its default.
     Missing = 0,
-    /// `nothing`.
     Nothing = 1,
-    /// `a` is 0 or 1.
     Bool = 2,
-    /// `a` is an `i64`.
     Int = 3,
-    /// `a` is a `u64`.
     UInt = 4,
-    /// `a`, `b`: address and length of lower-case hexadecimal digits with an optional sign.
     BigInt = 5,
-    /// `a` holds the bits of an `f64`.
     Float = 6,
-    /// `a`, `b` hold the bits of the real and the imaginary part.
     Complex = 7,
-    /// `a`, `b`: address and length in bytes of UTF-8 text.
     Text = 8,
-    /// `a`: data, `b`: owner (borrowed `PyObject*`), `c`: address of `ndim` lengths (`isize`).
     Array = 9,
-    /// `a`: a `PyObject*`; borrowed in an argument, owned in a result.
     Object = 10,
-    /// Result only: a Julia exception. `a`: its root, `dtype`: its [`Category`](crate::python::exception).
     Exception = 11,
-    /// Result only: a Python exception is set already.
     PythonException = 12,
 }
 
@@ -114,20 +119,82 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// A slot of this kind with an empty payload.
-    pub(crate) const fn new(kind: Kind) -> Self {
+    const fn new(kind: Kind) -> Self {
         Self { kind: kind as u8, dtype: 0, ndim: 0, flags: 0, reserved: 0, a: 0, b: 0, c: 0 }
     }
 
+    pub(crate) const fn missing() -> Self {
+        Self::new(Kind::Missing)
+    }
+
+    pub(crate) const fn nothing() -> Self {
+        Self::new(Kind::Nothing)
+    }
+
+    pub(crate) fn boolean(value: bool) -> Self {
+        Self { a: u64::from(value), ..Self::new(Kind::Bool) }
+    }
+
+    pub(crate) const fn integer(value: i64) -> Self {
+        Self { a: value.cast_unsigned(), ..Self::new(Kind::Int) }
+    }
+
+    pub(crate) const fn unsigned(value: u64) -> Self {
+        Self { a: value, ..Self::new(Kind::UInt) }
+    }
+
+    pub(crate) const fn float(value: f64) -> Self {
+        Self { a: value.to_bits(), ..Self::new(Kind::Float) }
+    }
+
+    pub(crate) const fn complex(real: f64, imaginary: f64) -> Self {
+        Self { a: real.to_bits(), b: imaginary.to_bits(), ..Self::new(Kind::Complex) }
+    }
+
     /// Text that must outlive the slot.
-    pub(crate) fn text(text: &str) -> Self {
-        Self { a: text.as_ptr() as u64, b: text.len() as u64, ..Self::new(Kind::Text) }
+    pub(crate) fn text(text: &[u8]) -> Self {
+        Self { a: address(text.as_ptr()), b: text.len() as u64, ..Self::new(Kind::Text) }
+    }
+
+    /// The digits in `owner`, a `str` that the slot takes over.
+    pub(crate) fn big_integer(digits: &[u8], owner: *mut PyObject) -> Self {
+        Self { c: address(owner), kind: Kind::BigInt as u8, ..Self::text(digits) }
+    }
+
+    /// The memory of `owner`, an ndarray that the slot takes over.
+    pub(crate) fn array(
+        element: Element,
+        flags: u8,
+        data: *const c_void,
+        owner: *mut PyObject,
+        ndim: u8,
+        lengths: *const isize,
+    ) -> Self {
+        Self {
+            dtype: element as u8,
+            ndim,
+            flags,
+            a: address(data),
+            b: address(owner),
+            c: address(lengths),
+            ..Self::new(Kind::Array)
+        }
+    }
+
+    /// An object that must outlive the slot.
+    pub(crate) fn borrowed(object: *mut PyObject, flags: u8) -> Self {
+        Self { a: address(object), flags, ..Self::new(Kind::Object) }
     }
 }
 
-/// A Julia function as Rust calls it: arguments, result; 0 when the result holds a value, 1 when it holds an
-/// exception. It never throws and never unwinds.
-pub(crate) type Entry = unsafe extern "C" fn(*const Slot, *mut Slot) -> c_int;
+/// The address of what will be read elsewhere.
+fn address<T>(pointer: *const T) -> u64 {
+    pointer.expose_provenance() as u64
+}
+
+/// A Julia function as Rust calls it: arguments, result. It never throws and never unwinds; the kind of the result says
+/// whether it is an exception.
+pub(crate) type Entry = unsafe extern "C" fn(*const Slot, *mut Slot);
 
 #[cfg(test)]
 mod tests {

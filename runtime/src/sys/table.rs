@@ -81,8 +81,7 @@ pub(crate) struct Guest {
     pub(crate) extend_paths: Entry,
     /// `()` → text: UUIDs and source files of what is loaded.
     pub(crate) loaded_packages: Entry,
-    /// `(root, part)` → text: of an exception 0 the message, 1 the backtrace, 2 the type; of a function 3 the docstring,
-    /// 4 the type of the result, 5 what a stub says of its types.
+    /// `(root, part)` → text: of the exception in the root 0 the message, 1 the backtrace, 2 the type.
     pub(crate) describe: Entry,
     /// `(root)` → the address of the entry without a `try` that stands in a root, or 0: it may throw.
     pub(crate) bare_entry: Entry,

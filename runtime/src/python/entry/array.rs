@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::python::exception::{self, Root};
-use crate::sys::slot::{C_ORDER, Element, IN_PLACE, Kind, Slot};
+use crate::sys::slot::{C_ORDER, Element, IN_PLACE, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
 static COPY_POLICY: AtomicU8 = AtomicU8::new(DEFAULT);
@@ -98,16 +98,15 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
             None => (copy(py, array, in_place != 0)?, 0),
         };
         let fields = &(*owner).fields;
-        *slot = Slot {
-            dtype: element as u8,
+        *slot = Slot::array(
+            element,
+            order | in_place,
+            fields.data.cast(),
+            owner.cast(),
             // NumPy's limit is 64.
-            ndim: u8::try_from(fields.nd).unwrap_or(u8::MAX),
-            flags: order | in_place,
-            a: fields.data.expose_provenance() as u64,
-            b: owner.expose_provenance() as u64,
-            c: fields.dimensions.expose_provenance() as u64,
-            ..Slot::new(Kind::Array)
-        };
+            u8::try_from(fields.nd).unwrap_or(u8::MAX),
+            fields.dimensions,
+        );
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -11,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::guard;
 use super::proof::Entries;
 use super::read::{self, Mode};
 use super::write;
@@ -23,8 +23,8 @@ const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
 const WRITTEN: u8 = 8;
-/// Slots before the first parameter: name, module, Julia name, roots of the function and of its bare entry.
-const HEADER: usize = 4;
+/// Slots before the first parameter: see [`new`].
+const HEADER: usize = 7;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
 const PER_PARAMETER: usize = 3;
 
@@ -59,16 +59,20 @@ struct FunctionObject {
     base: ffi::PyObject,
     vectorcall: ffi::vectorcallfunc,
     dict: *mut ffi::PyObject,
+    weak_references: *mut ffi::PyObject,
     function: &'static Function,
 }
 
-/// Makes the Python function. `slots`: name, module, Julia name, root of the Julia function, then name, type and
-/// default of each parameter.
+/// Makes the Python function. `slots`: name, module, Julia name, docstring, type of the result, Python's types of the
+/// parameters and of the result (one a line), roots of the Julia function and of its bare entry, then name, type and default
+/// of each parameter.
 ///
 /// # Safety
-/// `slots` are as described, texts but for the root, and `entry` takes the parameters they describe.
+/// `slots` are as described, texts but for the roots, and `entry` takes the parameters they describe.
 pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResult<*mut ffi::PyObject> {
-    let [name, module, qualified, root] = slots.get(..HEADER).unwrap_or_default() else {
+    let [name, module, qualified, documentation, result, annotations, root] =
+        slots.get(..HEADER).unwrap_or_default()
+    else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
     let (root, bare) = (Root::new(root.a), root.b);
@@ -112,6 +116,10 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     object.setattr("__qualname__", name)?;
     object.setattr("__module__", text(module)?)?;
     object.setattr("__julia_name__", text(qualified)?)?;
+    let documentation = text(documentation)?;
+    object.setattr("__doc__", if documentation.is_empty()? { None } else { Some(documentation) })?;
+    object.setattr("__julia_result__", text(result)?)?;
+    object.setattr("__julia_annotations__", text(annotations)?)?;
     object.setattr("__julia_function__", root)?;
     object.setattr("__julia_parameters__", PyTuple::new(py, described)?)?;
     Ok(object.into_ptr())
@@ -161,6 +169,7 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     let members = Box::leak(Box::new([
         member(c"__vectorcalloffset__", std::mem::offset_of!(FunctionObject, vectorcall)),
         member(c"__dictoffset__", std::mem::offset_of!(FunctionObject, dict)),
+        member(c"__weaklistoffset__", std::mem::offset_of!(FunctionObject, weak_references)),
         ffi::PyMemberDef::default(),
     ]));
     let methods = Box::leak(Box::new([
@@ -181,14 +190,21 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     };
     let getset = Box::leak(Box::new([
         getter(c"__signature__", signature),
-        getter(c"__doc__", documentation),
         getter(c"__annotations__", annotations),
+        ffi::PyGetSetDef {
+            name: c"__dict__".as_ptr(),
+            get: Some(ffi::PyObject_GenericGetDict),
+            set: Some(ffi::PyObject_GenericSetDict),
+            doc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+        },
         ffi::PyGetSetDef::default(),
     ]));
     let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
     let mut slots = [
         slot(ffi::Py_tp_call, call as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_tp_descr_get, bind_to as *mut c_void),
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_getset, getset.as_mut_ptr().cast()),
@@ -231,24 +247,6 @@ fn refuse_new(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import("builtins")?.getattr("staticmethod")?.call1((function,))
 }
 
-/// Runs `work`; a panic, which would be our bug, becomes an exception.
-unsafe fn guarded(work: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls with its lock held.
-    let py = unsafe { Python::assume_attached() };
-    match catch_unwind(AssertUnwindSafe(|| work(py))) {
-        Ok(Ok(object)) => object,
-        Ok(Err(error)) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
-        Err(_) => {
-            PySystemError::new_err("a bug in jnumpy: please report it with the code that led here")
-                .restore(py);
-            std::ptr::null_mut()
-        }
-    }
-}
-
 unsafe extern "C" fn vectorcall(
     callable: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
@@ -260,7 +258,7 @@ unsafe extern "C" fn vectorcall(
     unsafe {
         let function = (*callable.cast::<FunctionObject>()).function;
         let positional = count & !(1 << (usize::BITS - 1));
-        guarded(|py| {
+        guard::object(|py| {
             let keywords = if names.is_null() { 0 } else { ffi::PyTuple_Size(names).unsigned_abs() };
             let arguments: &[*mut ffi::PyObject] = if arguments.is_null() {
                 &[]
@@ -307,7 +305,7 @@ unsafe fn invoke(
         } else {
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
         }
-        let mut result = Slot::new(Kind::Nothing);
+        let mut result = Slot::nothing();
         function.entries.call(running, slots.as_ptr().cast(), &raw mut result);
         Ok(write::finish(py, &result))
     }
@@ -346,7 +344,7 @@ unsafe fn read_argument(
     slot: &mut MaybeUninit<Slot>,
     owners: &mut Owners,
 ) -> PyResult<()> {
-    let slot = slot.write(Slot { flags: parameter.flags, ..Slot::new(Kind::Nothing) });
+    let slot = slot.write(Slot { flags: parameter.flags, ..Slot::nothing() });
     // SAFETY: the caller's promise.
     unsafe {
         if parameter.nullable && argument == ffi::Py_None() {
@@ -442,7 +440,7 @@ unsafe fn bind(
     }
     for ((parameter, &argument), slot) in function.parameters.iter().zip(&bound).zip(slots) {
         if argument.is_null() {
-            slot.write(Slot::new(Kind::Missing));
+            slot.write(Slot::missing());
         } else {
             // SAFETY: the argument is alive as long as the call.
             unsafe { read_argument(py, function, parameter, argument, slot, owners) }?;
@@ -487,7 +485,7 @@ unsafe extern "C" fn call(
     // SAFETY: CPython passes an instance of our type, a tuple, and NULL or a dictionary with `str` keys; borrowed
     // references stay alive in them during the call.
     unsafe {
-        guarded(|py| {
+        guard::object(|py| {
             let positional = ffi::PyTuple_Size(arguments).unsigned_abs();
             let mut values: Vec<_> =
                 (0..positional).map(|index| ffi::PyTuple_GetItem(arguments, index.cast_signed())).collect();
@@ -508,7 +506,7 @@ unsafe extern "C" fn call(
 unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
     unsafe {
-        guarded(|py| {
+        guard::object(|py| {
             let name = Bound::from_borrowed_ptr(py, object).getattr("__julia_name__")?;
             Ok(PyString::new(py, &format!("<Julia function {name}>")).into_ptr())
         })
@@ -517,22 +515,29 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
 
 unsafe extern "C" fn reduce(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
-    unsafe { guarded(|py| introspect(py, object, "reduce")) }
+    unsafe { guard::object(|py| introspect(py, object, "reduce")) }
 }
 
 unsafe extern "C" fn signature(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
-    unsafe { guarded(|py| introspect(py, object, "signature")) }
+    unsafe { guard::object(|py| introspect(py, object, "signature")) }
 }
 
-unsafe extern "C" fn documentation(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: CPython passes an instance of our type.
-    unsafe { guarded(|py| introspect(py, object, "documentation")) }
+/// `__get__`: an exported function that is an attribute of a class is not bound to the instance, as built-in functions are
+/// not. Having the method makes it a routine to `inspect`.
+unsafe extern "C" fn bind_to(
+    function: *mut ffi::PyObject,
+    _instance: *mut ffi::PyObject,
+    _class: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython passes an instance of our type, with its lock held.
+    unsafe { ffi::Py_IncRef(function) };
+    function
 }
 
 unsafe extern "C" fn annotations(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: CPython passes an instance of our type.
-    unsafe { guarded(|py| introspect(py, object, "annotations")) }
+    unsafe { guard::object(|py| introspect(py, object, "annotations")) }
 }
 
 /// Calls a helper of `jnumpy._function`, which is imported only when somebody asks.

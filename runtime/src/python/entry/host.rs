@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use pyo3::exceptions::{PySystemExit, PyTypeError};
 use pyo3::ffi;
-use pyo3::prelude::*;
 
 use super::read::Mode;
-use super::{array, function, output, read, write};
+use super::{array, function, guard, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::{self, CONTROL};
@@ -83,34 +82,22 @@ unsafe extern "C" fn read_object(
     let mode = if lenient == 0 { Mode::Strict } else { Mode::Lenient };
     // SAFETY: Julia holds Python's lock and passes a live object and a slot of its own.
     unsafe {
-        let py = Python::assume_attached();
-        let result = Kind::from_number(kind)
-            .ok_or_else(|| PyTypeError::new_err(format!("nothing is read as kind {kind}")))
-            .and_then(|kind| read::read(py, kind, mode, object, &mut *slot));
-        match result {
-            Ok(()) => 0,
-            Err(error) => {
-                error.restore(py);
-                -1
-            }
-        }
+        guard::value(-1, |py| {
+            let kind = Kind::from_number(kind)
+                .ok_or_else(|| PyTypeError::new_err(format!("nothing is read as kind {kind}")))?;
+            read::read(py, kind, mode, object, &mut *slot).map(|()| 0)
+        })
     }
 }
 
 unsafe extern "C" fn object(slot: *const Slot) -> *mut ffi::PyObject {
     // SAFETY: Julia holds Python's lock and preserves what the slot points to.
-    unsafe { write::scalar(Python::assume_attached(), &*slot) }
+    unsafe { guard::object(|py| Ok(write::scalar(py, &*slot))) }
 }
 
 unsafe extern "C" fn new_array(slot: *const Slot, strides: *const isize, root: u64) -> *mut ffi::PyObject {
     // SAFETY: Julia holds Python's lock, describes memory that the root keeps, and gives the root away.
-    unsafe {
-        let py = Python::assume_attached();
-        array::new(py, &*slot, strides, Root::new(root)).unwrap_or_else(|error| {
-            error.restore(py);
-            std::ptr::null_mut()
-        })
-    }
+    unsafe { guard::object(|py| array::new(py, &*slot, strides, Root::new(root))) }
 }
 
 unsafe extern "C" fn owner_of(
@@ -119,7 +106,8 @@ unsafe extern "C" fn owner_of(
     length: usize,
     c_order: c_int,
 ) -> *mut ffi::PyObject {
-    match lease::owner_of(array, Memory { data: data.addr(), length, c_order: c_order != 0 }) {
+    let memory = Memory { data: data.addr(), length, c_order: c_order != 0 };
+    match guard::anywhere(None, || lease::owner_of(array, memory)) {
         Some(owner) => {
             // SAFETY: the Julia array is alive (it is Julia's argument) and so is its owner; Julia holds Python's
             // lock.
@@ -153,22 +141,27 @@ unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize])
 }
 
 unsafe extern "C" fn lent(slot: *const Slot) -> *const Value {
-    // SAFETY: Julia holds Python's lock and passes an array slot.
-    let (owner, memory, element, lengths) = unsafe { lent_memory(&*slot) };
-    lease::find(owner, memory, element, lengths).unwrap_or_default()
+    guard::anywhere(std::ptr::null(), || {
+        // SAFETY: Julia holds Python's lock and passes an array slot.
+        let (owner, memory, element, lengths) = unsafe { lent_memory(&*slot) };
+        lease::find(owner, memory, element, lengths).unwrap_or_default()
+    })
 }
 
 unsafe extern "C" fn adopt(array: *const Value, slot: *const Slot) {
-    // SAFETY: Julia holds Python's lock and passes the array slot it made the array from.
-    unsafe {
-        let (owner, memory, element, lengths) = lent_memory(&*slot);
-        ffi::Py_IncRef(owner);
-        lease::adopt(array, owner, memory, element, lengths);
-    }
+    guard::anywhere((), || {
+        // SAFETY: Julia holds Python's lock and passes the array slot it made the array from.
+        unsafe {
+            let (owner, memory, element, lengths) = lent_memory(&*slot);
+            ffi::Py_IncRef(owner);
+            lease::adopt(array, owner, memory, element, lengths);
+        }
+    });
 }
 
 unsafe extern "C" fn release_array(array: *mut Value) {
-    if lease::release_array(array) {
+    // After a panic it stays, with its owner.
+    if guard::anywhere(true, || lease::release_array(array)) {
         return;
     }
     if let Some(guest) = guest() {
@@ -178,27 +171,21 @@ unsafe extern "C" fn release_array(array: *mut Value) {
 }
 
 unsafe extern "C" fn release_object(object: *mut ffi::PyObject) {
-    lease::release_object(object);
+    guard::anywhere((), || lease::release_object(object));
 }
 
 unsafe extern "C" fn take_root() -> i64 {
-    roots::take().map_or(-1, u64::cast_signed)
+    guard::anywhere(-1, || roots::take().map_or(-1, u64::cast_signed))
 }
 
 unsafe extern "C" fn add_roots(block: *mut *mut Value) {
     // SAFETY: Julia passes the data of a vector it keeps for ever (`roots.jl`).
-    unsafe { roots::add_block(block) };
+    guard::anywhere((), || unsafe { roots::add_block(block) });
 }
 
 unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usize) -> *mut ffi::PyObject {
-    // SAFETY: Julia holds Python's lock and passes `count` slots of text.
-    unsafe {
-        let py = Python::assume_attached();
-        function::new(py, entry, std::slice::from_raw_parts(slots, count)).unwrap_or_else(|error| {
-            error.restore(py);
-            std::ptr::null_mut()
-        })
-    }
+    // SAFETY: Julia holds Python's lock and passes slots as `function::new` wants them.
+    unsafe { guard::object(|py| function::new(py, entry, std::slice::from_raw_parts(slots, count))) }
 }
 
 /// The status that Julia code on a thread of its own wants to end the process with, or -1.
@@ -214,16 +201,13 @@ unsafe extern "C" fn exit(status: c_int) {
 extern "C" fn raise_exit(_: *mut c_void) -> c_int {
     match EXIT.swap(-1, Ordering::AcqRel) {
         -1 => 0,
-        status => {
-            // SAFETY: Python calls it in its main thread, with its lock held.
-            PySystemExit::new_err(status).restore(unsafe { Python::assume_attached() });
-            -1
-        }
+        // SAFETY: Python calls it in its main thread, with its lock held.
+        status => unsafe { guard::value(-1, |_| Err(PySystemExit::new_err(status))) },
     }
 }
 
 unsafe extern "C" fn while_waiting() -> c_int {
-    output::write_pending();
+    guard::anywhere((), output::write_pending);
     signals::mind_children();
     EXIT.swap(-1, Ordering::AcqRel)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod array;
 pub(crate) mod function;
+mod guard;
 pub(crate) mod host;
 pub(crate) mod output;
 mod proof;

@@ -13,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyBytes, PyString, PyType};
 use pyo3::{ffi, intern};
 
+use super::guard;
 use crate::sys::dl;
 
 /// A stream that Julia writes to.
@@ -282,25 +283,27 @@ pub(super) unsafe extern "C" fn write_output(stream: c_int, text: *const u8, len
     // SAFETY: Julia preserves the text, whose length it says.
     let text = unsafe { std::slice::from_raw_parts(text, length) };
     if !holds_lock() {
-        enqueue(stream, text);
+        guard::anywhere((), || enqueue(stream, text));
         return 0;
     }
-    // SAFETY: this thread holds Python's lock.
-    let py = unsafe { Python::assume_attached() };
-    write_pending();
-    aside(py, |py| write(py, stream, text))
+    guard::anywhere(0, || {
+        write_pending();
+        // SAFETY: this thread holds Python's lock.
+        aside(unsafe { Python::assume_attached() }, |py| write(py, stream, text))
+    })
 }
 
 pub(super) unsafe extern "C" fn flush_output(stream: c_int) -> c_int {
     let Some(stream) = Stream::from_number(stream).filter(|_| holds_lock()) else { return 0 };
-    // SAFETY: this thread holds Python's lock.
-    let py = unsafe { Python::assume_attached() };
-    write_pending();
-    aside(py, |py| {
-        if let Some(object) = stream.object(py)? {
-            object.call_method0(intern!(py, "flush"))?;
-        }
-        Ok(())
+    guard::anywhere(0, || {
+        write_pending();
+        // SAFETY: this thread holds Python's lock.
+        aside(unsafe { Python::assume_attached() }, |py| {
+            if let Some(object) = stream.object(py)? {
+                object.call_method0(intern!(py, "flush"))?;
+            }
+            Ok(())
+        })
     })
 }
 
@@ -316,20 +319,14 @@ pub(super) unsafe extern "C" fn read_input(buffer: *mut u8, size: usize) -> isiz
             }
         }
     }
-    // SAFETY: this thread holds Python's lock.
-    let py = unsafe { Python::assume_attached() };
-    match read_line(py, size) {
-        Ok(line) => {
-            let line = line.as_ref().map_or(&[][..], |line| line.as_bytes());
-            let length = line.len().min(size);
-            // SAFETY: Julia passes memory of that size.
-            unsafe { std::ptr::copy_nonoverlapping(line.as_ptr(), buffer, length) };
-            length.cast_signed()
-        }
-        Err(error) => {
-            error.restore(py);
-            -1
-        }
+    // SAFETY: this thread holds Python's lock, and Julia passes memory of that size.
+    unsafe {
+        guard::value(-1, |py| {
+            let Some(line) = read_line(py, size)? else { return Ok(0) };
+            let length = line.as_bytes().len().min(size);
+            std::ptr::copy_nonoverlapping(line.as_bytes().as_ptr(), buffer, length);
+            Ok(length.cast_signed())
+        })
     }
 }
 
@@ -366,15 +363,16 @@ fn read_line(py: Python<'_>, size: usize) -> PyResult<Option<Bound<'_, PyBytes>>
 pub(super) unsafe extern "C" fn terminal(stream: c_int, size: *mut c_int) -> c_int {
     let Some(stream) = Stream::from_number(stream) else { return 0 };
     let descriptor = if holds_lock() {
-        // SAFETY: this thread holds Python's lock.
-        let py = unsafe { Python::assume_attached() };
-        let mut found = -1;
-        aside(py, |py| {
-            // A stream without a descriptor raises, and is no terminal.
-            found = descriptor_of(py, stream).unwrap_or(-1);
-            Ok(())
-        });
-        found
+        guard::anywhere(-1, || {
+            let mut found = -1;
+            // SAFETY: this thread holds Python's lock.
+            aside(unsafe { Python::assume_attached() }, |py| {
+                // A stream without a descriptor raises, and is no terminal.
+                found = descriptor_of(py, stream).unwrap_or(-1);
+                Ok(())
+            });
+            found
+        })
     } else {
         stream as c_int
     };

@@ -76,7 +76,7 @@ impl Entries {
 
     #[cold]
     fn prove(&self, running: &Running, world: usize) {
-        let argument = [Slot { a: self.root, ..Slot::new(Kind::UInt) }];
+        let argument = [Slot::unsigned(self.root)];
         let result = running.call(running.guest.bare_entry, &argument);
         match Kind::from_number(result.kind) {
             Some(Kind::UInt) if result.a != 0 => {

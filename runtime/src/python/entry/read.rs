@@ -38,27 +38,26 @@ pub(super) unsafe fn read(
                 let mut overflow = 0;
                 let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
                 if overflow == 0 {
-                    *slot = Slot { a: value.cast_unsigned(), ..Slot::new(Kind::Int) };
+                    *slot = Slot::integer(value);
                     return Ok(());
                 }
             }
             Kind::Float if class == &raw mut ffi::PyFloat_Type => {
                 let value = ffi::PyFloat_AsDouble(object);
-                *slot = Slot { a: value.to_bits(), ..Slot::new(Kind::Float) };
+                *slot = Slot::float(value);
                 return Ok(());
             }
             Kind::Complex if class == &raw mut ffi::PyComplex_Type => {
                 *slot = complex_slot(object);
                 return Ok(());
             }
-            Kind::Text if class == &raw mut ffi::PyUnicode_Type => return text(py, object, slot),
+            Kind::Text if class == &raw mut ffi::PyUnicode_Type => {
+                *slot = Slot::text(utf8(py, object)?);
+                return Ok(());
+            }
             Kind::Array => return array::read(py, object, slot),
             Kind::Object => {
-                *slot = Slot {
-                    a: object.expose_provenance() as u64,
-                    flags: slot.flags,
-                    ..Slot::new(Kind::Object)
-                };
+                *slot = Slot::borrowed(object, slot.flags);
                 return Ok(());
             }
             _ => {}
@@ -81,46 +80,39 @@ pub(super) fn owner(slot: &Slot) -> Option<*mut ffi::PyObject> {
 /// `object` is a live instance of `complex`.
 unsafe fn complex_slot(object: *mut ffi::PyObject) -> Slot {
     // SAFETY: the caller's promise.
-    unsafe {
-        Slot {
-            a: ffi::PyComplex_RealAsDouble(object).to_bits(),
-            b: ffi::PyComplex_ImagAsDouble(object).to_bits(),
-            ..Slot::new(Kind::Complex)
-        }
-    }
+    unsafe { Slot::complex(ffi::PyComplex_RealAsDouble(object), ffi::PyComplex_ImagAsDouble(object)) }
 }
 
+/// The text of a `str`, which is cached in it and lives as long.
+///
 /// # Safety
-/// `object` is a live instance of `str`.
-unsafe fn text(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut Slot) -> PyResult<()> {
+/// `object` is a live instance of `str`, and outlives the text.
+unsafe fn utf8<'a>(py: Python<'_>, object: *mut ffi::PyObject) -> PyResult<&'a [u8]> {
     let mut length = 0;
-    // SAFETY: the caller's promise; the text is cached in the object and lives as long.
-    let bytes = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length) };
-    if bytes.is_null() {
-        return Err(PyErr::fetch(py));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bytes = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length);
+        if bytes.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(std::slice::from_raw_parts(bytes.cast(), length.unsigned_abs()))
     }
-    *slot = Slot {
-        a: bytes.expose_provenance() as u64,
-        b: length.cast_unsigned() as u64,
-        ..Slot::new(Kind::Text)
-    };
-    Ok(())
 }
 
 /// Everything but the exact built-in types.
 #[cold]
 fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> PyResult<()> {
     match kind {
-        Kind::Nothing if object.is_none() => *slot = Slot::new(Kind::Nothing),
+        Kind::Nothing if object.is_none() => *slot = Slot::nothing(),
         Kind::Nothing => return Err(expected("None", object)),
-        Kind::Bool => *slot = Slot { a: u64::from(boolean(object, mode)?), ..Slot::new(Kind::Bool) },
+        Kind::Bool => *slot = Slot::boolean(boolean(object, mode)?),
         Kind::Int | Kind::UInt | Kind::BigInt => integer(object, kind, mode, slot)?,
         Kind::Float => {
             if mode == Mode::Strict && !is_a(object, Builtin::Float, "floating")? {
                 return Err(expected("float type", object));
             }
             let value: f64 = object.extract()?;
-            *slot = Slot { a: value.to_bits(), ..Slot::new(Kind::Float) };
+            *slot = Slot::float(value);
         }
         Kind::Complex => {
             if mode == Mode::Strict && !is_a(object, Builtin::Complex, "complexfloating")? {
@@ -140,7 +132,7 @@ fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> P
                 return Err(expected("str type", object));
             }
             // SAFETY: just checked.
-            unsafe { text(object.py(), object.as_ptr(), slot) }?;
+            *slot = Slot::text(unsafe { utf8(object.py(), object.as_ptr()) }?);
         }
         Kind::Array | Kind::Object | Kind::Missing | Kind::Exception | Kind::PythonException => {
             return Err(PyTypeError::new_err(format!("no argument is read as {kind:?}")));
@@ -171,19 +163,17 @@ fn integer(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -
     match kind {
         Kind::Int => {
             let value: i64 = number.extract().map_err(|_| out_of_range(&number, "Int64"))?;
-            *slot = Slot { a: value.cast_unsigned(), ..Slot::new(Kind::Int) };
+            *slot = Slot::integer(value);
         }
         Kind::UInt => {
             let value: u64 = number.extract().map_err(|_| out_of_range(&number, "UInt64"))?;
-            *slot = Slot { a: value, ..Slot::new(Kind::UInt) };
+            *slot = Slot::unsigned(value);
         }
         _ => {
             // `format(number, "x")`: sign and digits, without a prefix.
             let digits = number.call_method1("__format__", ("x",))?;
-            // SAFETY: `int.__format__` returned a str.
-            unsafe { text(py, digits.as_ptr(), slot) }?;
-            slot.kind = Kind::BigInt as u8;
-            slot.c = digits.into_ptr().expose_provenance() as u64;
+            // SAFETY: `int.__format__` returned a str, and the slot keeps it.
+            *slot = unsafe { Slot::big_integer(utf8(py, digits.as_ptr())?, digits.into_ptr()) };
         }
     }
     Ok(())

@@ -111,6 +111,18 @@ deep_and_allocating(n)::Int = n == 0 ? 0 : 1 + length(push!(zeros(deep_and_alloc
     return sum(parts)
 end
 
+"Allocates without Python's lock, and collects now and then; returns how often it allocated."
+@export_py nogil=true function churning(thousands::Int)::Int
+    count = 0
+    for turn in 1:thousands
+        for _ in 1:1000
+            count += length(Node(zeros(1)).values)
+        end
+        turn % 50 == 0 && GC.gc(false)
+    end
+    return count
+end
+
 # Arrays on both sides
 const KEPT = Dict{Int,Any}()
 @export_py total(x::AbstractArray)::Float64 = sum(x)
@@ -168,6 +180,7 @@ function init()
         huge = Pyfunc(huge)
         threads = Pyfunc(threads)
         parallel = Pyfunc(parallel)
+        churning = Pyfunc(churning)
         total = Pyfunc(total)
         first_of = Pyfunc(first_of)
         ones_of = Pyfunc(ones_of)

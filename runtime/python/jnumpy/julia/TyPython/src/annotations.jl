@@ -84,8 +84,7 @@ function array_annotation(@nospecialize(T))
 end
 
 "The Python types of the parameters of an exported function, and of its result last, one a line."
-function annotations(f)
-    described = exported(f)
+function annotations(described::Export)
     lines = String[argument_annotation(parameter.type) for parameter in described.parameters]
     return join(push!(lines, result_annotation(described.result)), "\n")
 end

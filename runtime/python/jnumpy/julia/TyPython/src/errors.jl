@@ -158,7 +158,7 @@ end
             Slot(EXCEPTION, number, address(pointer(class)), UInt64(sizeof(class))),
         )
     end
-    return Cint(1)
+    return nothing
 end
 
 "What Julia prints of an exception; whoever defined its type, or a type in its backtrace, may have broken that."

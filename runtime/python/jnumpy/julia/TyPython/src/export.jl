@@ -81,7 +81,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     body = quote
         $(loads...)
         $store($result, $call)
-        return Cint(0)
+        return nothing
     end
     return esc(quote
         Base.@__doc__ $definition
@@ -99,9 +99,9 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
             end
         end
         $CPython.bare_function(::typeof($name)) = $bare
-        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
-        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cint, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
         $name
     end)
@@ -190,7 +190,11 @@ const WRITTEN = 0x08
 
 function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64)
     owner = string(described.owner)
-    texts = String[described.name, owner, string(owner, ".", described.name)]
+    # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
+    texts = String[
+        described.name, owner, string(owner, ".", described.name),
+        docstring(described), string(described.result), annotations(described),
+    ]
     slots = map(text_slot, texts)
     # By Julia's convention such a function writes into its arguments.
     in_place = endswith(described.name, '!')
@@ -214,11 +218,11 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
 end
 
 "The docstring of an exported function as it was written."
-function docstring(f)
-    owner = exported(f).owner
-    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, nameof(f)), nothing)
+function docstring(described::Export)
+    owner = described.owner
+    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, Symbol(described.name)), nothing)
     documented === nothing && return ""
-    texts = (join(documented.docs[key].text) for key in documented.order)
+    texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
 end
 

@@ -56,14 +56,8 @@ end
     return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
 end
 
-"""
-A part of what is in a root. Of an exception: 0 the message, 1 the backtrace, 2 the type. Of a function: 3 the docstring,
-4 the type of the result, 5 what a stub says of its types.
-"""
+"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
 @export_py function describe(number::UInt64, part::Int)::String
-    part == 3 && return docstring(rooted(number))
-    part == 4 && return string(exported(rooted(number)).result)
-    part == 5 && return annotations(rooted(number))
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
     part == 1 && return with_places(
