@@ -30,7 +30,8 @@ help:
 
 # The main job, as a user would do it; the wheel goes into an environment that has seen none of the tools.
 demo: pack
-	$(PACK) wheel fixtures/kmeans1d --out-dir dist --julia auto --python $(PYTHON)
+	$(PACK) --quiet julia find > /dev/null || $(PACK) julia install || $(PACK) julia install --from debian
+	$(PACK) wheel fixtures/kmeans1d --out-dir dist --python $(PYTHON)
 	rm -rf build/demo
 	python3 -m venv build/demo
 	build/demo/bin/pip install --quiet --disable-pip-version-check dist/jl_kmeans1d-*.whl kmeans1d
@@ -54,7 +55,7 @@ test-julia: pack venv
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) $(PACK) --quiet julia install
+	$(TEST_PLACES) $(PACK) --quiet julia install --from debian
 	for julia in "$$($(TEST_PLACES) $(PACK) julia find)" $(CURDIR)/$(JULIA_1_6); do for threads in 1 2; do \
 	    TYPY_JL_EXE=$$julia JULIA_NUM_THREADS=$$threads PYTHONPATH=tests/projects $(PYTHON) -X faulthandler tests/runtime/stress.py $(DURATION) \
 	        || exit 1; done; \
@@ -67,7 +68,7 @@ $(JULIA_1_6): | venv
 # A process has one Julia. Figures and picture go into benches/results.
 bench: pack venv $(JULIA_1_6)
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) $(PACK) --quiet julia install
+	$(TEST_PLACES) $(PACK) --quiet julia install --from debian
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
 	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
 	$(PYTHON) benches/draw.py
@@ -89,7 +90,7 @@ lint: venv
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL) $(PACK_WHEEL)
-	$(TEST_PLACES) $(PACK) --quiet julia install
+	$(TEST_PLACES) $(PACK) --quiet julia install --from debian
 	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) --quiet julia find) \
 	    $(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
 

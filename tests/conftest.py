@@ -71,7 +71,7 @@ def julia(pack, cache) -> str:
         if not os.access(named, os.X_OK):
             pytest.fail(f"`JNUMPY_TEST_JULIA` names no executable file: `{named}`", pytrace=False)
         return named
-    subprocess.run([pack, "julia", "install"], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([pack, "julia", "install", "--from", "debian"], stdout=subprocess.DEVNULL, check=True)
     found = subprocess.run([pack, "julia", "find"], stdout=subprocess.PIPE, text=True, check=True)
     return found.stdout.strip()
 

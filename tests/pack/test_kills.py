@@ -123,23 +123,3 @@ def test_a_new_image(pack, julia, small, tmp_path, chance):
     said = timed(pack, "cache", "prune", "--all", "--json", JNUMPY_HOME=str(home))[1]
     assert json.loads(said)["left"] == 0
     assert not [path for path in home.glob("images/*") if path.is_dir()]
-
-
-def test_julia_install(pack, tmp_path, chance):
-    home = tmp_path / "home"
-    variables = {"JNUMPY_HOME": str(home), "TYPY_JL_EXE": "", "PATH": os.environ["PATH"]}
-    command = (pack, "julia", "install")
-    seconds, printed = timed(*command, **variables)
-    julia = Path(printed.strip())
-    stopped = 0
-    for _ in range(8):
-        if julia.exists():
-            said = subprocess.check_output([julia, "--startup-file=no", "-e", "print(sum(1:3))"], text=True)
-            assert said == "6"
-            # In one step, as a user would not: the next run finds nothing again.
-            julia.parent.parent.rename(tmp_path / f"away-{time.monotonic_ns()}")
-        stopped += killed(chance.uniform(0, seconds), *command, **variables)
-    assert stopped >= 4
-    assert timed(*command, **variables)[1] == printed
-    assert timed(pack, "julia", "find", **variables)[1] == printed
-    assert [path.name for path in home.glob("julia/.tmp-*")] == []

@@ -38,7 +38,10 @@ def test_a_new_project_passes_its_own_test(pack, julia, tmp_path):
         ("a/b", "the project cannot be named `a/b`: a name consists of letters, digits, `-`, `_`, and `.`"),
         ("for", "the project cannot be named `for`: it is a Python keyword"),
         ("json", "the project cannot be named `json`: it would shadow a Python module of the same name"),
-        ("dates", "the project cannot be named `dates`: its Julia module would shadow a module of Julia's standard library"),
+        (
+            "dates",
+            "the project cannot be named `dates`: its Julia module would shadow a module of Julia's standard library",
+        ),
     ],
 )
 def test_names_that_will_not_do(pack, tmp_path, name, words):

@@ -56,7 +56,7 @@ def test_dry_run_writes_nothing(pack, julia, project, packed, tmp_path):
     assert not out.exists()
     assert (planned["path"], planned["size"]) == (None, None)
     listed = {(file["path"], file["size"]) for file in planned["files"]}
-    written = {(file["path"], file["size"]) for file in packed["files"] if not file["path"].endswith("/RECORD")}
+    written = {(file["path"], file["size"]) for file in packed["files"]}
     assert listed == written
 
 

@@ -221,7 +221,9 @@ def test_more_than_the_index_takes(pack, julia, project, tmp_path):
     table = result.stderr.partition("in the wheel     unpacked  file\n")[2].splitlines()
     assert table[0].split() == ["110,000,000", "110,000,000", "jl_kmeans1d/large"]
     assert re.search(r"bytes in all, [\d,]+ above the limit of the Python index \(104,857,600\)\n", result.stderr)
-    assert "warning: the wheel is larger than the Python index accepts without an exemption; `--compress" in result.stderr
+    assert (
+        "warning: the wheel is larger than the Python index accepts without an exemption; `--compress" in result.stderr
+    )
 
 
 def test_python_that_does_not_start(refused):

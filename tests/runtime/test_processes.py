@@ -44,7 +44,7 @@ def test_no_julia_lists_what_was_searched(tmp_path):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"TYPY_JL_EXE": "/nowhere/julia"}, "TYPY_JL_EXE is '/nowhere/julia', which is not an executable file"),
+        ({"TYPY_JL_EXE": "/nowhere/julia"}, "there is no Julia at `/nowhere/julia`, which TYPY_JL_EXE names"),
         ({"TYPY_JL_OPTS": "--frobnicate"}, 'TYPY_JL_OPTS has "--frobnicate", which is not an option of an embedded'),
         ({"TYPY_JL_OPTS": "-t none"}, 'TYPY_JL_OPTS has "-t": "none" is not allowed, but a number above 0 or `auto`'),
         ({"TYPY_JL_OPTS": "--sysimage=/nowhere.so"}, "the system image `/nowhere.so` does not exist"),

@@ -11,3 +11,21 @@ pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// The user's home directory, which no file of a wheel may name.
 pub const HOME: &str = "HOME";
+
+/// Address or path of the index of official Julias; `--index` comes first.
+pub const JNUMPY_JULIA_INDEX: &str = "JNUMPY_JULIA_INDEX";
+
+/// A mirror of the official server, with the same paths; `--server` comes first.
+pub const JNUMPY_JULIA_SERVER: &str = "JNUMPY_JULIA_SERVER";
+
+/// As [`JNUMPY_JULIA_SERVER`], for juliaup; looked at after it.
+pub const JULIAUP_SERVER: &str = "JULIAUP_SERVER";
+
+/// Seconds for which a server may be silent; default: 30.
+pub const JNUMPY_HTTP_TIMEOUT: &str = "JNUMPY_HTTP_TIMEOUT";
+
+/// The directory that holds `juliaup/juliaup.json`; default: `.julia` in the home directory.
+pub const JULIAUP_DEPOT_PATH: &str = "JULIAUP_DEPOT_PATH";
+
+/// The channel that juliaup's launcher takes rather than the default one.
+pub const JULIAUP_CHANNEL: &str = "JULIAUP_CHANNEL";

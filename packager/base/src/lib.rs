@@ -11,4 +11,4 @@ pub mod text;
 pub mod topics;
 
 pub use hint::Hint;
-pub use report::{Report, Stage};
+pub use report::{Report, Stage, Transfer};

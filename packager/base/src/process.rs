@@ -58,14 +58,23 @@ fn logged(log: Option<&Path>) -> String {
 
 /// The end of a program's stderr, as the cause of an error.
 #[derive(Debug)]
-pub struct LastLines(String);
+pub struct LastLines(Box<str>);
 
 impl LastLines {
     const COUNT: usize = 20;
 
-    fn new(stderr: &str) -> Self {
+    /// The end of `stderr`. When something is cut off, all output is kept in a file, unless a log has it already.
+    fn new(command: &str, stdout: &str, stderr: &str, is_logged: bool) -> io::Result<Self> {
         let lines: Vec<&str> = stderr.trim_end().lines().collect();
-        Self(lines[lines.len().saturating_sub(Self::COUNT)..].join("\n"))
+        let first = lines.len().saturating_sub(Self::COUNT);
+        let mut text = lines[first..].join("\n");
+        if first > 0 && !is_logged {
+            let mut file = tempfile::Builder::new().prefix("jnumpy-output-").suffix(".log").tempfile()?;
+            write!(file, "$ {command}\n{stdout}{stderr}")?;
+            let path = file.into_temp_path().keep().map_err(|error| error.error)?;
+            text = format!("{text}\n(all of its output: `{}`)", path.display());
+        }
+        Ok(Self(text.into()))
     }
 }
 
@@ -98,6 +107,7 @@ pub fn run(
 ) -> Result<Output, ChildError> {
     let started = Instant::now();
     let line = command_line(&command);
+    tell(&line, &command);
     let mut log_file = log.map(File::create).transpose()?;
     if let Some(file) = &mut log_file {
         writeln!(file, "$ {line}")?;
@@ -142,19 +152,32 @@ pub fn run(
             Some(_) => {}
         }
     }
+    let elapsed = started.elapsed();
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
     let stderr = String::from_utf8_lossy(&stderr).into_owned();
     match end {
-        Some((status, _)) if !status.success() => Err(ChildError::Failed {
-            command: line,
-            status,
-            log: log.map(Path::to_path_buf),
-            said: LastLines::new(&stderr),
-        }),
-        _ => Ok(Output {
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr,
-            elapsed: started.elapsed(),
-        }),
+        Some((status, _)) if !status.success() => {
+            tracing::info!("{status} after {:.2} s: {line}", elapsed.as_secs_f64());
+            let said = LastLines::new(&line, &stdout, &stderr, log.is_some())?;
+            Err(ChildError::Failed { command: line, status, log: log.map(Path::to_path_buf), said })
+        }
+        _ => {
+            tracing::info!("done in {:.2} s: {line}", elapsed.as_secs_f64());
+            Ok(Output { stdout, stderr, elapsed })
+        }
+    }
+}
+
+/// Traces a command: its line and directory, and what its environment has beyond that of this process.
+fn tell(line: &str, command: &Command) {
+    let directory = command.get_current_dir().map(|directory| format!(" in {}", directory.display()));
+    tracing::info!("run{}: {line}", directory.unwrap_or_default());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            tracing::debug!("  with {}={}", name.display(), value.display());
+        } else {
+            tracing::debug!("  without {}", name.display());
+        }
     }
 }
 
@@ -256,11 +279,27 @@ mod tests {
 
     #[test]
     fn err_status_and_last_lines() {
-        let script = "for i in $(seq 1 50); do echo line $i >&2; done; exit 7";
+        let script = "echo out; for i in $(seq 1 50); do echo line $i >&2; done; exit 7";
         let error = run(shell(script), None, |_| ()).unwrap_err();
         assert!(error.to_string().ends_with("failed with exit status: 7"), "{error}");
         let said = std::error::Error::source(&error).unwrap().to_string();
-        assert!(said.starts_with("line 31\n") && said.ends_with("line 50"), "{said}");
+        let (end, kept) = said.split_once("\n(all of its output: `").unwrap();
+        assert!(end.starts_with("line 31\n") && end.ends_with("line 50"), "{said}");
+        let kept = kept.strip_suffix("`)").unwrap();
+        let whole = fs_err::read_to_string(kept).unwrap();
+        fs_err::remove_file(kept).unwrap();
+        assert!(whole.starts_with("$ /bin/sh -c") && whole.contains("\nout\nline 1\nline 2\n"), "{whole}");
+    }
+
+    #[test]
+    fn err_what_is_shown_whole_or_logged_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        for (lines, log) in [(20, None), (50, Some(log.as_path()))] {
+            let error = run(shell(&format!("seq 1 {lines} >&2; exit 7")), log, |_| ()).unwrap_err();
+            let said = std::error::Error::source(&error).unwrap().to_string();
+            assert!(said.ends_with(&format!("\n{lines}")), "{said}");
+        }
     }
 
     #[test]

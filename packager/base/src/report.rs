@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
 use crate::Hint;
 
 /// Prints for a person (text on stderr, progress on a terminal) and for scripts (data on stdout).
@@ -21,12 +23,49 @@ impl Report {
         Self { terminal: std::io::stderr().is_terminal(), quiet }
     }
 
+    /// Also traces to stderr what is done, with `verbosity` 1: decisions, child commands, and how long they took; from 2
+    /// on also what they are decided by, and environments of commands. Lines are not redrawn then.
+    #[must_use]
+    pub fn tracing(self, verbosity: u8) -> Self {
+        let level = match verbosity {
+            0 => return self,
+            1 => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_timer(tracing_subscriber::fmt::time::uptime())
+            .with_ansi(false)
+            .with_level(false)
+            .with_target(false)
+            .finish();
+        // Only a second call can fail, and the first one goes on.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Self { terminal: false, ..self }
+    }
+
     /// Starts a stage of work; it says how long it took when it is done.
     pub fn stage(&self, name: impl Into<String>) -> Stage<'_> {
         let stage =
             Stage { report: self, name: name.into(), started: Instant::now(), drawn: Cell::new(None) };
         stage.draw("");
         stage
+    }
+
+    /// Starts a stage that moves bytes, `total` of them if that is known.
+    #[must_use]
+    pub fn transfer(&self, name: &'static str, total: Option<u64>) -> Transfer<'_> {
+        const WITH_TOTAL: &str =
+            "{prefix:>10}  {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+        const WITHOUT: &str = "{prefix:>10}  {decimal_bytes} {decimal_bytes_per_sec}";
+        let shown = self.terminal && !self.quiet;
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(total, target).with_prefix(name);
+        if let Ok(style) = ProgressStyle::with_template(if total.is_some() { WITH_TOTAL } else { WITHOUT }) {
+            bar.set_style(style);
+        }
+        Transfer { report: self, name, started: Instant::now(), bar }
     }
 
     /// One line of talk.
@@ -112,6 +151,45 @@ impl Drop for Stage<'_> {
         if self.drawn.get().is_some() {
             self.wipe();
         }
+    }
+}
+
+/// A stage that moves bytes. Ended by [`Transfer::done`]; dropped without it (an error), the bar is wiped.
+#[derive(Debug)]
+pub struct Transfer<'a> {
+    report: &'a Report,
+    name: &'static str,
+    started: Instant,
+    bar: ProgressBar,
+}
+
+impl Transfer<'_> {
+    /// So many bytes more have been moved.
+    pub fn add(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    /// So many bytes have been moved altogether.
+    pub fn at(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+
+    /// One line of talk above the bar.
+    pub fn say(&self, text: impl Display) {
+        self.bar.suspend(|| self.report.say(text));
+    }
+
+    /// Ends the stage with a summary.
+    pub fn done(self, summary: impl Display) {
+        self.bar.finish_and_clear();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.report.say(format_args!("{:>10}  {summary} ({seconds:.1} s)", self.name));
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

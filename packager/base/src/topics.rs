@@ -88,7 +88,7 @@ mod tests {
                 .unwrap_err()
                 .hint()
                 .unwrap()
-                .contains("no-julia, julia-version")
+                .contains("no-julia, julia-download")
         );
     }
 }

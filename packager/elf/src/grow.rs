@@ -10,8 +10,8 @@ use scroll::Pwrite;
 
 use super::ElfError;
 use super::read::Machine;
-use super::rewrite::{write_entries, write_segment};
 use super::tables::Tables;
+use super::tables::{write_entries, write_segment};
 
 /// The most zeros that are written to bring a program's new segment to the right distance from its first one, in bytes.
 const PADDING_LIMIT: u64 = 256 << 20;

@@ -3,7 +3,7 @@
 //! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
-//! - [`rewrite`] changes the run path, names of needed libraries, the SONAME and the stack flag, and proves the result.
+//! - [`rewrite`] changes the run path and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
 //! - [`places`] says where a text will lie in memory.

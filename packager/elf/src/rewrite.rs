@@ -2,18 +2,16 @@
 //! none at all, then names in place, then names that are in the file already, then a new segment ([`super::grow`]).
 //! The result is parsed again and compared with what the edits should have made of the original.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use goblin::elf::dynamic::{DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
-use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_PHDR, ProgramHeader};
-use scroll::Pwrite;
+use goblin::elf::dynamic::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
+use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_PHDR};
 
 use super::ElfError;
 use super::grow::{Growth, grow};
-use super::read::{Elf, Kind, Machine, VersionNeed};
+use super::read::{Elf, Kind, Machine};
 use super::strings::{Wish, place};
-use super::tables::{Dynamic, Tables};
+use super::tables::{Dynamic, Tables, write_entries, write_segment};
 
 /// What to change in a file. The default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,10 +19,6 @@ pub struct Edits {
     /// The run path to have as `DT_RUNPATH`, colon-separated; the empty string removes it. Either way a `DT_RPATH`
     /// goes. `None` leaves both as they are.
     pub runpath: Option<String>,
-    /// Needed libraries to rename, old name to new name; names the file does not need are passed over.
-    pub needed: BTreeMap<String, String>,
-    /// The SONAME to have.
-    pub soname: Option<String>,
     /// Whether to take away the request for an executable stack.
     pub clear_executable_stack: bool,
 }
@@ -37,41 +31,20 @@ impl Edits {
     }
 
     fn check(&self) -> Result<(), ElfError> {
-        let names = self.needed.values().chain(&self.soname);
-        let refuse = |name: &String, why| Err(ElfError::Edit { name: name.clone(), why });
-        for name in names.clone() {
-            if name.is_empty() {
-                return refuse(name, "it is empty");
+        match &self.runpath {
+            Some(name) if name.contains('\0') => {
+                Err(ElfError::Edit { name: name.clone(), why: "it contains a NUL character" })
             }
+            _ => Ok(()),
         }
-        for name in names.chain(&self.runpath) {
-            if name.contains('\0') {
-                return refuse(name, "it contains a NUL character");
-            }
-        }
-        // Otherwise a second run would rename a second time.
-        for name in self.needed.values() {
-            if self.needed.get(name).is_some_and(|next| next != name) {
-                return refuse(name, "the same edits rename it again");
-            }
-        }
-        Ok(())
     }
 
     /// What a file says about itself after the edits.
     fn applied_to(&self, elf: &Elf) -> Elf {
-        let renamed = |name: &String| self.needed.get(name).unwrap_or(name).clone();
         let mut after = elf.clone();
-        after.needed = elf.needed.iter().map(renamed).collect();
-        after.requires = (elf.requires.iter())
-            .map(|need| VersionNeed { library: renamed(&need.library), version: need.version.clone() })
-            .collect();
         if let Some(runpath) = &self.runpath {
             after.rpath = None;
             after.runpath = Some(runpath.clone()).filter(|path| !path.is_empty());
-        }
-        if self.soname.is_some() {
-            after.soname.clone_from(&self.soname);
         }
         after.executable_stack &= !self.clear_executable_stack;
         after
@@ -144,21 +117,6 @@ fn clear_stack(bytes: &mut [u8], tables: &mut Tables) -> Result<bool, ElfError> 
     Ok(true)
 }
 
-/// Writes the record of one segment into the table at `start`.
-pub(super) fn write_segment(
-    bytes: &mut [u8],
-    tables: &Tables,
-    start: u64,
-    index: usize,
-    segment: ProgramHeader,
-) -> Result<(), ElfError> {
-    let at = start + (index * ProgramHeader::size(tables.context)) as u64;
-    // The tables were read from this very file, so their offsets fit into memory.
-    let at = usize::try_from(at).map_err(|_| ElfError::Inconsistent("the program headers"))?;
-    bytes.pwrite_with(segment, at, tables.context).map_err(ElfError::Header)?;
-    Ok(())
-}
-
 /// A dynamic entry after the edits.
 struct Planned {
     entry: Dyn,
@@ -175,32 +133,15 @@ fn edit_dynamic(
     growth: &mut Growth,
 ) -> Result<(), ElfError> {
     let (mut planned, removed) = plan(bytes, tables, dynamic, edits)?;
-
-    // A version table names the library again; the loader wants both names to agree.
-    let mut fields = Vec::new();
-    let mut wishes: Vec<Wish> = Vec::new();
-    for need in tables.requirements(bytes)? {
-        let renamed = edits.needed.get(tables.text(bytes, need.library)?);
-        if let Some(text) = renamed.filter(|_| !fields.contains(&need.field)) {
-            fields.push(need.field);
-            wishes.push(Wish { old: Some(need.library), text: text.clone() });
-        }
-    }
     let positions: Vec<usize> = (0..planned.len()).filter(|&index| planned[index].text.is_some()).collect();
-    wishes.extend(planned.iter_mut().filter_map(|planned| planned.text.take()));
+    let wishes: Vec<Wish> = planned.iter_mut().filter_map(|planned| planned.text.take()).collect();
 
     let uses = if tables.strings_have_other_users() { None } else { uses(bytes, tables, dynamic)? };
     let given_up: Vec<u64> = wishes.iter().filter_map(|wish| wish.old).chain(removed).collect();
     let mut table = bytes[dynamic.strings.clone()].to_vec();
     let offsets = place(&mut table, uses.as_deref(), &given_up, &wishes);
 
-    let endian = tables.endian();
-    for (&field, &offset) in fields.iter().zip(&offsets) {
-        let offset = u32::try_from(offset)
-            .map_err(|_| ElfError::Unsupported { why: "its strings take more than 4 GiB".into() })?;
-        bytes.pwrite_with(offset, field, endian).map_err(|error| ElfError::Header(error.into()))?;
-    }
-    for (&position, &offset) in positions.iter().zip(&offsets[fields.len()..]) {
+    for (&position, &offset) in positions.iter().zip(&offsets) {
         planned[position].entry.d_val = offset;
     }
 
@@ -232,11 +173,8 @@ fn plan(
     let mut planned = Vec::new();
     let mut removed = Vec::new();
     let mut runpath = edits.runpath.as_ref().filter(|path| !path.is_empty());
-    let mut soname = edits.soname.as_ref();
     for entry in &dynamic.entries {
         let (tag, wanted) = match entry.d_tag {
-            DT_NEEDED => (DT_NEEDED, edits.needed.get(tables.text(bytes, entry.d_val)?)),
-            DT_SONAME => (DT_SONAME, soname.take()),
             DT_RPATH | DT_RUNPATH if edits.runpath.is_some() => {
                 let Some(path) = runpath.take() else {
                     removed.push(entry.d_val);
@@ -254,11 +192,9 @@ fn plan(
         };
         planned.push(Planned { entry: Dyn { d_tag: tag, d_val: entry.d_val }, text });
     }
-    for (tag, text) in [(DT_SONAME, soname), (DT_RUNPATH, runpath)] {
-        if let Some(text) = text {
-            let text = Some(Wish { old: None, text: text.clone() });
-            planned.push(Planned { entry: Dyn { d_tag: tag, d_val: 0 }, text });
-        }
+    if let Some(text) = runpath {
+        let text = Some(Wish { old: None, text: text.clone() });
+        planned.push(Planned { entry: Dyn { d_tag: DT_RUNPATH, d_val: 0 }, text });
     }
     Ok((planned, removed))
 }
@@ -293,23 +229,6 @@ fn uses(bytes: &[u8], tables: &Tables, dynamic: &Dynamic) -> Result<Option<Vec<u
         }
     }
     Ok(Some(uses))
-}
-
-/// Writes entries and fills the rest of the table with `DT_NULL`.
-pub(super) fn write_entries(
-    bytes: &mut [u8],
-    tables: &Tables,
-    offset: usize,
-    slots: usize,
-    entries: &[Dyn],
-) -> Result<(), ElfError> {
-    let size = Dyn::size(tables.context.container);
-    let closing = Dyn { d_tag: DT_NULL, d_val: 0 };
-    for slot in 0..slots {
-        let entry = entries.get(slot).unwrap_or(&closing).clone();
-        bytes.pwrite_with(entry, offset + slot * size, tables.context).map_err(ElfError::Header)?;
-    }
-    Ok(())
 }
 
 /// What no edit may change: the names of all symbols and of the file's own version, and the entries that hold no name.

@@ -1,4 +1,4 @@
-//! The tables of an ELF file, each read with checked bounds; the reader and the rewriter share this view.
+//! The tables of an ELF file, read and written with checked bounds; the reader and the rewriter share this view.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use goblin::elf::header::Header;
 use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD, ProgramHeader};
 use goblin::elf::section_header::{SHT_DYNSYM, SHT_STRTAB, SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::Sym;
-use scroll::{Endian, Pread};
+use scroll::{Endian, Pread, Pwrite};
 
 use super::ElfError;
 
@@ -332,4 +332,36 @@ fn forward(at: usize, distance: u32) -> Result<usize, ElfError> {
         .ok()
         .and_then(|distance| at.checked_add(distance))
         .ok_or(ElfError::Inconsistent("a version table leads out of the file"))
+}
+
+/// Writes the record of one segment into the table at `start`.
+pub(super) fn write_segment(
+    bytes: &mut [u8],
+    tables: &Tables,
+    start: u64,
+    index: usize,
+    segment: ProgramHeader,
+) -> Result<(), ElfError> {
+    let at = start + (index * ProgramHeader::size(tables.context)) as u64;
+    // The tables were read from this very file, so their offsets fit into memory.
+    let at = usize::try_from(at).map_err(|_| ElfError::Inconsistent("the program headers"))?;
+    bytes.pwrite_with(segment, at, tables.context).map_err(ElfError::Header)?;
+    Ok(())
+}
+
+/// Writes entries and fills the rest of the table with `DT_NULL`.
+pub(super) fn write_entries(
+    bytes: &mut [u8],
+    tables: &Tables,
+    offset: usize,
+    slots: usize,
+    entries: &[Dyn],
+) -> Result<(), ElfError> {
+    let size = Dyn::size(tables.context.container);
+    let closing = Dyn { d_tag: DT_NULL, d_val: 0 };
+    for slot in 0..slots {
+        let entry = entries.get(slot).unwrap_or(&closing).clone();
+        bytes.pwrite_with(entry, offset + slot * size, tables.context).map_err(ElfError::Header)?;
+    }
+    Ok(())
 }

@@ -26,6 +26,11 @@ struct Cli {
     /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Trace decisions and child commands to stderr; -vv adds their inputs and environments.
+    ///
+    /// Each line starts with the seconds since the start.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -48,7 +53,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     interrupt::install();
-    let report = Report::new(cli.quiet);
+    let report = Report::new(cli.quiet).tracing(cli.verbose);
     match run(cli.command, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

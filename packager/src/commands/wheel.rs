@@ -12,7 +12,7 @@ use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
 use jnumpy_base::text::printable;
-use jnumpy_wheel::{Compression, Source, Written};
+use jnumpy_wheel::{Compression, WheelEntry, Written};
 
 /// The largest file that the Python index accepts without an exemption, in bytes.
 const INDEX_LIMIT: u64 = 104_857_600;
@@ -188,19 +188,17 @@ struct LeftOut {
     size: u64,
 }
 
+impl FilePart {
+    fn of(entry: &WheelEntry) -> Self {
+        Self { path: entry.path.to_string(), size: entry.size, compressed: entry.compressed }
+    }
+}
+
 impl Outcome {
     fn of(plan: &Plan, written: Option<&Written>) -> Result<Self, Error> {
         let files = match written {
-            Some(written) => written
-                .entries
-                .iter()
-                .map(|entry| FilePart {
-                    path: entry.path.to_string(),
-                    size: entry.size,
-                    compressed: Some(entry.compressed),
-                })
-                .collect(),
-            None => planned(plan)?,
+            Some(written) => written.entries.clone(),
+            None => plan.list()?,
         };
         Ok(Self {
             version: FORMAT,
@@ -221,7 +219,7 @@ impl Outcome {
                 symbol_version: demand.need.version.clone(),
             }),
             index_limit: INDEX_LIMIT,
-            files,
+            files: files.iter().map(FilePart::of).collect(),
             left_out: left_out(&plan.bundle.explanations.decisions().left_out),
         })
     }
@@ -285,23 +283,6 @@ fn left_out(files: &BTreeMap<String, bundle::LeftOut>) -> Vec<LeftOut> {
         sum.size += file.size;
     }
     rules.into_values().collect()
-}
-
-/// The files that the wheel would contain.
-fn planned(plan: &Plan) -> Result<Vec<FilePart>, Error> {
-    let dist_info = plan.wheel.dist_info(None)?;
-    plan.wheel
-        .contents
-        .iter()
-        .chain(&dist_info)
-        .map(|(path, content)| {
-            let size = match &content.source {
-                Source::File(file) => fs_err::metadata(file)?.len(),
-                Source::Bytes(bytes) => bytes.len() as u64,
-            };
-            Ok(FilePart { path: path.to_string(), size, compressed: None })
-        })
-        .collect()
 }
 
 /// A number with a comma between groups of three digits.

@@ -23,11 +23,6 @@ pub struct Version {
 #[error("not a Julia version: `{0}`")]
 pub struct InvalidVersion(String);
 
-impl Version {
-    /// The oldest Julia that the runtime and the packager work with.
-    pub const OLDEST_SUPPORTED: Self = Self { major: 1, minor: 5, patch: 0, prerelease: None };
-}
-
 impl FromStr for Version {
     type Err = InvalidVersion;
 

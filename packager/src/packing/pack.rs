@@ -14,7 +14,9 @@ use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;
 use jnumpy_base::Report;
-use jnumpy_wheel::{Component, ComponentKind, ComponentLicense, Compression, Sbom, Wheel, Written};
+use jnumpy_wheel::{
+    Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
+};
 
 /// What to pack, and how.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ impl Order {
         let runtime = Runtime::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
 
+        tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");
         let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;
         let depots = depot::user_depots(&julia);
@@ -88,6 +91,10 @@ impl Order {
             julia.origin,
             resolution.packages.len()
         ));
+        tracing::info!("Julia {} in {}", julia.version, julia.prefix.display());
+        for (uuid, package) in &resolution.packages {
+            tracing::debug!("package {} {uuid}: {:?}", package.name, package.source);
+        }
         for note in &resolution.notes {
             report.warn(note);
         }
@@ -129,6 +136,9 @@ impl Order {
             reason.unwrap_or_default()
         ));
 
+        for (path, content) in &contents {
+            tracing::debug!("file {path}: {}", content.source);
+        }
         let metadata = project.pyproject.metadata.clone();
         let subject = Component {
             version: Some(metadata.version.to_string()),
@@ -165,6 +175,11 @@ impl Order {
 }
 
 impl Plan {
+    /// The files that the wheel would contain.
+    pub fn list(&self) -> Result<Vec<WheelEntry>, Error> {
+        Ok(self.wheel.list(Epoch::from_environment()?)?)
+    }
+
     /// Writes the wheel.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
         publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)

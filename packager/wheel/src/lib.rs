@@ -12,6 +12,7 @@ mod name;
 mod path;
 pub mod record;
 mod sbom;
+mod sink;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ pub use self::name::WheelName;
 pub use self::path::WheelPath;
 use self::record::{Row, RowContent};
 pub use self::sbom::{Component, ComponentKind, ComponentLicense, Hash, HashAlgorithm, SBOM_PATH, Sbom};
+pub use self::sink::WheelEntry;
+use self::sink::{Listing, Sink};
 pub use self::tag::Tag;
 pub use self::zip::deflate_length;
 use self::zip::{Archive, Member, Options};
@@ -123,20 +126,9 @@ pub struct Written {
     /// SHA-256 of its bytes, in lower-case hexadecimal.
     pub sha256: String,
     /// What is in it, in the order of the archive.
-    pub entries: Vec<WrittenEntry>,
+    pub entries: Vec<WheelEntry>,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// One file of a finished wheel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenEntry {
-    /// Its path.
-    pub path: WheelPath,
-    /// Its size, in bytes.
-    pub size: u64,
-    /// What it takes in the wheel, in bytes.
-    pub compressed: u64,
 }
 
 impl Wheel {
@@ -146,7 +138,7 @@ impl Wheel {
     }
 
     /// The files of the `.dist-info` directory but RECORD, by their paths in the wheel.
-    pub fn dist_info(&self, epoch: Option<Epoch>) -> Result<Contents, WheelError> {
+    fn dist_info(&self, epoch: Option<Epoch>) -> Result<Contents, WheelError> {
         let directory = self.name()?.dist_info()?;
         let mut files = Contents::new();
         let metadata = self.metadata.write(self.licenses.iter().map(|(path, _)| path))?;
@@ -197,10 +189,11 @@ impl Wheel {
             .permissions(ordinary)
             .tempfile_in(directory)
             .map_err(WheelError::Write)?;
-        let archive = self.write_to(BufWriter::with_capacity(1 << 20, file), options, |done, all| {
+        let mut archive = Archive::new(BufWriter::with_capacity(1 << 20, file), (*options).into());
+        self.feed(&mut archive, options.epoch, |done, all| {
             stage.progress(format_args!("{done} of {all} files"));
         })?;
-        let entries = archive.members().iter().map(WrittenEntry::from).collect();
+        let entries = archive.members().iter().map(WheelEntry::from).collect();
         let (out, size, sha256) = archive.finish()?;
         let file = out.into_inner().map_err(|error| WheelError::Write(error.into_error()))?;
         file.persist(&path).map_err(|error| WheelError::Place { path: path.clone(), source: error.error })?;
@@ -208,15 +201,22 @@ impl Wheel {
         Ok(Written { path, size, sha256: hexadecimal(&sha256), entries, elapsed: started.elapsed() })
     }
 
-    /// The archive with all files, lacking its directory.
-    fn write_to<W: Write>(
+    /// The files that the wheel would contain, in the order of the archive; nothing is written.
+    pub fn list(&self, epoch: Option<Epoch>) -> Result<Vec<WheelEntry>, WheelError> {
+        let mut listing = Listing::default();
+        self.feed(&mut listing, epoch, |_, _| ())?;
+        Ok(listing.0)
+    }
+
+    /// Hands all files to `sink`, RECORD as the last one.
+    fn feed(
         &self,
-        out: W,
-        options: &WriteOptions,
+        sink: &mut impl Sink,
+        epoch: Option<Epoch>,
         mut progress: impl FnMut(usize, usize),
-    ) -> Result<Archive<W>, WheelError> {
+    ) -> Result<(), WheelError> {
         let directory = self.name()?.dist_info()?;
-        let dist_info = self.dist_info(options.epoch)?;
+        let dist_info = self.dist_info(epoch)?;
         let record_path = directory.join(RECORD)?;
         if let Some((path, content)) =
             self.contents.iter().find(|(path, _)| path.is_below(&directory) || **path == directory)
@@ -228,23 +228,31 @@ impl Wheel {
             });
         }
         let files: Vec<_> = self.contents.iter().chain(&dist_info).collect();
-        let mut archive = Archive::new(out, (*options).into());
         let mut done = 0;
-        archive.append(&files, |_| {
+        sink.take(&files, || {
             done += 1;
             progress(done, files.len());
         })?;
-        let mut rows: Vec<Row> = archive.members().iter().map(Row::from).collect();
+        let mut rows = sink.rows();
         rows.push(Row { path: record_path.to_string(), content: None });
         let record = Content::bytes(record::write(&rows));
-        archive.append(&[(&record_path, &record)], |_| ())?;
-        Ok(archive)
+        sink.take(&[(&record_path, &record)], || ())
     }
 }
 
 impl From<WriteOptions> for Options {
     fn from(options: WriteOptions) -> Self {
         Self { level: options.level, threads: options.threads, time: options.epoch.into() }
+    }
+}
+
+impl<W: Write> Sink for Archive<W> {
+    fn take(&mut self, files: &[(&WheelPath, &Content)], taken: impl FnMut()) -> Result<(), WheelError> {
+        self.append(files, taken)
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        self.members().iter().map(Row::from).collect()
     }
 }
 
@@ -255,8 +263,8 @@ impl From<&Member> for Row {
     }
 }
 
-impl From<&Member> for WrittenEntry {
+impl From<&Member> for WheelEntry {
     fn from(member: &Member) -> Self {
-        Self { path: member.path.clone(), size: member.size, compressed: member.compressed }
+        Self { path: member.path.clone(), size: member.size, compressed: Some(member.compressed) }
     }
 }

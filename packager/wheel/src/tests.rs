@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{
-    Component, ComponentKind, Content, Contents, Epoch, Metadata, Sbom, Wheel, WheelError, WriteOptions,
-    Written, record,
+    Component, ComponentKind, Content, Contents, Epoch, Metadata, Sbom, Wheel, WheelEntry, WheelError,
+    WriteOptions, Written, record,
 };
 use jnumpy_base::Report;
 
@@ -35,6 +35,26 @@ fn names(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn ok_what_is_listed_is_what_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut wheel = wheel(&["a/x.py", "b/y.py"]);
+    let source = directory.path().join("source");
+    fs_err::write(&source, [7; 3000]).unwrap();
+    wheel.contents.add("b/z.bin".parse().unwrap(), Content::file(&source)).unwrap();
+    wheel.licenses.add("LICENSE".parse().unwrap(), Content::bytes("free")).unwrap();
+    wheel.sbom = Some(Sbom { subject: Component::new(ComponentKind::Application, "s"), components: vec![] });
+    let written = write(&wheel, directory.path()).unwrap();
+    let facts = |entries: &[WheelEntry]| -> Vec<(String, u64)> {
+        entries.iter().map(|entry| (entry.path.to_string(), entry.size)).collect()
+    };
+    assert_eq!(facts(&wheel.list(None).unwrap()), facts(&written.entries));
+
+    let taken = "sample_package-1.0.dist-info/METADATA".parse().unwrap();
+    wheel.contents.add(taken, Content::bytes("own")).unwrap();
+    assert!(matches!(wheel.list(None), Err(WheelError::Duplicate { .. })));
 }
 
 #[test]

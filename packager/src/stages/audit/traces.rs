@@ -5,10 +5,8 @@ use std::env;
 
 use memchr::memmem::Finder;
 
+use crate::formats::contract::BUILD_TREE;
 use jnumpy_base::env_vars::HOME;
-
-/// Where the packager itself works.
-const WORK: &str = "/tmp/jnumpy";
 
 /// The directories looked for, prepared for searching.
 #[derive(Debug)]
@@ -20,7 +18,8 @@ impl Needles {
         let home = env::var(HOME).ok();
         let all =
             directories.iter().cloned().chain(home.map(|home| format!("{}/", home.trim_end_matches('/'))));
-        let all: BTreeSet<String> = all.chain([WORK.into()]).filter(|needle| needle.len() > 1).collect();
+        let all: BTreeSet<String> =
+            all.chain([BUILD_TREE.trim_end_matches('-').into()]).filter(|needle| needle.len() > 1).collect();
         Self(all.into_iter().map(|needle| (needle.clone(), Finder::new(&needle).into_owned())).collect())
     }
 

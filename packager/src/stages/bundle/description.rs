@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use super::packages::BundledPackage;
 
-/// Number of this layout; the runtime refuses another one.
-pub(super) const FORMAT: u32 = 2;
-
 /// The file's contents. Paths are relative to `_jnumpy`, with `/` between the parts.
 #[derive(Debug, Serialize)]
 pub(super) struct Description {
@@ -77,5 +74,65 @@ impl Description {
         // The map of a `Value` is sorted.
         let value = serde_json::to_value(self)?;
         Ok(serde_json::to_string_pretty(&value)? + "\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::formats::contract::tests::contract;
+
+    /// The keys of all values, those of maps with `*` in place of their names.
+    fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+        let Value::Object(object) = value else {
+            found.insert(path.to_owned());
+            return;
+        };
+        for (key, value) in object {
+            let key = if ["packages", "files"].contains(&path) { "*" } else { key };
+            keys(value, &if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }, found);
+        }
+    }
+
+    #[test]
+    fn ok_the_keys_are_those_of_the_contract() {
+        let text = || String::from("x");
+        let description = Description {
+            format: 0,
+            protocol: 0,
+            runtime: text(),
+            julia: JuliaPart {
+                version: text(),
+                bindir: text(),
+                libjulia: text(),
+                private_libdir: text(),
+                stdlib: text(),
+            },
+            image: ImagePart {
+                path: text(),
+                cpu_target: None,
+                holds_project: true,
+                relocation: Some(RelocationPart { length: 1, writable: Vec::new(), read_only: Vec::new() }),
+            },
+            depot: "depot",
+            typython: None,
+            project: ProjectPart { name: text(), uuid: text() },
+            packages: BTreeMap::from([(text(), BundledPackage::default())]),
+            platform: PlatformPart { machine: text(), glibc: (2, 17) },
+            files: BTreeMap::from([(text(), 1)]),
+        };
+        let mut found = BTreeSet::new();
+        keys(&serde_json::to_value(&description).unwrap(), "", &mut found);
+        let expected = contract()["bundle"]["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(found, expected);
     }
 }

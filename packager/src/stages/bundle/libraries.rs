@@ -240,7 +240,6 @@ impl Change<'_> {
         let edits = Edits {
             runpath: better_run_path(elf, own, &wanted),
             clear_executable_stack: elf.executable_stack,
-            ..Edits::default()
         };
         order.changed(path, Path::new(&in_bundle(place)), &edits)
     }

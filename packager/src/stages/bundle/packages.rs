@@ -12,7 +12,7 @@ use crate::stages::project::{Project, list_files};
 use jnumpy_base::text::hexadecimal;
 
 /// One package. Two bundles agree on it when all of this is equal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct BundledPackage {
     name: String,
     /// Empty when the package has none.

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::bootstrap::with_bootstrap;
-use super::description::{
-    Description, FORMAT, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart,
-};
+use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
 use super::explain::Explanations;
 use super::libraries::{self, Libraries};
 use super::loader::Loader;
@@ -16,6 +14,7 @@ use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
+use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::Demand;
 use crate::formats::policy::{self, Platform};
 use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
@@ -253,7 +252,7 @@ impl Ingredients<'_> {
             }
         }
         Ok(Description {
-            format: FORMAT,
+            format: BUNDLE_FORMAT,
             protocol: self.runtime.protocol,
             runtime: self.runtime.version.clone(),
             julia: JuliaPart {

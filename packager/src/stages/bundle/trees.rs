@@ -147,7 +147,6 @@ impl Trees {
                 let edits = Edits {
                     runpath: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
-                    ..Edits::default()
                 };
                 order.changed(&file.path, place, &edits)
             }

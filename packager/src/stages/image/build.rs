@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
-use super::stage::SOURCES;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
 use crate::formats::Version;
+use crate::formats::contract::SOURCES;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;

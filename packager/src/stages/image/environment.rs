@@ -5,8 +5,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::ImageError;
-use super::stage::{SOURCES, StagedFile};
+use super::stage::StagedFile;
 use crate::formats::Uuid;
+use crate::formats::contract::SOURCES;
 use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
 use crate::stages::project::{Project, list_files};
 

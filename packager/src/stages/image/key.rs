@@ -19,6 +19,7 @@ impl KeyBuilder {
     }
 
     pub(super) fn text(&mut self, label: &str, text: &str) {
+        tracing::debug!("image key: {label} {}", hexadecimal(&Sha256::digest(text)[..8]));
         self.part(label.as_bytes());
         self.part(text.as_bytes());
     }

@@ -94,6 +94,7 @@ impl Request<'_> {
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
         let key = self.key(&environment, &linker, python.is_some())?;
+        tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
             stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ImageError;
+use crate::formats::contract::{BUILD_TREE, SOURCES};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::is_at;
 
@@ -24,11 +25,10 @@ pub(super) struct Stage {
 impl Stage {
     /// Copies `files` (relative name → source) into the directory for `key`.
     pub(super) fn create(key: &str, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
-        Self::create_in(Path::new("/tmp"), key, files)
+        Self::create_at(directory(key).into(), files)
     }
 
-    fn create_in(parent: &Path, key: &str, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
-        let directory = parent.join(format!("jnumpy-{}", &key[..16]));
+    fn create_at(directory: PathBuf, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
         let lock = claim(&directory)?;
         let stage = Self { directory, _lock: lock };
         // What a killed run has left is no part of this one.
@@ -85,18 +85,14 @@ pub(super) enum StagedFile {
     },
 }
 
-/// The directory with the sources. Julia writes its path into the image, and the runtime writes the path of the
-/// installed package over it, in the same length: the name is long so that there is room.
-pub(super) const SOURCES: &str = concat!(
-    "______________________________________________________________________",
-    "______________________________________________________________________",
-    "______________________________________________________________________",
-    "________________"
-);
-
 /// The absolute path of the sources while the image for `key` is built.
 pub(super) fn sources(key: &str) -> String {
-    format!("/tmp/jnumpy-{}/{SOURCES}", &key[..16])
+    format!("{}/{SOURCES}", directory(key))
+}
+
+/// The build tree for `key`.
+fn directory(key: &str) -> String {
+    format!("{BUILD_TREE}{}", &key[..16])
 }
 
 const LOCK: &str = ".lock";
@@ -171,6 +167,7 @@ mod tests {
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
+    const NAME: &str = "jnumpy-0123456789abcdef";
 
     fn files() -> BTreeMap<String, StagedFile> {
         BTreeMap::from([("packages/A/src/A.jl".into(), StagedFile::Text("module A end".into()))])
@@ -189,7 +186,7 @@ mod tests {
         fs_err::write(target.path().join("kept"), "").unwrap();
         let link = StagedFile::Link { target: target.path().to_owned(), content: String::new() };
         let files = BTreeMap::from([("artifacts/x".into(), link)]);
-        let stage = Stage::create_in(parent.path(), KEY, &files).unwrap();
+        let stage = Stage::create_at(parent.path().join(NAME), &files).unwrap();
         assert!(stage.path().join("artifacts/x/kept").is_file());
         drop(stage);
         assert!(target.path().join("kept").is_file());
@@ -199,8 +196,8 @@ mod tests {
     #[test]
     fn ok_private_and_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let stage = Stage::create_in(parent.path(), KEY, &files()).unwrap();
-        assert_eq!(stage.path(), parent.path().join("jnumpy-0123456789abcdef"));
+        let stage = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
+        assert_eq!(stage.path(), parent.path().join(NAME));
         let mode = |path: &str| fs_err::metadata(stage.path().join(path)).unwrap().mode() & 0o777;
         assert_eq!((mode(""), mode("packages/A"), mode("packages/A/src/A.jl")), (0o700, 0o700, 0o600));
         drop(stage);
@@ -210,12 +207,12 @@ mod tests {
     #[test]
     fn ok_leftovers_are_cleared() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = parent.path().join("jnumpy-0123456789abcdef");
+        let directory = parent.path().join(NAME);
         fs_err::create_dir_all(directory.join("packages/B")).unwrap();
         fs_err::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
         fs_err::write(directory.join(LOCK), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", directory.join("link")).unwrap();
-        let stage = Stage::create_in(parent.path(), KEY, &files()).unwrap();
+        let stage = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
         let mut names: Vec<_> =
             fs_err::read_dir(stage.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -226,9 +223,9 @@ mod tests {
     #[test]
     fn err_hostile_directory() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = parent.path().join("jnumpy-0123456789abcdef");
+        let directory = parent.path().join(NAME);
         let refused = || {
-            let error = Stage::create_in(parent.path(), KEY, &files()).unwrap_err();
+            let error = Stage::create_at(parent.path().join(NAME), &files()).unwrap_err();
             assert!(matches!(error, ImageError::ForeignStage { .. }), "{error}");
         };
         fs_err::create_dir(&directory).unwrap();
@@ -246,10 +243,9 @@ mod tests {
     #[test]
     fn ok_second_user_of_a_name_waits() {
         let parent = tempfile::tempdir().unwrap();
-        let first = Stage::create_in(parent.path(), KEY, &files()).unwrap();
-        let path = parent.path().to_owned();
-        let second =
-            std::thread::spawn(move || Stage::create_in(&path, KEY, &files()).unwrap().path().exists());
+        let first = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
+        let path = parent.path().join(NAME);
+        let second = std::thread::spawn(move || Stage::create_at(path, &files()).unwrap().path().exists());
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(!second.is_finished());
         drop(first);

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
-use super::stage::SOURCES;
 use super::statements;
+use crate::formats::contract::SOURCES;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;

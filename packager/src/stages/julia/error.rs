@@ -46,12 +46,72 @@ pub enum JuliaError {
         answer: String,
     },
     /// A Julia from before the oldest that works.
-    #[error("`{}` is Julia {version}, older than {}, the oldest that works", executable.display(), Version::OLDEST_SUPPORTED)]
+    #[error("`{}` is Julia {version}, older than {oldest}, the oldest that works", executable.display())]
     TooOld {
         /// The executable.
         executable: PathBuf,
         /// Its version.
         version: Version,
+        /// The oldest that works.
+        oldest: &'static str,
+    },
+    /// A directory was named, not the program in it.
+    #[error("{origin} names the directory `{}`, not a program", path.display())]
+    Directory {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Who gave it.
+        origin: Origin,
+    },
+    /// A Julia that was built without its compiler.
+    #[error("`{}` has no compiler: there is no `{library}` beside its libraries", executable.display())]
+    NoCompiler {
+        /// The executable.
+        executable: PathBuf,
+        /// How the name of the missing library begins.
+        library: &'static str,
+    },
+    /// The Julia that `julia use` has chosen is not there any more.
+    #[error("`{id}`, which `{}` names as the default Julia, is not installed", file.display())]
+    DefaultGone {
+        /// The name of the installation.
+        id: String,
+        /// The file that names it.
+        file: PathBuf,
+    },
+    /// No installation of that name.
+    #[error("no Julia `{wanted}` is installed")]
+    NotInstalled {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        installed: Vec<String>,
+    },
+    /// Several installations are meant, and only one can be.
+    #[error("`{wanted}` matches several installed Julias: {}", list(ids))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// What it may mean.
+        ids: Vec<String>,
+    },
+    /// juliaup has no such channel.
+    #[error("`{}` of juliaup has no channel `{channel}`", config.display())]
+    NoChannel {
+        /// The configuration of juliaup.
+        config: PathBuf,
+        /// The channel.
+        channel: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The configuration of juliaup cannot be read.
+    #[error("`{}` of juliaup is damaged", config.display())]
+    Juliaup {
+        /// The file.
+        config: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
     /// A part that Julia names is not on disk.
     #[error("the {part} of `{}` is not where that Julia says it is", executable.display())]
@@ -93,6 +153,10 @@ pub enum JuliaError {
     Interrupted(#[from] Interrupted),
 }
 
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl From<ChildError> for JuliaError {
     fn from(error: ChildError) -> Self {
         match error {
@@ -116,7 +180,24 @@ impl Hint for JuliaError {
             Self::NotStarting { executable, .. } => {
                 format!("see what `{} --version` says in a terminal", executable.display())
             }
-            Self::NotJulia { .. } | Self::TooOld { .. } => {
+            Self::Directory { path, .. } => format!("name the program: `{}`", path.join("bin/julia").display()),
+            Self::DefaultGone { .. } => {
+                "choose another with `jnumpy-pack julia use VERSION`, or none with `jnumpy-pack julia use --none`"
+                    .into()
+            }
+            Self::NotInstalled { installed, .. } if installed.is_empty() => {
+                "none is installed; `jnumpy-pack julia install` installs one".into()
+            }
+            Self::NotInstalled { installed, .. } => format!("installed: {}", list(installed)),
+            Self::Ambiguous { .. } => "give the full name".into(),
+            Self::NoChannel { channel, known, .. } if known.is_empty() => {
+                format!("`juliaup add {channel}` installs it")
+            }
+            Self::NoChannel { channel, known, .. } => {
+                format!("`juliaup add {channel}` installs it; there are {}", list(known))
+            }
+            Self::Juliaup { .. } => "`juliaup status` shows what juliaup reads from it".into(),
+            Self::NotJulia { .. } | Self::TooOld { .. } | Self::NoCompiler { .. } => {
                 "name another with `--julia PATH`, or install one: `jnumpy-pack julia install`".into()
             }
             Self::PartMissing { .. } => "that installation is damaged: install it again".into(),

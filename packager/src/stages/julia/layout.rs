@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::formats::Version;
+use crate::stages::julia::rules::rules;
 use crate::stages::julia::{Julia, JuliaError, Origin, Run};
 use jnumpy_base::process::ChildError;
 use jnumpy_base::text::printable;
 
-const QUESTION: &str = include_str!("probe.jl");
+const QUESTION: &str = include_str!("../../../../runtime/python/jnumpy/probe.jl");
 const MARK: &str = "jnumpy-julia ";
 
 /// The parts of a Julia, as paths relative to its prefix. All of them exist.
@@ -67,8 +68,9 @@ impl<'a> Answer<'a> {
 
     fn julia(&self, origin: &Origin) -> Result<Julia, JuliaError> {
         let version: Version = self.value("version")?.parse()?;
-        if version < Version::OLDEST_SUPPORTED {
-            return Err(JuliaError::TooOld { executable: self.asked.into(), version });
+        if rules().is_too_old(&version) {
+            let executable = self.asked.into();
+            return Err(JuliaError::TooOld { executable, version, oldest: &rules().oldest });
         }
         let executable = self.path("executable")?;
         let prefix = executable.ancestors().nth(2).unwrap_or(&executable).to_path_buf();
@@ -85,7 +87,14 @@ impl<'a> Answer<'a> {
             stdlib: within("stdlib")?,
             share_julia: within("share_julia")?,
         };
-        Ok(Julia { prefix, executable, version, layout, origin: origin.clone() })
+        let julia = Julia { prefix, executable, version, layout, origin: origin.clone() };
+        if rules().has_compiler_library(&julia.version) && !has_compiler(&julia)? {
+            return Err(JuliaError::NoCompiler {
+                executable: julia.executable,
+                library: &rules().compiler.library,
+            });
+        }
+        Ok(julia)
     }
 
     fn value(&self, key: &str) -> Result<&'a str, JuliaError> {
@@ -104,6 +113,16 @@ impl<'a> Answer<'a> {
             source,
         })
     }
+}
+
+/// A Julia made for running one program has no compiler, and packs and develops nothing.
+fn has_compiler(julia: &Julia) -> Result<bool, JuliaError> {
+    for entry in fs_err::read_dir(julia.prefix.join(&julia.layout.private_libdir))? {
+        if entry?.file_name().as_encoded_bytes().starts_with(rules().compiler.library.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

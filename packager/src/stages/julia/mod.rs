@@ -6,8 +6,10 @@ mod error;
 mod find;
 mod home;
 pub mod install;
+mod juliaup;
 mod layout;
 mod record;
+mod rules;
 mod run;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,9 +21,9 @@ use crate::formats::Version;
 
 pub use error::JuliaError;
 pub use find::{Choice, Found, find, list};
-pub use home::{Surroundings, home};
+pub use home::{Installed, Surroundings, home, installed};
 pub use layout::Layout;
-pub use record::{Package, Record};
+pub use record::{Download, Package, Record};
 pub use run::Run;
 
 /// A Julia that was started and answered.
@@ -46,10 +48,21 @@ pub enum Origin {
     Flag,
     /// The environment variable `TYPY_JL_EXE`.
     Environment,
+    /// Installed by us and chosen with `jnumpy-pack julia use`; holds its name.
+    Default(String),
     /// `julia` in a directory of `PATH`.
     Path,
     /// Installed by `jnumpy-pack julia install`; holds its name.
     Managed(String),
+    /// The default of juliaup.
+    Juliaup,
+}
+
+impl Origin {
+    /// Whether the user has chosen this Julia, so that no other may be taken for it.
+    pub(crate) fn is_a_choice(&self) -> bool {
+        matches!(self, Self::Flag | Self::Environment | Self::Default(_))
+    }
 }
 
 impl fmt::Display for Origin {
@@ -59,6 +72,8 @@ impl fmt::Display for Origin {
             Self::Environment => f.write_str(jnumpy_base::env_vars::TYPY_JL_EXE),
             Self::Path => f.write_str("PATH"),
             Self::Managed(id) => write!(f, "installed as {id}"),
+            Self::Default(id) => write!(f, "installed as {id}, the default"),
+            Self::Juliaup => f.write_str("juliaup"),
         }
     }
 }

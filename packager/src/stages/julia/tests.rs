@@ -23,6 +23,7 @@ impl<'a> FakeJulia<'a> {
         fs_err::create_dir_all(prefix.join(format!("share/julia/stdlib/v{minor}"))).unwrap();
         fs_err::write(libdir.join(format!("libjulia.so.{minor}")), "").unwrap();
         fs_err::write(libdir.join("julia/sys.so"), "").unwrap();
+        fs_err::write(libdir.join("julia/libjulia-codegen.so"), "").unwrap();
         let answers = [
             ("version", self.version.to_owned()),
             ("executable", "$here/julia".to_owned()),

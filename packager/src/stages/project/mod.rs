@@ -54,7 +54,8 @@ impl Project {
         }
         let root = fs_err::canonicalize(root)?;
         let file = root.join("pyproject.toml");
-        let settings = Settings::read(&file)?;
+        let document = TomlFile::read(&file)?;
+        let settings = Settings::from_file(&document)?;
         for workload in &settings.precompile {
             let path = root.join(workload);
             if !path.is_file() {
@@ -69,7 +70,7 @@ impl Project {
         let project_toml = ProjectToml::find(&package_dir)
             .ok_or_else(|| ProjectError::NoProjectToml { path: package_dir.clone() })?;
         let julia = ProjectToml::read(&project_toml)?;
-        let pyproject = Pyproject::read(&root, julia.version.as_deref())?;
+        let pyproject = Pyproject::from_file(&document, julia.version.as_deref())?;
         let entry = package_dir.join("src").join(format!("{}.jl", julia.name));
         if !entry.is_file() {
             return Err(ProjectError::NoEntry { name: julia.name, path: entry });
@@ -331,16 +332,31 @@ fn list(paths: &[PathBuf]) -> String {
 /// No file of a project is larger; one that is would only fill the memory.
 const LARGEST_TOML: u64 = 16 << 20;
 
+/// A TOML file that was read once.
+#[derive(Debug)]
+struct TomlFile {
+    path: PathBuf,
+    /// Errors of types point into it.
+    text: String,
+    table: toml::Table,
+}
+
+impl TomlFile {
+    fn read(path: &Path) -> Result<Self, ProjectError> {
+        let size = fs_err::metadata(path)?.len();
+        if size > LARGEST_TOML {
+            let message = format!("it has {size} bytes, more than the {LARGEST_TOML} that are read");
+            return Err(ProjectError::Invalid { path: path.to_owned(), message });
+        }
+        let text = fs_err::read_to_string(path)?;
+        let table = text.parse().map_err(|source| ProjectError::Toml { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), text, table })
+    }
+}
+
 /// Reads a TOML file.
 pub(crate) fn read_toml(path: &Path) -> Result<toml::Table, ProjectError> {
-    let size = fs_err::metadata(path)?.len();
-    if size > LARGEST_TOML {
-        let message = format!("it has {size} bytes, more than the {LARGEST_TOML} that are read");
-        return Err(ProjectError::Invalid { path: path.to_owned(), message });
-    }
-    fs_err::read_to_string(path)?
-        .parse()
-        .map_err(|source| ProjectError::Toml { path: path.to_owned(), source })
+    Ok(TomlFile::read(path)?.table)
 }
 
 /// A string at the top of a table; an error says what it is instead.

@@ -9,6 +9,7 @@ use pep440_rs::Version;
 use pep508_rs::{ExtraName, Requirement};
 use serde::Deserialize;
 
+use super::TomlFile;
 use jnumpy_base::Hint;
 use jnumpy_base::text::nearest;
 use jnumpy_base::text::printable;
@@ -59,9 +60,9 @@ pub struct Pyproject {
 /// What can be wrong with `[project]`.
 #[derive(Debug, thiserror::Error)]
 pub enum PyprojectError {
-    /// The file is no TOML, or a value is of a wrong type.
-    #[error("`{}` cannot be understood", path.display())]
-    Toml {
+    /// A value is of a wrong type.
+    #[error("`[project]` of `{}` is invalid", path.display())]
+    Types {
         /// The file.
         path: PathBuf,
         /// Where and why.
@@ -119,7 +120,7 @@ impl Hint for PyprojectError {
             Self::Missing { field: "version", .. } => Some(
                 "write it there, or `dynamic = [\"version\"]` to take the version of `Project.toml`".into(),
             ),
-            Self::Toml { .. } | Self::Missing { .. } | Self::Invalid { .. } | Self::Io(_) => None,
+            Self::Types { .. } | Self::Missing { .. } | Self::Invalid { .. } | Self::Io(_) => None,
         }
     }
 }
@@ -195,20 +196,19 @@ struct PersonField {
 }
 
 impl Pyproject {
-    /// Reads `pyproject.toml` of the project at `root`. `julia_version`, the version in `Project.toml`, is used when
-    /// the project declares its version dynamic.
-    pub fn read(root: &Path, julia_version: Option<&str>) -> Result<Self, PyprojectError> {
-        let path = root.join("pyproject.toml");
-        let text = fs_err::read_to_string(&path)?;
-        let understand = |source| PyprojectError::Toml { path: path.clone(), source: Box::new(source) };
-        let table: toml::Table = text.parse().map_err(understand)?;
-        let document: Document = toml::from_str(&text).map_err(understand)?;
+    /// Reads the table of `pyproject.toml`. `julia_version`, the version in `Project.toml`, is used when the project
+    /// declares its version dynamic.
+    pub(super) fn from_file(file: &TomlFile, julia_version: Option<&str>) -> Result<Self, PyprojectError> {
+        let path = file.path.clone();
+        let document: Document = toml::from_str(&file.text)
+            .map_err(|source| PyprojectError::Types { path: path.clone(), source: Box::new(source) })?;
         let Some(project) = document.project else { return Err(PyprojectError::NoProject { path }) };
-        let keys =
-            table.get("project").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
-        if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(PyprojectError::UnknownKey { path: path.clone(), key: key.clone() });
+        let keys = file.table.get("project").and_then(toml::Value::as_table);
+        let mut keys = keys.into_iter().flat_map(toml::Table::keys);
+        if let Some(key) = keys.find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(PyprojectError::UnknownKey { path, key: key.clone() });
         }
+        let root = path.parent().unwrap_or(Path::new(""));
         Reader { root, path: &path, table: project }.read(julia_version)
     }
 }

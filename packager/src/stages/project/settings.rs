@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{ProjectError, read_toml};
+use super::{ProjectError, TomlFile};
 
 /// The keys of `[tool.jnumpy]`.
 pub(super) const KEYS: [&str; 9] = [
@@ -48,20 +48,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the table from `pyproject.toml`; without one, all settings have their defaults.
-    pub fn read(pyproject: &Path) -> Result<Self, ProjectError> {
-        let document = read_toml(pyproject)?;
-        let Some(table) = document.get("tool").and_then(|tool| tool.get("jnumpy")) else {
+    /// Reads the table of `pyproject.toml`; without one, all settings have their defaults.
+    pub(super) fn from_file(file: &TomlFile) -> Result<Self, ProjectError> {
+        let pyproject = &file.path;
+        let Some(table) = file.table.get("tool").and_then(|tool| tool.get("jnumpy")) else {
             return Ok(Self::default());
         };
         let invalid = |message: String| ProjectError::Invalid {
-            path: pyproject.to_owned(),
+            path: pyproject.clone(),
             message: format!("`[tool.jnumpy]`: {message}"),
         };
         // A misspelt key would be ignored in silence.
         let keys = table.as_table().into_iter().flat_map(|table| table.keys());
         if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(ProjectError::UnknownSetting { path: pyproject.to_owned(), key: key.clone() });
+            return Err(ProjectError::UnknownSetting { path: pyproject.clone(), key: key.clone() });
         }
         let settings: Self = table
             .clone()

@@ -108,7 +108,7 @@ impl<W: Write> Archive<W> {
     pub(super) fn append(
         &mut self,
         files: &[(&WheelPath, &Content)],
-        mut written: impl FnMut(&Member),
+        mut written: impl FnMut(),
     ) -> Result<(), WheelError> {
         let threads = self.options.threads.get().min(MAX_THREADS);
         let level = self.options.level;
@@ -135,7 +135,7 @@ impl<W: Write> Archive<W> {
             let results = results;
             files.iter().try_for_each(|(path, content)| {
                 self.write_member(path, content.executable, &results)?;
-                self.members.last().into_iter().for_each(&mut written);
+                written();
                 Ok(())
             })
         })

@@ -106,7 +106,7 @@ fn options(threads: usize) -> Options {
 fn archive(contents: &Contents, threads: usize) -> Vec<u8> {
     let files: Vec<(&WheelPath, &Content)> = contents.iter().collect();
     let mut archive = Archive::new(Vec::new(), options(threads));
-    archive.append(&files, |_| ()).unwrap();
+    archive.append(&files, || ()).unwrap();
     let (bytes, size, _) = archive.finish().unwrap();
     assert_eq!(bytes.len() as u64, size);
     bytes
@@ -167,7 +167,7 @@ fn err_missing_source() {
     let mut contents = samples();
     contents.add("z/missing".parse().unwrap(), Content::file("/nonexistent/file")).unwrap();
     let files: Vec<_> = contents.iter().collect();
-    let error = Archive::new(Vec::new(), options(2)).append(&files, |_| ()).unwrap_err();
+    let error = Archive::new(Vec::new(), options(2)).append(&files, || ()).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(matches!(error, WheelError::Read(_)) && cause.contains("/nonexistent/file"), "{error:?}");
 }
@@ -194,7 +194,7 @@ fn err_disk_full() {
     let contents = samples();
     let files: Vec<_> = contents.iter().collect();
     for room in [0, 100, 10_000, 500_000] {
-        let error = Archive::new(SmallDisk(room), options(3)).append(&files, |_| ()).unwrap_err();
+        let error = Archive::new(SmallDisk(room), options(3)).append(&files, || ()).unwrap_err();
         assert!(matches!(&error, WheelError::Write(cause) if cause.kind() == io::ErrorKind::StorageFull));
     }
 }

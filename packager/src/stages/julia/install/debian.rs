@@ -1,132 +1,180 @@
 //! Makes a relocatable Julia of Debian's packages, fetched from the mirror that this machine's apt uses.
+//!
+//! apt works below a directory of its own: the machine's configuration (proxies, certificates, credentials), but
+//! sources, lists, cache and the list of installed packages of ours. It needs no root and changes nothing else.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
+use serde::Deserialize;
+use walkdir::WalkDir;
 
-use crate::stages::julia::install::InstallError;
-use crate::stages::julia::install::apt::{self, Apt};
-use crate::stages::julia::install::error::Attempt;
-use crate::stages::julia::install::manifest::Manifest;
-use crate::stages::julia::install::prefix::Tree;
-use crate::stages::julia::install::sources::{self, Mirror};
+use crate::formats::Version;
+use crate::stages::julia::install::{Attempt, InstallError, space};
 use crate::stages::julia::record::{Package, Record};
-use jnumpy_base::process::{self, ChildError};
+use jnumpy_base::process::{self, ChildError, Output};
 use jnumpy_base::text::printable;
 use jnumpy_base::{Report, interrupt};
+use jnumpy_elf::{Edits, Elf, Kind, is_elf, rewrite};
 
+const DEBIAN: &str = include_str!("../../../../../manifests/julia/debian-1.5.toml");
 const MEGABYTE: u64 = 1_000_000;
-const DPKG: &str = "dpkg";
-const DPKG_DEB: &str = "dpkg-deb";
+
+/// Options that hold whatever the machine's configuration says.
+const OPTIONS: [&str; 7] = [
+    "APT::Install-Recommends=false",
+    "APT::Get::Assume-Yes=true",
+    // A mirror that lacks the suite is an error, and not a warning.
+    "APT::Update::Error-Mode=any",
+    // As root, apt would fetch as a user that may not enter our directory.
+    "APT::Sandbox::User=root",
+    "Dir::Etc::sourceparts=/dev/null",
+    "Dir::Etc::preferences=/dev/null",
+    "Dir::Etc::preferencesparts=/dev/null",
+];
+
+/// Lists of the machine's configuration that must not be added to: hooks run after an update, other architectures.
+const CLEARED: &str = "\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+";
+
+/// `manifests/julia/debian-*.toml`; the file says what each field is for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    version: String,
+    suite: String,
+    origin: String,
+    package: String,
+    own: Vec<String>,
+    releases: Vec<String>,
+    keyrings: Vec<PathBuf>,
+    space_megabytes: u64,
+    architectures: BTreeMap<String, String>,
+    host: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    pub(super) fn read() -> Result<Self, InstallError> {
+        Ok(toml::from_str(DEBIAN)?)
+    }
+
+    /// Julia's version.
+    pub(super) fn version(&self) -> Result<Version, InstallError> {
+        Ok(self.version.parse()?)
+    }
+}
 
 /// Builds the prefix below `staging` and returns its path there.
-pub(super) fn build(manifest: Manifest, staging: &Path, report: &Report) -> Result<PathBuf, InstallError> {
-    let architecture = architecture()?;
-    let manifest = manifest.resolve(&architecture)?;
-    let mirrors = sources::mirrors(&manifest)?;
-    check_space(staging, manifest.space_megabytes)?;
-
-    let archives = fetch(&manifest, &architecture, &mirrors, staging, report)?;
+pub(super) fn build(manifest: &Manifest, staging: &Path, report: &Report) -> Result<PathBuf, InstallError> {
+    let architecture = run("dpkg", ["--print-architecture"])?.stdout.trim().to_owned();
+    let multiarch = manifest.architectures.get(&architecture).ok_or_else(|| InstallError::Architecture {
+        found: architecture.clone(),
+        known: manifest.architectures.keys().cloned().collect(),
+    })?;
+    let mirrors = mirrors(manifest)?;
+    space::check(staging, manifest.space_megabytes * MEGABYTE)?;
+    let archives = fetch(manifest, &architecture, &mirrors, staging, report)?;
 
     let stage = report.stage("unpack");
-    let prefix = staging.join("prefix");
-    let mut tree = Tree::new(&prefix, &manifest);
-    let mut record = Record::new("debian", &manifest.suite, &manifest.version);
+    let mut tree = Tree { prefix: staging.join("prefix"), documentation: staging.join("doc"), multiarch };
+    fs_err::create_dir(&tree.documentation)?;
+    let mut record = Record::debian(&manifest.suite, &manifest.version()?);
     for (count, archive) in archives.iter().enumerate() {
+        interrupt::check()?;
         stage.progress(format_args!("{count}/{} packages", archives.len()));
         let (name, package) = describe(archive)?;
-        let unpacked = staging.join("unpacked").join(&name);
-        fs_err::create_dir_all(&unpacked)?;
-        let mut command = apt::tool(DPKG_DEB);
-        command.arg("--extract").arg(archive).arg(&unpacked);
-        process::run(command, None, |_| ())?;
-        tree.add(&name, &unpacked)?;
+        let unpacked = staging.join("unpacked");
+        run("dpkg-deb", [OsString::from("--extract"), archive.into(), unpacked.clone().into()])?;
+        let binaries = tree.add(&name, &unpacked, manifest.own.contains(&name))?;
+        if !binaries.is_empty() {
+            record.packages.insert(name.clone(), package);
+        }
+        record.files.extend(binaries.into_iter().map(|path| (path, name.clone())));
         fs_err::remove_dir_all(&unpacked)?;
         fs_err::remove_file(archive)?;
-        record.packages.insert(name, package);
     }
-    let unpacked = tree.len();
-    tree.keep_needed()?;
-    record.packages.retain(|name, _| tree.uses(name));
     stage.done(format_args!(
-        "{} files of {} packages kept, {} files not needed",
-        tree.len(),
-        record.packages.len(),
-        unpacked - tree.len()
+        "{} programs and libraries of {} packages",
+        record.files.len(),
+        record.packages.len()
     ));
 
     let stage = report.stage("relocate");
-    let rewritten = tree.relocate(|path| stage.progress(path.display()))?;
-    stage.done(format_args!("{rewritten} of {} programs and libraries rewritten", tree.libraries().count()));
-
+    for path in record.files.keys() {
+        interrupt::check()?;
+        stage.progress(path);
+        tree.relocate(Path::new(path))?;
+    }
+    stage.done("every library is found from where the one that needs it lies");
     for (name, package) in &mut record.packages {
         package.license = tree.license(name)?;
     }
-    record.files = tree
-        .libraries()
-        .map(|(path, package)| (path.to_string_lossy().into_owned(), package.into()))
-        .collect();
-    record.write(&prefix)?;
-    Ok(prefix)
+    record.write(&tree.prefix)?;
+    Ok(tree.prefix)
 }
 
-fn architecture() -> Result<String, InstallError> {
-    let mut command = apt::tool(DPKG);
-    command.arg("--print-architecture");
-    Ok(process::run(command, None, |_| ())?.stdout.trim().to_owned())
-}
-
-fn check_space(directory: &Path, wanted_megabytes: u64) -> Result<(), InstallError> {
-    let status = statvfs(directory).map_err(std::io::Error::from)?;
-    let free_megabytes = status.blocks_available() * status.fragment_size() / MEGABYTE;
-    if free_megabytes < wanted_megabytes {
-        return Err(InstallError::Space { directory: directory.into(), wanted_megabytes, free_megabytes });
+/// The mirrors of Debian in the sources of this machine's apt, each once.
+fn mirrors(manifest: &Manifest) -> Result<Vec<String>, InstallError> {
+    let output = run("apt-get", ["update", "--print-uris"])?;
+    let mut mirrors: Vec<String> = Vec::new();
+    for line in output.stdout.lines() {
+        // `'http://mirror/debian/dists/bookworm/main/binary-amd64/Packages.xz' …`
+        let Some((uri, rest)) = line.trim_start_matches('\'').split_once("/dists/") else { continue };
+        let Some((release, _)) = rest.split_once("/main/binary-") else { continue };
+        // A CD is not a mirror: it holds the release that it was made for.
+        let is_debian = manifest.releases.iter().any(|known| known == release) && !uri.starts_with("cdrom:");
+        if is_debian && !mirrors.iter().any(|known| known == uri) {
+            mirrors.push(uri.into());
+        }
     }
-    Ok(())
+    if mirrors.is_empty() { Err(InstallError::NoMirror) } else { Ok(mirrors) }
 }
 
 /// Fetches Julia and all it depends on from the first mirror that has it.
 fn fetch(
     manifest: &Manifest,
     architecture: &str,
-    mirrors: &[Mirror],
+    mirrors: &[String],
     staging: &Path,
     report: &Report,
 ) -> Result<Vec<PathBuf>, InstallError> {
     let mut attempts = Vec::new();
     for (number, mirror) in mirrors.iter().enumerate() {
-        interrupt::check()?;
         let stage = report.stage("fetch");
         let apt = Apt::new(staging.join(format!("apt-{number}")), architecture, mirror, manifest)?;
-        let fetched = (|| {
-            apt.update(|_| stage.progress(format_args!("the list of {}'s packages", manifest.suite)))?;
-            let origin = apt.origin()?;
-            if origin.as_deref() != Some(manifest.origin.as_str()) {
-                let name = origin.unwrap_or_else(|| "nobody's".into());
-                return Err(Refusal::Not(format!("it is the archive of {name}, not of {}", manifest.origin)));
-            }
-            let (count, bytes) = apt.needed(&manifest.package)?;
-            let files = apt.download(&manifest.package, |fetched| {
-                stage.progress(format_args!(
-                    "{count} packages, {} of {} MB",
-                    fetched / MEGABYTE,
-                    bytes / MEGABYTE
-                ));
-            })?;
-            Ok((files, bytes))
-        })();
+        let fetched = apt
+            .get(["update"], |_| stage.progress(format_args!("the list of {}'s packages", manifest.suite)))
+            .and_then(|_| apt.check_origin(&manifest.origin))
+            .and_then(|()| {
+                let package = ["install", "--download-only", &manifest.package];
+                apt.get(package, |_| stage.progress(format_args!("{} MB", apt.size() / MEGABYTE)))
+            });
         match fetched {
-            Ok((files, bytes)) => {
+            Ok(_) => {
+                let files = apt.archives()?;
                 stage.done(format_args!(
                     "{} packages, {} MB, from {}",
                     files.len(),
-                    bytes / MEGABYTE,
-                    mirror.printable()
+                    apt.size() / MEGABYTE,
+                    without_user(mirror)
                 ));
                 return Ok(files);
             }
-            Err(Refusal::Not(reason)) => attempts.push(Attempt { mirror: mirror.printable(), reason }),
-            Err(Refusal::Other(error)) => return Err(error),
+            Err(InstallError::Tool(ChildError::Failed { said, .. })) => {
+                attempts.push(Attempt { mirror: without_user(mirror), reason: complaint(&said.to_string()) });
+            }
+            Err(InstallError::Origin { found }) => {
+                let reason = format!("it is the archive of {found}, not of {}", manifest.origin);
+                attempts.push(Attempt { mirror: without_user(mirror), reason });
+            }
+            Err(error) => return Err(error),
         }
     }
     Err(InstallError::NoMirrorServes {
@@ -136,44 +184,204 @@ fn fetch(
     })
 }
 
-/// Why a mirror did not deliver: for a reason of its own, or for one that will meet the next mirror too.
-enum Refusal {
-    Not(String),
-    Other(InstallError),
+/// A private root of apt.
+struct Apt {
+    directory: PathBuf,
+    architecture: String,
 }
 
-impl From<InstallError> for Refusal {
-    fn from(error: InstallError) -> Self {
-        match error {
-            InstallError::Tool(ChildError::Failed { said, .. }) => Self::Not(complaint(&said.to_string())),
-            error => Self::Other(error),
+impl Apt {
+    /// Makes the root in `directory`, for one suite of one mirror. The packages of the machine are said to be
+    /// installed, so apt fetches just the others.
+    fn new(
+        directory: PathBuf,
+        architecture: &str,
+        mirror: &str,
+        manifest: &Manifest,
+    ) -> Result<Self, InstallError> {
+        for part in ["state/lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(directory.join(part))?;
+        }
+        let provided = |package: &String| {
+            format!(
+                "Package: {package}\nStatus: install ok installed\nArchitecture: {architecture}\nMulti-Arch: same\n\
+                 Version: 99:0\nMaintainer: none <none@localhost>\nDescription: provided by the machine\n\n"
+            )
+        };
+        fs_err::write(directory.join("status"), manifest.host.keys().map(provided).collect::<String>())?;
+        fs_err::write(directory.join("cleared.conf"), CLEARED)?;
+        let keyring = manifest.keyrings.iter().find(|keyring| keyring.is_file());
+        let keyring = keyring.map(|path| format!("Signed-By: {}\n", path.display())).unwrap_or_default();
+        let entry = format!(
+            "Types: deb\nURIs: {mirror}\nSuites: {}\nComponents: main\nArchitectures: {architecture}\n\
+             Languages: none\nTargets: Packages\n{keyring}",
+            manifest.suite
+        );
+        fs_err::write(directory.join("mirror.sources"), entry)?;
+        Ok(Self { directory, architecture: architecture.into() })
+    }
+
+    fn get<const N: usize>(
+        &self,
+        arguments: [&str; N],
+        progress: impl FnMut(Duration),
+    ) -> Result<Output, InstallError> {
+        let mut command = tool("apt-get");
+        command.arg("-c").arg(self.directory.join("cleared.conf"));
+        for option in OPTIONS {
+            command.args(["-o", option]);
+        }
+        command.arg("-o").arg(format!("APT::Architecture={}", self.architecture));
+        command.arg("-o").arg(format!("APT::Architectures::={}", self.architecture));
+        for (name, path) in [
+            ("Dir::State", "state"),
+            ("Dir::State::status", "status"),
+            ("Dir::Cache", "cache"),
+            ("Dir::Cache::archives", "cache/archives"),
+            ("Dir::Etc::sourcelist", "mirror.sources"),
+        ] {
+            let mut option = OsString::from(format!("{name}="));
+            option.push(self.directory.join(path));
+            command.arg("-o").arg(option);
+        }
+        command.args(arguments);
+        Ok(process::run(command, None, progress)?)
+    }
+
+    /// What the signed Release file of the mirror calls itself must be `origin`.
+    fn check_origin(&self, origin: &str) -> Result<(), InstallError> {
+        let mut found = None;
+        for entry in fs_err::read_dir(self.directory.join("state/lists"))? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b"Release")) {
+                let text = fs_err::read_to_string(&path)?;
+                found = text.lines().find_map(|line| line.strip_prefix("Origin: ")).map(printable);
+            }
+        }
+        match found {
+            Some(found) if found == origin => Ok(()),
+            found => Err(InstallError::Origin { found: found.unwrap_or_else(|| "nobody".into()) }),
         }
     }
-}
 
-impl From<ChildError> for Refusal {
-    fn from(error: ChildError) -> Self {
-        InstallError::from(error).into()
+    fn archives(&self) -> Result<Vec<PathBuf>, InstallError> {
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(self.directory.join("cache/archives"))? {
+            files.push(entry?.path());
+        }
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "deb"));
+        files.sort();
+        Ok(files)
+    }
+
+    /// Bytes fetched. Files come and go while apt is at work; what cannot be seen counts nothing.
+    fn size(&self) -> u64 {
+        let files = WalkDir::new(self.directory.join("cache/archives")).into_iter().flatten();
+        files
+            .filter(|file| file.file_type().is_file())
+            .flat_map(|file| file.metadata())
+            .map(|data| data.len())
+            .sum()
     }
 }
 
-/// The first error in what apt wrote to stderr.
-fn complaint(stderr: &str) -> String {
-    let line = stderr.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or(stderr);
-    printable(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+/// The prefix in the making.
+struct Tree<'a> {
+    prefix: PathBuf,
+    /// The documentation directories of all packages: some are links to those of others.
+    documentation: PathBuf,
+    multiarch: &'a str,
+}
+
+impl Tree<'_> {
+    /// Moves the wanted files of an unpacked package to their places; returns the programs and libraries among them.
+    fn add(&mut self, package: &str, unpacked: &Path, own: bool) -> Result<Vec<String>, InstallError> {
+        let libraries = format!("lib/{}", self.multiarch);
+        let mut binaries = Vec::new();
+        for entry in WalkDir::new(unpacked).sort_by_file_name() {
+            let entry = entry.map_err(std::io::Error::from)?;
+            let Ok(within) = entry.path().strip_prefix(unpacked) else { continue };
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let within = within.strip_prefix("usr").unwrap_or(within);
+            let wanted = if own {
+                let parts = [libraries.as_str(), "bin/julia", "share/julia", "etc/julia"];
+                parts.iter().any(|part| within.starts_with(part)) && !within.starts_with("share/julia/test")
+            } else {
+                within.parent() == Some(Path::new(&libraries)) && is_library(within)
+            };
+            if !wanted {
+                continue;
+            }
+            let place = self.prefix.join(within);
+            if let Some(parent) = place.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            let is_file = entry.file_type().is_file();
+            fs_err::rename(entry.path(), &place)?;
+            if is_file && !within.starts_with("share") && !within.starts_with("etc") {
+                binaries.push(within.to_string_lossy().into_owned());
+            }
+        }
+        let documentation = unpacked.join("usr/share/doc").join(package);
+        if documentation.is_symlink() || documentation.is_dir() {
+            fs_err::rename(documentation, self.documentation.join(package))?;
+        }
+        Ok(binaries)
+    }
+
+    /// Lets a program or library look for others beside itself, and for those of Julia.
+    ///
+    /// `$ORIGIN` is the directory of the name by which a file is opened, be it a link: every library gets the entries
+    /// for both directories.
+    fn relocate(&self, path: &Path) -> Result<(), InstallError> {
+        let failed = |source| InstallError::Elf { path: path.into(), source };
+        let place = self.prefix.join(path);
+        let bytes = fs_err::read(&place)?;
+        if !is_elf(&bytes) {
+            return Ok(());
+        }
+        let elf = Elf::parse(&bytes).map_err(failed)?;
+        if elf.kind == Kind::Other {
+            return Ok(());
+        }
+        let runpath = if path.starts_with("bin") {
+            format!("$ORIGIN/../lib/{}", self.multiarch)
+        } else {
+            "$ORIGIN:$ORIGIN/..:$ORIGIN/julia".into()
+        };
+        let edits = Edits { runpath: Some(runpath), clear_executable_stack: elf.executable_stack };
+        Ok(fs_err::write(&place, rewrite(bytes, &edits).map_err(failed)?)?)
+    }
+
+    /// Puts the copyright file of a package into the prefix and returns its path there.
+    fn license(&self, package: &str) -> Result<String, InstallError> {
+        let text = fs_err::read(self.documentation.join(package).join("copyright"))
+            .map_err(|_| InstallError::License { package: package.into() })?;
+        let path = format!("share/licenses/{package}/copyright");
+        fs_err::create_dir_all(self.prefix.join(&path).parent().unwrap_or(&self.prefix))?;
+        fs_err::write(self.prefix.join(&path), text)?;
+        Ok(path)
+    }
+}
+
+fn is_library(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+        name.contains(".so.") || path.extension().is_some_and(|extension| extension == "so")
+    })
 }
 
 /// Name and version of the package in a `.deb` file.
 fn describe(archive: &Path) -> Result<(String, Package), InstallError> {
-    let mut command = apt::tool(DPKG_DEB);
-    command.arg("--show").arg("--showformat=${Package}\\n${Version}\\n${Architecture}\\n").arg(archive);
-    let output = process::run(command, None, |_| ())?;
+    let format = "--showformat=${Package}\\n${Version}\\n${Architecture}\\n";
+    let output = run("dpkg-deb", [OsString::from("--show"), format.into(), archive.into()])?;
     match output.stdout.lines().collect::<Vec<_>>()[..] {
         [name, version, architecture] if is_package_name(name) => Ok((
             name.into(),
             Package { version: version.into(), architecture: architecture.into(), license: String::new() },
         )),
-        _ => Err(InstallError::Answer { tool: DPKG_DEB, line: output.stdout.clone() }),
+        _ => Err(InstallError::Answer { tool: "dpkg-deb", line: printable(&output.stdout) }),
     }
 }
 
@@ -183,9 +391,50 @@ fn is_package_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
+/// A mirror's address without user name and password.
+fn without_user(uri: &str) -> String {
+    match uri.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => uri.into(),
+    }
+}
+
+/// The first error in what apt wrote to stderr.
+fn complaint(stderr: &str) -> String {
+    let line = stderr.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or(stderr);
+    printable(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A program of apt or dpkg, whose messages are to be read by us.
+fn tool(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn run(
+    program: &str,
+    arguments: impl IntoIterator<Item: AsRef<std::ffi::OsStr>>,
+) -> Result<Output, InstallError> {
+    let mut command = tool(program);
+    command.args(arguments);
+    Ok(process::run(command, None, |_| ())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ok_the_list_is_whole() {
+        let manifest = Manifest::read().unwrap();
+        assert!(manifest.own.contains(&manifest.package) && manifest.releases.contains(&manifest.suite));
+        assert_eq!(manifest.version().unwrap().to_string(), "1.5.3");
+    }
 
     #[test]
     fn ok_the_first_error_of_apt_is_the_complaint() {
@@ -195,8 +444,9 @@ mod tests {
     }
 
     #[test]
-    fn err_too_little_space() {
-        let error = check_space(Path::new("/"), u64::MAX).unwrap_err();
-        assert!(error.to_string().starts_with("`/` has "), "{error}");
+    fn ok_passwords_are_not_printed() {
+        assert_eq!(without_user("https://me:p@ss@mirror.example/debian"), "https://mirror.example/debian");
+        assert_eq!(without_user("http://mirror.example/a@b"), "http://mirror.example/a@b");
+        assert_eq!(without_user("file:/srv/debian"), "file:/srv/debian");
     }
 }

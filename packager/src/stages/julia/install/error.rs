@@ -4,7 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use url::Url;
+
+use crate::formats::{InvalidVersion, Version};
 use crate::stages::julia::JuliaError;
+use crate::stages::julia::install::transfer::{TransferError, shown};
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::ChildError;
@@ -27,11 +31,14 @@ pub enum InstallError {
         /// What there is.
         known: Vec<String>,
     },
-    /// No sources entry names a Debian mirror.
-    #[error("no apt source of this machine is a mirror of Debian's `main`, looked in: {}", paths(looked))]
-    NoMirror {
-        /// The sources files.
-        looked: Vec<PathBuf>,
+    /// No source of apt is a Debian mirror.
+    #[error("no apt source of this machine is a mirror of Debian's `main`")]
+    NoMirror,
+    /// A mirror is somebody else's.
+    #[error("the mirror is the archive of {found}")]
+    Origin {
+        /// What it calls itself.
+        found: String,
     },
     /// Every mirror was tried in vain.
     #[error("no Debian mirror of this machine delivers `{package}` of `{suite}`: {}", list(attempts))]
@@ -64,15 +71,7 @@ pub enum InstallError {
         /// The line in question.
         line: String,
     },
-    /// Something in the tree needs a library that no package holds.
-    #[error("no package holds `{library}`, which `{}` needs", needed_by.display())]
-    MissingLibrary {
-        /// The library as it is asked for.
-        library: String,
-        /// Path in the prefix.
-        needed_by: PathBuf,
-    },
-    /// A package would be used without its licence at hand.
+    /// A package would be used without its license at hand.
     #[error("the package `{package}` brings no copyright file")]
     License {
         /// The package.
@@ -103,9 +102,142 @@ pub enum InstallError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The list of what to install, which is part of this program, is damaged.
-    #[error("the built-in list of Debian's packages is damaged")]
+    /// A list of what to install, which is part of this program, is damaged.
+    #[error("a built-in list of what to install is damaged")]
     Manifest(#[from] toml::de::Error),
+    /// A version in a list of what to install is damaged.
+    #[error(transparent)]
+    InvalidVersion(#[from] InvalidVersion),
+    /// The text names no version.
+    #[error("`{text}` is not a version of Julia")]
+    Wanted {
+        /// The text.
+        text: String,
+    },
+    /// A Julia that would not work.
+    #[error("Julia {version} is older than {oldest}, the oldest that works")]
+    TooOld {
+        /// The version that was asked for.
+        version: Version,
+        /// The oldest that works.
+        oldest: &'static str,
+    },
+    /// The text is no address.
+    #[error("`{text}` is neither an address nor a path")]
+    Address {
+        /// The text.
+        text: String,
+    },
+    /// The index of versions did not arrive.
+    #[error("cannot fetch the index of Julia versions from `{url}`")]
+    Index {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: TransferError,
+    },
+    /// What arrived is not an index.
+    #[error("`{url}` is not an index of Julia versions")]
+    IndexFormat {
+        /// Its address.
+        url: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// An entry of the index does not describe an archive.
+    #[error("the index `{url}` has an invalid `{field}` for Julia {version}: `{text}`")]
+    IndexEntry {
+        /// The address of the index.
+        url: String,
+        /// The entry.
+        version: String,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        text: String,
+    },
+    /// The index lists no such version for this machine.
+    #[error("the index `{url}` has no Julia {wanted} for {platform}")]
+    NotInIndex {
+        /// What was asked for.
+        wanted: String,
+        /// The address of the index.
+        url: String,
+        /// This machine, as the index names it.
+        platform: String,
+        /// What could be meant instead.
+        near: Vec<String>,
+    },
+    /// The archive did not arrive.
+    #[error("cannot download `{url}`")]
+    Download {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: TransferError,
+    },
+    /// The archive has another size than the index says.
+    #[error("`{url}` has {found} bytes, but the index says {expected}")]
+    Size {
+        /// Its address.
+        url: String,
+        /// As the index says.
+        expected: u64,
+        /// As the server says.
+        found: u64,
+    },
+    /// The archive has other content than the index says.
+    #[error("`{url}` has SHA-256 {found}, but the index says {expected}")]
+    Hash {
+        /// Its address.
+        url: String,
+        /// As the index says.
+        expected: String,
+        /// Of what arrived.
+        found: String,
+    },
+    /// The archive holds more than an official one does.
+    #[error("`{}` exceeds the limit for an archive, {limit}", archive.display())]
+    Bomb {
+        /// The file.
+        archive: PathBuf,
+        /// What was exceeded.
+        limit: String,
+    },
+    /// The archive cannot be read to its end.
+    #[error("`{}` is a damaged archive", archive.display())]
+    Damaged {
+        /// The file.
+        archive: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The archive has no entries.
+    #[error("`{}` is an empty archive", archive.display())]
+    Empty {
+        /// The file.
+        archive: PathBuf,
+    },
+    /// An entry of the archive is refused.
+    #[error("refusing the entry `{entry}` of `{}`: {reason}", archive.display())]
+    Entry {
+        /// The file.
+        archive: PathBuf,
+        /// The entry's name.
+        entry: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The archive holds another Julia than the index says.
+    #[error("`{url}` contains Julia {found}, but the index says {expected}")]
+    Version {
+        /// Its address.
+        url: String,
+        /// As the index says.
+        expected: String,
+        /// As that Julia says.
+        found: String,
+    },
     /// The file system has no locks.
     #[error("cannot lock `{}`", path.display())]
     Lock {
@@ -141,8 +273,20 @@ fn list(attempts: &[Attempt]) -> String {
     attempts.iter().map(Attempt::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn paths(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+impl InstallError {
+    pub(super) fn index(url: &Url, source: TransferError) -> Self {
+        match source {
+            TransferError::Interrupted(stop) => Self::Interrupted(stop),
+            source => Self::Index { url: shown(url), source },
+        }
+    }
+
+    pub(super) fn download(url: &Url, source: TransferError) -> Self {
+        match source {
+            TransferError::Interrupted(stop) => Self::Interrupted(stop),
+            source => Self::Download { url: shown(url), source },
+        }
+    }
 }
 
 impl From<ChildError> for InstallError {
@@ -162,7 +306,36 @@ impl Hint for InstallError {
     fn hint(&self) -> Option<String> {
         const OWN: &str = "install Julia in another way (juliaup, or an official archive), then name it with `--julia PATH` or put it on `PATH`";
         Some(match self {
-            Self::NoTool { .. } | Self::Architecture { .. } | Self::NoMirror { .. } => OWN.into(),
+            Self::NoTool { .. } | Self::Architecture { .. } | Self::NoMirror => OWN.into(),
+            Self::Wanted { .. } => {
+                "give `lts`, `release`, a series such as `1.10`, or a version such as `1.12.2`; \
+                 `jnumpy-pack julia list --available` lists them"
+                    .into()
+            }
+            Self::TooOld { .. } => "`jnumpy-pack julia list --available` lists those that work".into(),
+            Self::Address { .. } => "an address begins with `https://`".into(),
+            Self::Index { source, .. } | Self::Download { source, .. } => return Some(network(source)),
+            Self::IndexFormat { .. } | Self::IndexEntry { .. } => {
+                "try again later, or name another index with `--index` or `--server`".into()
+            }
+            Self::NotInIndex { near, .. } if near.is_empty() => {
+                "the index has no Julia for this platform: install Julia in another way, \
+                 then name it with `--julia PATH`"
+                    .into()
+            }
+            Self::NotInIndex { near, .. } => {
+                format!("the index has {}; `jnumpy-pack julia list --available` lists all", near.join(", "))
+            }
+            Self::Size { .. } | Self::Hash { .. } | Self::Version { .. } => {
+                "the file was changed on the way, or the mirror is out of date: try again, \
+                 or use another server with `--server`"
+                    .into()
+            }
+            Self::Bomb { .. } | Self::Damaged { .. } | Self::Empty { .. } | Self::Entry { .. } => {
+                "nothing was installed; the archive is the one that the index describes: report it to the operator of \
+                 the server, and use another with `--server`"
+                    .into()
+            }
             Self::NoMirrorServes { .. } => {
                 format!("see whether `apt-get update` works on this machine; else {OWN}")
             }
@@ -171,9 +344,9 @@ impl Hint for InstallError {
             }
             Self::Elf { source, .. } => return source.hint(),
             Self::Proof(_)
-            | Self::MissingLibrary { .. }
             | Self::License { .. }
             | Self::Foreign { .. }
+            | Self::InvalidVersion(_)
             | Self::Manifest(_) => {
                 format!("please report this as a bug; meanwhile {OWN}")
             }
@@ -185,7 +358,27 @@ impl Hint for InstallError {
                 )
             }
             Self::Lock { .. } => "set `JNUMPY_HOME` to a directory on a local disk".into(),
-            Self::Tool(_) | Self::Answer { .. } | Self::Io(_) | Self::Interrupted(_) => return None,
+            Self::Origin { .. } | Self::Tool(_) | Self::Answer { .. } | Self::Io(_) | Self::Interrupted(_) => return None,
         })
+    }
+}
+
+/// What to do about a file that did not arrive.
+fn network(error: &TransferError) -> String {
+    const DEBIAN: &str =
+        "`jnumpy-pack julia install --from debian` installs Julia 1.5.3 from Debian's packages";
+    match error {
+        TransferError::Downgrade { .. } | TransferError::Redirects | TransferError::Location(_) => {
+            "name another server with `--server`".into()
+        }
+        TransferError::Scheme => "name the index or the server with `https://`".into(),
+        TransferError::Status { status } if status.is_client_error() => {
+            "check the address; `--server` or `JNUMPY_JULIA_SERVER` names another server".into()
+        }
+        TransferError::Io(_) => "name a file that can be read, or an address".into(),
+        _ => format!(
+            "check the network connection and `https_proxy`; `--server` or `JNUMPY_JULIA_SERVER` names a mirror; \
+             without a mirror, {DEBIAN}; more: `jnumpy-pack about julia-download`"
+        ),
     }
 }

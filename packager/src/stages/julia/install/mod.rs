@@ -1,110 +1,281 @@
 //! Installs a Julia below `JNUMPY_HOME/julia/<id>`: at once or not at all.
 //!
-//! All work happens in a directory `.tmp-…` beside the target; the finished prefix is proven there and then renamed.
-//! One lock serves all installations, so whoever holds it knows that every `.tmp-…` it meets is dead.
+//! All work happens in a directory `.tmp-…` beside the target; the finished prefix is started there and then renamed.
+//! One lock serves all changes, so whoever holds it knows that every `.tmp-…` it meets is dead. Parts of downloads
+//! stay in `.downloads`, and the next run goes on with them.
 
-mod apt;
 mod debian;
 mod error;
-mod manifest;
-mod prefix;
-mod sources;
+mod index;
+mod official;
+mod space;
+mod transfer;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_err::{File, OpenOptions};
 
+use crate::formats::Version;
 use crate::stages::julia::find::{Choice, find};
+use crate::stages::julia::home::{self, Installed, matching, set_default};
 use crate::stages::julia::record::Record;
+use crate::stages::julia::rules::rules;
 use crate::stages::julia::{Julia, JuliaError, Origin, Run, Surroundings, layout};
+use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::{Report, interrupt};
 
+use index::Official;
+use transfer::Client;
+
 pub use error::{Attempt, InstallError};
+pub use index::{Archive, Index, Origins, Wanted};
+pub use transfer::TransferError;
 
 const TEMPORARY: &str = ".tmp-";
 const LOCK: &str = ".lock";
 const PROOF: &str = include_str!("proof.jl");
 const PROOF_MARK: &str = "jnumpy-library ";
 
-/// Where a Julia can be installed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+/// What to install.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// An official archive.
+    Official {
+        /// Which version.
+        wanted: Wanted,
+        /// Where it comes from.
+        origins: Origins,
+    },
     /// The Julia in Debian's archive, from the mirror that this machine's apt uses.
     Debian,
 }
 
 /// The result of [`install`].
 #[derive(Debug)]
-pub struct Installed {
+pub struct Outcome {
     /// The Julia, started from its final place.
     pub julia: Julia,
     /// False when it was there already.
     pub fresh: bool,
 }
 
-/// Finds the Julia that `choice` asks for; with [`Choice::Auto`] one is installed when none is found.
+/// Finds the Julia that `choice` asks for; with [`Choice::Auto`] an official one is installed when none is found.
 pub fn provide(choice: &Choice, surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaError> {
     match (choice, find(choice.path(), surroundings, report)) {
         (Choice::Auto, Err(JuliaError::NotFound { .. })) => {
-            Ok(install(Source::Debian, surroundings, report)?.julia)
+            let request = Request::Official { wanted: Wanted::Lts, origins: Origins::default() };
+            Ok(install(request, surroundings, report)?.julia)
         }
         (_, found) => found,
     }
 }
 
-/// Installs the Julia of `source`, or returns the one that is there.
+/// Installs what is asked for, or returns the one that is there.
 ///
-/// A killed run leaves only a directory that no search takes and that the next run removes. A second run at the same
-/// time waits for the first. One that is there and does not start is installed anew.
+/// A killed run leaves only a directory that no search takes and that the next run removes, and a part of a download.
+/// A second run at the same time waits for the first. One that is there and does not start is installed anew.
 pub fn install(
-    source: Source,
+    request: Request,
     surroundings: &Surroundings,
     report: &Report,
-) -> Result<Installed, JuliaError> {
-    let Source::Debian = source;
-    let manifest = manifest::Manifest::debian()?;
-    let id = format!("debian-{}", manifest.version);
-    let target = surroundings.managed.join(&id);
-    let origin = Origin::Managed(id);
-    if let Some(julia) = present(&target, &origin, report)? {
-        return Ok(Installed { julia, fresh: false });
+) -> Result<Outcome, JuliaError> {
+    match request {
+        Request::Debian => {
+            let manifest = debian::Manifest::read()?;
+            let id = format!("debian-{}", manifest.version()?);
+            put(&id, surroundings, report, |staging, origin| {
+                let prefix = debian::build(&manifest, staging, report)?;
+                let stage = report.stage("proof");
+                prove(&prefix, staging, origin)?;
+                stage
+                    .done("Julia starts and loads its libraries from where it stands, and from nowhere else");
+                Ok(prefix)
+            })
+        }
+        Request::Official { wanted, origins } => install_official(&wanted, origins, surroundings, report),
     }
+}
 
-    fs_err::create_dir_all(&surroundings.managed)?;
-    let _lock = lock(&surroundings.managed, report)?;
-    if let Some(julia) = present(&target, &origin, report)? {
-        return Ok(Installed { julia, fresh: false });
+fn install_official(
+    wanted: &Wanted,
+    origins: Origins,
+    surroundings: &Surroundings,
+    report: &Report,
+) -> Result<Outcome, JuliaError> {
+    let official = Official::read()?;
+    let wanted = official.resolve(wanted)?;
+    let id = |version: &Version| format!("official-{version}");
+    if let Wanted::Exact(version) = &wanted {
+        check_age(version)?;
+        if let Some(julia) = present(&id(version), surroundings, report)? {
+            return Ok(Outcome { julia, fresh: false });
+        }
     }
-    remove_leftovers(&surroundings.managed, report)?;
+    let client = Client::new();
+    let index = match Index::fetch(&official, &origins.or_environment(), &client) {
+        Ok(index) => index,
+        Err(error @ InstallError::Index { .. }) => return fall_back(&wanted, error, surroundings, report),
+        Err(error) => return Err(error.into()),
+    };
+    let archive = index.select(&wanted)?;
+    check_age(&archive.version)?;
+    put(&id(&archive.version), surroundings, report, |staging, origin| {
+        let prefix = official::build(&archive, &official, &client, &surroundings.managed, staging, report)?;
+        let julia = layout::ask(&executable(&prefix), origin)?;
+        if julia.version != archive.version {
+            let (url, found) = (archive.shown_url(), julia.version.to_string());
+            return Err(InstallError::Version { url, expected: archive.version.to_string(), found }.into());
+        }
+        Ok(prefix)
+    })
+}
 
-    let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&surroundings.managed)?;
-    let prefix = debian::build(manifest, staging.path(), report)?;
-    let stage = report.stage("proof");
-    prove(&prefix, staging.path(), &origin).map_err(|error| match error {
-        JuliaError::Interrupted(_) | JuliaError::Install(_) => error,
+/// Without the index, an installed Julia of the series that is wanted will do.
+fn fall_back(
+    wanted: &Wanted,
+    error: InstallError,
+    surroundings: &Surroundings,
+    report: &Report,
+) -> Result<Outcome, JuliaError> {
+    let is_wanted = |installed: &Installed| {
+        matches!(wanted, Wanted::Series(..))
+            && wanted.matches(&installed.version)
+            && installed.id == format!("official-{}", installed.version)
+    };
+    let found = home::installed(&surroundings.managed)?.into_iter().find(is_wanted);
+    let Some(installed) = found else { return Err(error.into()) };
+    match present(&installed.id, surroundings, report)? {
+        Some(julia) => {
+            report.warn(format_args!("{error}, so there may be a newer one than {}", installed.version));
+            Ok(Outcome { julia, fresh: false })
+        }
+        None => Err(error.into()),
+    }
+}
+
+fn check_age(version: &Version) -> Result<(), InstallError> {
+    if rules().is_too_old(version) {
+        return Err(InstallError::TooOld { version: version.clone(), oldest: &rules().oldest });
+    }
+    Ok(())
+}
+
+/// Whether it is worth installing.
+#[must_use]
+pub fn is_supported(version: &Version) -> bool {
+    check_age(version).is_ok()
+}
+
+/// The official Julias for this machine.
+pub fn available(origins: Origins) -> Result<Index, InstallError> {
+    Index::fetch(&Official::read()?, &origins.or_environment(), &Client::new())
+}
+
+/// The newest archive that a channel or series stands for.
+pub fn newest(index: &Index, wanted: &Wanted) -> Result<Archive, InstallError> {
+    index.select(&Official::read()?.resolve(wanted)?)
+}
+
+/// Removes the one installation that `text` names: an id, a version, or a series of which only one is installed.
+pub fn remove(text: &str, surroundings: &Surroundings, report: &Report) -> Result<Installed, JuliaError> {
+    let managed = &surroundings.managed;
+    let installed = only(text, matching(managed, text)?)?;
+    let _lock = lock(managed, report)?;
+    let is_default = home::default(managed).is_ok_and(|default| default.as_ref() == Some(&installed));
+    if is_default {
+        set_default(managed, None)?;
+    }
+    // Gone for every search before the first file is.
+    let grave = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(managed)?;
+    fs_err::rename(&installed.prefix, grave.path().join("removed"))?;
+    grave.close()?;
+    Ok(installed)
+}
+
+/// Makes the newest installation that `text` names the default; with `None`, none is.
+pub fn set_default_to(
+    text: Option<&str>,
+    surroundings: &Surroundings,
+    report: &Report,
+) -> Result<Option<Julia>, JuliaError> {
+    let managed = &surroundings.managed;
+    let Some(text) = text else {
+        set_default(managed, None)?;
+        return Ok(None);
+    };
+    let Some(installed) = matching(managed, text)?.into_iter().next() else { return Ok(None) };
+    let julia = layout::ask(&executable(&installed.prefix), &Origin::Default(installed.id.clone()))?;
+    let _lock = lock(managed, report)?;
+    set_default(managed, Some(&installed.id))?;
+    Ok(Some(julia))
+}
+
+fn only(text: &str, found: Vec<Installed>) -> Result<Installed, JuliaError> {
+    match <[Installed; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(several) => Err(JuliaError::Ambiguous {
+            wanted: text.into(),
+            ids: several.into_iter().map(|installed| installed.id).collect(),
+        }),
+    }
+}
+
+/// Returns the installation `id`, or lets `build` make its prefix in a directory of its own and puts that in place.
+fn put(
+    id: &str,
+    surroundings: &Surroundings,
+    report: &Report,
+    build: impl FnOnce(&Path, &Origin) -> Result<PathBuf, JuliaError>,
+) -> Result<Outcome, JuliaError> {
+    let managed = &surroundings.managed;
+    let (target, origin) = (managed.join(id), Origin::Managed(id.into()));
+    if let Some(julia) = present(id, surroundings, report)? {
+        return Ok(Outcome { julia, fresh: false });
+    }
+    fs_err::create_dir_all(managed)?;
+    let _lock = lock(managed, report)?;
+    if let Some(julia) = present(id, surroundings, report)? {
+        return Ok(Outcome { julia, fresh: false });
+    }
+    remove_leftovers(managed, report)?;
+
+    let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(managed)?;
+    let prefix = build(staging.path(), &origin).map_err(|error| match error {
+        error @ (JuliaError::Interrupted(_) | JuliaError::Install(_) | JuliaError::Io(_)) => error,
         error => InstallError::Proof(Box::new(error)).into(),
     })?;
-    stage.done("Julia starts and loads its libraries from where it stands, and from nowhere else");
-
+    // The record that makes it complete must not outlive a power failure that its files do not.
+    nix::unistd::syncfs(File::open(&prefix)?.file()).map_err(std::io::Error::from)?;
     if target.exists() {
         fs_err::rename(&target, staging.path().join("replaced"))?;
     }
     fs_err::rename(&prefix, &target)?;
-    Ok(Installed { julia: layout::ask(&executable(&target), &origin)?, fresh: true })
+    File::open(managed)?.sync_all()?;
+    let julia = layout::ask(&executable(&target), &origin)?;
+    // What is in place need not be fetched again.
+    let downloads = managed.join(official::DOWNLOADS);
+    if downloads.exists() {
+        fs_err::remove_dir_all(downloads)?;
+    }
+    Ok(Outcome { julia, fresh: true })
 }
 
 fn executable(prefix: &Path) -> PathBuf {
     prefix.join("bin/julia")
 }
 
-/// The Julia at `target`, if it is complete and starts.
-fn present(target: &Path, origin: &Origin, report: &Report) -> Result<Option<Julia>, JuliaError> {
-    if Record::read(target)?.is_none() {
-        return Ok(None);
-    }
-    match layout::ask(&executable(target), origin) {
+/// The installation of that name, if it is complete and starts.
+fn present(id: &str, surroundings: &Surroundings, report: &Report) -> Result<Option<Julia>, JuliaError> {
+    let target = surroundings.managed.join(id);
+    let asked = match Record::read(&target) {
+        Ok(None) => return Ok(None),
+        Ok(Some(_)) => layout::ask(&executable(&target), &Origin::Managed(id.into())),
+        Err(error) => Err(error),
+    };
+    match asked {
         Ok(julia) => Ok(Some(julia)),
         Err(error @ JuliaError::Interrupted(_)) => Err(error),
         Err(error) => {
@@ -112,6 +283,16 @@ fn present(target: &Path, origin: &Origin, report: &Report) -> Result<Option<Jul
             Ok(None)
         }
     }
+}
+
+/// Waits before another attempt, longer each time.
+fn pause(attempt: u32) -> Result<(), Interrupted> {
+    let end = Instant::now() + Duration::from_millis(500) * 2u32.pow(attempt - 1);
+    while Instant::now() < end {
+        interrupt::check()?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// Waits until no other installation is under way. The lock ends with the file's handle, thus with the process.
@@ -183,18 +364,19 @@ mod tests {
     use crate::stages::julia::tests::FakeJulia;
 
     fn surroundings(directory: &Path) -> Surroundings {
-        Surroundings { chosen: None, path: "".into(), managed: directory.join("julia") }
+        let managed = directory.join("julia");
+        Surroundings { chosen: None, path: "".into(), managed, juliaup: None, channel: None }
     }
 
     #[test]
     fn ok_present_is_returned_without_any_network() {
         let directory = tempfile::tempdir().unwrap();
         let surroundings = surroundings(directory.path());
-        let version = manifest::Manifest::debian().unwrap().version;
+        let version = debian::Manifest::read().unwrap().version().unwrap();
         let target = surroundings.managed.join(format!("debian-{version}"));
         FakeJulia::new(&version.to_string()).write(&target);
-        Record::new("debian", "bullseye", &version).write(&target).unwrap();
-        let installed = install(Source::Debian, &surroundings, &Report::new(true)).unwrap();
+        Record::debian("bullseye", &version).write(&target).unwrap();
+        let installed = install(Request::Debian, &surroundings, &Report::new(true)).unwrap();
         assert!(!installed.fresh);
         let julia = provide(&Choice::Auto, &surroundings, &Report::new(true)).unwrap();
         assert_eq!(julia.prefix, fs_err::canonicalize(&target).unwrap());

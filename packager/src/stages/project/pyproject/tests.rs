@@ -1,6 +1,6 @@
 use std::error::Error as _;
 
-use super::{KEYS, Pyproject, PyprojectError, nearest};
+use super::{KEYS, Pyproject, PyprojectError, TomlFile, nearest};
 use jnumpy_base::Hint;
 use jnumpy_wheel::{License, ReadMetadata};
 
@@ -53,7 +53,8 @@ fn read(text: &str) -> Result<Pyproject, PyprojectError> {
         fs_err::write(path, file).unwrap();
     }
     fs_err::write(root.path().join("latin1.txt"), b"\xe4").unwrap();
-    Pyproject::read(root.path(), Some("0.2.0-DEV"))
+    let file = TomlFile::read(&root.path().join("pyproject.toml")).unwrap();
+    Pyproject::from_file(&file, Some("0.2.0-DEV"))
 }
 
 /// Reads a project with name, version and these lines.
@@ -196,7 +197,7 @@ fn err_types_say_where() {
     for lines in ["keywords = \"k\"", "license = 3", "authors = [{nome = \"x\"}]", "readme = {text = \"x\"}"]
     {
         let error = with(lines).unwrap_err();
-        assert!(matches!(error, PyprojectError::Toml { .. }), "{lines}");
+        assert!(matches!(error, PyprojectError::Types { .. }), "{lines}");
         assert!(error.source().unwrap().to_string().contains("line 4"), "{:?}", error.source());
     }
 }

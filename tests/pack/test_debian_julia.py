@@ -1,4 +1,4 @@
-"""`jnumpy-pack julia install`: a real installation from the Debian mirror that this machine's apt uses.
+"""`jnumpy-pack julia install --from debian`: a real installation from the Debian mirror that this machine's apt uses.
 
 Needs a Debian machine (apt, dpkg, ldd), its mirror, and 2 GB in the temporary directory.
 """
@@ -21,6 +21,7 @@ FROM_THE_MACHINE = {
     "linux-vdso.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0",
     "librt.so.1", "libresolv.so.2", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1",
 }  # fmt: skip
+INSTALL = ("install", "--from", "debian")
 INSTALL_YOURSELF = (
     "hint: install Julia in another way (juliaup, or an official archive), "
     "then name it with `--julia PATH` or put it on `PATH`\n"
@@ -49,7 +50,7 @@ def run(home: Path, *arguments: str, **extra: str) -> subprocess.CompletedProces
 
 def start(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [COMMAND, "julia", "install"],
+        [COMMAND, "julia", *INSTALL],
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,7 +73,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home directory with one installed Julia. Tests only read it."""
     home = tmp_path_factory.mktemp("home")
-    result = run(home, "install", "--from", "debian")
+    result = run(home, *INSTALL)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{home}/julia/debian-1.5.3/bin/julia\n"
     assert "Julia 1.5.3: installed" in result.stderr
@@ -87,7 +88,7 @@ def prefix(installed: Path) -> Path:
 
 def test_a_second_run_does_nothing_and_says_so(installed: Path, prefix: Path) -> None:
     before = (prefix / "jnumpy-julia.json").stat().st_ino
-    result = run(installed, "install")
+    result = run(installed, *INSTALL)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{prefix}/bin/julia\n"
     assert result.stderr == "Julia 1.5.3: already installed, nothing to do\n"
@@ -147,7 +148,7 @@ def test_every_library_is_found_in_the_tree_or_is_the_machines(prefix: Path) -> 
             assert known or place.startswith(str(prefix)), f"{opened}: {line}"
 
 
-def test_the_record_names_packages_files_and_licences(prefix: Path) -> None:
+def test_the_record_names_packages_files_and_licenses(prefix: Path) -> None:
     record = json.loads((prefix / "jnumpy-julia.json").read_text())
     assert (record["version"], record["source"], record["julia"]) == (1, "debian", "1.5.3")
     assert not {"libc6", "libstdc++6", "libgcc-s1", "zlib1g"} & record["packages"].keys()
@@ -210,18 +211,16 @@ def apt_configuration(directory: Path, sources: str) -> str:
 
 def test_no_debian_mirror(tmp_path: Path) -> None:
     sources = "deb http://vendor.invalid/debian bookworm stable\n# deb http://debian.invalid/debian bookworm main\n"
-    result = run(tmp_path, "install", APT_CONFIG=apt_configuration(tmp_path, sources))
+    result = run(tmp_path, *INSTALL, APT_CONFIG=apt_configuration(tmp_path, sources))
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == (
-        "error: no apt source of this machine is a mirror of Debian's `main`, "
-        f"looked in: `{tmp_path}/test.list`\n\n{INSTALL_YOURSELF}"
-    )
+    error = "error: no apt source of this machine is a mirror of Debian's `main`\n"
+    assert result.stderr == f"{error}\n{INSTALL_YOURSELF}"
     assert not work_in_progress(tmp_path)
 
 
 def test_a_mirror_out_of_reach(tmp_path: Path) -> None:
     sources = "deb http://user:secret@127.0.0.1:9/debian bookworm main\n"
-    result = run(tmp_path, "install", APT_CONFIG=apt_configuration(tmp_path, sources), http_proxy="")
+    result = run(tmp_path, *INSTALL, APT_CONFIG=apt_configuration(tmp_path, sources), http_proxy="")
     assert (result.returncode, result.stdout) == (1, "")
     mirror = "`http://127.0.0.1:9/debian` (Failed to fetch http://127.0.0.1:9/debian/"
     start = f"error: no Debian mirror of this machine delivers `julia` of `bullseye`: {mirror}"
@@ -232,21 +231,7 @@ def test_a_mirror_out_of_reach(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_apt(tmp_path: Path) -> None:
-    result = run(tmp_path, "install", PATH=str(tmp_path))
+    result = run(tmp_path, *INSTALL, PATH=str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
     message = "error: `dpkg` is not on this machine: the source `debian` needs Debian's apt and dpkg\n"
     assert result.stderr == f"{message}\n{INSTALL_YOURSELF}"
-
-
-def test_a_given_julia_that_does_not_start(tmp_path: Path) -> None:
-    broken = tmp_path / "julia"
-    broken.write_text("#!/bin/sh\necho 'cannot open libjulia' >&2\nexit 7\n")
-    broken.chmod(0o755)
-    result = run(tmp_path, "find", "--julia", str(broken))
-    assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == (
-        f"error: the Julia `{broken}` (--julia) does not start\n"
-        f"  caused by: `{broken} --startup-file=no -e '…'` failed with exit status: 7\n"
-        "  caused by: cannot open libjulia\n\n"
-        f"hint: see what `{broken} --version` says in a terminal\n"
-    )
