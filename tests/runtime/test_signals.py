@@ -183,7 +183,9 @@ def test_children_of_both(julia):
         "subprocess.run(['true']); print(seen); seen.clear()\n"
         "jnumpy.exec_julia('wait(process); process.exitcode == 0 || error()'); print(seen); seen.clear()\n"
         "subprocess.run(['true']); print(seen)\n"
-        "seen.clear(); jnumpy.exec_julia('run(`true`); run(`true`)'); print(set(seen))\n"
+        "seen.clear(); jnumpy.exec_julia('run(`true`); run(`true`)')\n"
+        "while not seen: time.sleep(0.01)\n"
+        "print(set(seen))\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_DFL); jnumpy.exec_julia('run(`true`)')\n"
         "print(signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL)"
     )

@@ -59,11 +59,12 @@ pub(crate) struct Host {
     /// `terminal(stream, size)`: whether a stream is a terminal, and its rows and columns then.
     pub(crate) terminal: unsafe extern "C" fn(c_int, *mut c_int) -> c_int,
     /// What has to be done from time to time while Julia waits: writes what other threads have left, and looks after child
-    /// processes. The status that one of them wants to `exit` with, or -1.
-    pub(crate) while_waiting: unsafe extern "C" fn() -> c_int,
-    /// `exit(status)`: raises `SystemExit` in Python's main thread, unless `while_waiting` returns the status before. Any
-    /// thread.
+    /// processes.
+    pub(crate) while_waiting: unsafe extern "C" fn(),
+    /// `exit(status)`: raises `SystemExit` in Python's main thread, unless somebody takes the status before. Any thread.
     pub(crate) exit: unsafe extern "C" fn(c_int),
+    /// The status that a thread wants to end the process with, or -1.
+    pub(crate) take_exit: unsafe extern "C" fn() -> c_int,
 }
 
 /// What TyPython offers to Rust.

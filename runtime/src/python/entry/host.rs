@@ -39,6 +39,7 @@ pub(crate) static HOST: Host = Host {
     terminal: output::terminal,
     while_waiting,
     exit,
+    take_exit,
 };
 
 macro_rules! symbols {
@@ -198,16 +199,22 @@ unsafe extern "C" fn exit(status: c_int) {
     unsafe { ffi::Py_AddPendingCall(Some(raise_exit), std::ptr::null_mut()) };
 }
 
-extern "C" fn raise_exit(_: *mut c_void) -> c_int {
-    match EXIT.swap(-1, Ordering::AcqRel) {
-        -1 => 0,
-        // SAFETY: Python calls it in its main thread, with its lock held.
-        status => unsafe { guard::value(-1, |_| Err(PySystemExit::new_err(status))) },
-    }
+/// The status that was last asked for, once.
+pub(super) fn wanted_exit() -> Option<c_int> {
+    let status = EXIT.swap(-1, Ordering::AcqRel);
+    (status >= 0).then_some(status)
 }
 
-unsafe extern "C" fn while_waiting() -> c_int {
+extern "C" fn raise_exit(_: *mut c_void) -> c_int {
+    // SAFETY: Python calls it in its main thread, with its lock held.
+    wanted_exit().map_or(0, |status| unsafe { guard::value(-1, |_| Err(PySystemExit::new_err(status))) })
+}
+
+unsafe extern "C" fn while_waiting() {
     guard::anywhere((), output::write_pending);
     signals::mind_children();
-    EXIT.swap(-1, Ordering::AcqRel)
+}
+
+unsafe extern "C" fn take_exit() -> c_int {
+    wanted_exit().unwrap_or(-1)
 }

@@ -1,10 +1,10 @@
 //! Slots to Python objects.
 
-use pyo3::exceptions::{PyRuntimeError, PySystemError};
+use pyo3::exceptions::{PyRuntimeError, PySystemError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::output;
+use super::{host, output};
 use crate::julia::lease;
 use crate::python::exception::{self, Root};
 use crate::sys::slot::{Kind, Slot};
@@ -124,6 +124,12 @@ unsafe fn raise(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
         )
     };
     let name = std::str::from_utf8(name).unwrap_or("RuntimeError");
+    if let Some(status) = host::wanted_exit() {
+        // The exception says that a task has not ended well, because it has called `exit`.
+        drop(Root::new(result.a));
+        PySystemExit::new_err(status).restore(py);
+        return std::ptr::null_mut();
+    }
     exception::from_julia(py, Root::new(result.a), name).restore(py);
     std::ptr::null_mut()
 }

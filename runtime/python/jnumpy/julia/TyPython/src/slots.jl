@@ -87,10 +87,11 @@ struct HostTable
     terminal::Ptr{Cvoid}
     while_waiting::Ptr{Cvoid}
     exit::Ptr{Cvoid}
+    take_exit::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 19)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 20)...))
 
 "What the runtime calls."
 struct GuestTable
