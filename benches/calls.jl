@@ -9,9 +9,25 @@ using TyPython.CPython
 
 @export_py fail()::Nothing = throw(ArgumentError("wanted"))
 
+@export_py count_texts(texts::Vector{String})::Int = length(texts)
+
+const TEXTS = [string("item ", number) for number in 1:1000]
+@export_py kept_texts()::Vector{String} = TEXTS
+
+@export_py function callbacks(f::Function, count::Int)::Float64
+    total = 0.0
+    for number in 1:count
+        total += f(Float64(number))::Float64
+    end
+    return total
+end
+
 @export_pymodule _calls begin
     convert_float = Pyfunc(convert_float)
     total = Pyfunc(total)
     new_matrix = Pyfunc(new_matrix)
     fail = Pyfunc(fail)
+    count_texts = Pyfunc(count_texts)
+    kept_texts = Pyfunc(kept_texts)
+    callbacks = Pyfunc(callbacks)
 end

@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import time
 import timeit
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,9 @@ class Row:
 BASES = {
     "floor": "floor(1, 2)",
     "numpy": "x @ x",
+    "encode": "[item.encode() for item in texts]",
+    "decode": "[item.decode() for item in raw]",
+    "python": "call_often(square, 1000)",
 }
 
 ROWS = [
@@ -58,6 +62,9 @@ ROWS = [
     Row("10×10 array there and back", "convert_array(x)", "floor", 12.0),
     Row("new 10×10 array of Julia", "new_matrix(10, 10)", "floor", 20.0),
     Row("matrix product 10×10", "mat_mul(x, x)", "numpy", 1.5),
+    Row("list of 1,000 str into Vector{String}", "count_texts(texts)", "encode", 3.0),
+    Row("Vector{String} of 1,000 out", "kept_texts()", "decode", 3.0),
+    Row("1,000 callbacks, float → float", "callbacks(square, 1000)", "python", 3.0),
     Row("exception caught", "try: fail()\nexcept ValueError: pass", None, 20e3),
     Row(
         "exception with text and backtrace",
@@ -66,6 +73,23 @@ ROWS = [
         2e6,
     ),
 ]
+
+
+#: What `calls.jl` exports for the statements.
+CALLS = ("convert_float", "total", "new_matrix", "fail", "count_texts", "kept_texts", "callbacks")
+
+
+def square(x: float) -> float:
+    """Stand for a callback."""
+    return x * x
+
+
+def call_often(function: Callable[[float], float], count: int) -> float:
+    """Do what `callbacks` in `calls.jl` does."""
+    total = 0.0
+    for number in range(count):
+        total += function(float(number))
+    return total
 
 
 def build_floor(directory: Path) -> ModuleType:
@@ -94,6 +118,7 @@ def load() -> dict[str, object]:
 
     jnumpy.include_src("calls.jl", __file__)
     calls = sys.modules["_calls"]
+    texts = [f"item {number}" for number in range(1000)]
     x = np.random.default_rng(0).random((10, 10))
     return {
         "floor": floor.int_add,
@@ -102,7 +127,11 @@ def load() -> dict[str, object]:
         "convert_string": benches.jl_convert_string,
         "convert_array": benches.jl_convert_array,
         "mat_mul": benches.jl_mat_mul,
-        **{name: getattr(calls, name) for name in ("convert_float", "total", "new_matrix", "fail")},
+        **{name: getattr(calls, name) for name in CALLS},
+        "texts": texts,
+        "raw": [text.encode() for text in texts],
+        "square": square,
+        "call_often": call_often,
         "x": x,
         "columns": np.asfortranarray(x),
         "number": complex(1, 0.5),

@@ -86,16 +86,18 @@ def contract(julia) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def export(contract) -> Callable[[str], Callable]:
-    """Return a function that gives the Python function of a Julia definition: `export("f(x::Int)::Int = x")`."""
+    """Return a function that gives the Python function of a Julia definition: `export("f(x::Int)::Int = x")`.
+
+    A second text is Julia code above the definition.
+    """
     import jnumpy
 
     @functools.cache
-    def export(definition: str) -> Callable:
+    def export(definition: str, above: str = "") -> Callable:
         module = f"Exported{export.cache_info().misses}"
         name = re.search(r"([^\s(]+)\(", definition)[1]
-        return jnumpy.eval_julia(
-            f"module {module}\nusing TyPython.CPython\n@export_py {definition}\nend\n{module}.Pyfunc({module}.{name})"
-        )
+        body = f"using TyPython.CPython\n{above}\n@export_py {definition}"
+        return jnumpy.eval_julia(f"module {module}\n{body}\nend\n{module}.Pyfunc({module}.{name})")
 
     return export
 

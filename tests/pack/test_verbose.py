@@ -44,4 +44,4 @@ def test_environments_of_commands(find):
 def test_quiet_and_verbose_exclude_each_other(find):
     outcome = find("-q", "-v")
     assert outcome.returncode == 2
-    assert "'--quiet' cannot be used with '--verbose'" in outcome.stderr
+    assert "'--quiet' cannot be used with '--verbose...'" in outcome.stderr

@@ -5,6 +5,7 @@ With `JNUMPY_STRESS_SECONDS` each test goes on for so long, with other examples 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
@@ -276,5 +277,145 @@ def test_matrix_products(export: Callable) -> None:
         else:
             with pytest.raises(ValueError, match="DimensionMismatch"):
                 f(a, b)
+
+    go_through(check)
+
+
+class Liar:
+    """An object that answers every protocol, wrongly, with an exception, or by changing what it is in."""
+
+    def __init__(self, container: list[Any], what: int) -> None:
+        self.container = container
+        self.what = what
+
+    def answer(self) -> Any:
+        if self.what == 0:
+            raise LookupError("not today")
+        if self.what == 1:
+            self.container.clear()
+        if self.what == 2:
+            self.container.append(self)
+        return (1, "1", None, self)[self.what % 4]
+
+    def __index__(self) -> Any:
+        return self.answer()
+
+    def __float__(self) -> Any:
+        return self.answer()
+
+    def __eq__(self, _: object) -> Any:
+        return self.answer()
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __iter__(self) -> Any:
+        return self.answer()
+
+    def __len__(self) -> Any:
+        return self.answer()
+
+    def __dlpack__(self, **_: object) -> Any:
+        return self.answer()
+
+    def __dlpack_device__(self) -> Any:
+        return (1, 0) if self.what % 2 else self.answer()
+
+    @property
+    def __array_interface__(self) -> Any:
+        return self.answer()
+
+    @property
+    def __class__(self) -> Any:
+        return (dict, list, str, tuple, set, int)[self.what % 6]
+
+    @__class__.setter
+    def __class__(self, _: object) -> None:
+        pass
+
+
+NESTED = """
+struct Leaf
+    id::Int
+    weight::Float64
+end
+struct Tree
+    name::Union{Nothing,String}
+    leaves::Vector{Leaf}
+    table::Dict{String,Vector{Int}}
+    below::Vector{Tree}
+end
+"""
+leaves = st.fixed_dictionaries({"id": st.integers(-(2**63), 2**63 - 1), "weight": st.floats(allow_nan=False)})
+trees = st.recursive(
+    st.just([]),
+    lambda below: st.lists(
+        st.fixed_dictionaries(
+            {
+                "name": st.none() | st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
+                "leaves": st.lists(leaves, max_size=3),
+                "table": st.dictionaries(st.text("ab", max_size=2), st.just(0).map(lambda _: np.arange(3)), max_size=2),
+                "below": below,
+            }
+        ),
+        max_size=3,
+    ),
+    max_leaves=8,
+)
+
+
+def count(tree: dict[str, Any]) -> int:
+    return len(tree["leaves"]) + sum(map(count, tree["below"]))
+
+
+def places(value: Any, path: str = "") -> list[tuple[Any, Any, str]]:
+    """Each place in a nested value: its container, its key, and the path that an error names."""
+    found = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            step = f".{key}" if {"id", "weight", "name", "leaves", "table", "below"} & set(value) else f"[{key!r}]"
+            found += [(value, key, path + step), *places(item, path + step)]
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += [(value, index, f"{path}[{index}]"), *places(item, f"{path}[{index}]")]
+    return found
+
+
+def test_nested_values_wrong_at_a_random_depth(export: Callable) -> None:
+    f = export(
+        "f(x::Tree)::Int = (count(t) = length(t.leaves) + mapreduce(count, +, t.below; init=0); count(x))", NESTED
+    )
+
+    @given(trees, st.integers(0, 10**6), st.booleans())
+    def check(below: list[Any], place: int, spoil: bool) -> None:
+        tree = {"name": "root", "leaves": [], "table": {}, "below": below}
+        if not spoil:
+            assert f(tree) == count(tree)
+            return
+        container, key, path = (found := places(tree))[place % len(found)]
+        container[key] = object()
+        with pytest.raises(TypeError) as raised:
+            f(tree)
+        assert str(raised.value).startswith(f"f() argument `x`{path}: expected "), path
+
+    go_through(check)
+
+
+LIED_TO = ["Int", "Float64", "String", "Vector{Int}", "Vector{String}", "Vector{Union{Nothing,Int}}", "Set{Int}"]
+LIED_TO += ["Dict{String,Int}", "Tuple{Int,Int}", "NamedTuple{(:a,),Tuple{Int}}", "Rational{Int}", "Char", "Leaf"]
+
+
+@pytest.mark.parametrize("declared", LIED_TO)
+def test_objects_that_lie(export: Callable, declared: str) -> None:
+    f = export(f"f(x::{declared})::Int = 1", NESTED)
+
+    @given(st.integers(0, 11), st.integers(0, 4), st.integers(0, 3))
+    def check(what: int, shape: int, before: int) -> None:
+        container: list[Any] = [1] * before
+        liar = Liar(container, what)
+        container.append(liar)
+        value: Any = (liar, container, tuple(container), {"a": liar, "id": liar}, [container])[shape]
+        with contextlib.suppress(*REFUSALS, LookupError, AttributeError, RecursionError, BufferError):
+            f(value)
 
     go_through(check)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import concurrent.futures
 import copy
+import dataclasses
+import datetime
+import enum
+import fractions
+import importlib
 import inspect
+import math
+import mmap
 import multiprocessing
 import pickle
 import subprocess
 import sys
 import typing
+from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jnumpy
@@ -210,3 +221,548 @@ def test_long_tuples(export: Callable) -> None:
     assert f(tuple(range(40))) == 780
     with pytest.raises(TypeError, match=r"^f\(\) argument `x`\[39\]: expected int type, got str"):
         f((*range(39), "a"))
+
+
+class Colors(enum.IntEnum):
+    red = 1
+    green = 3
+
+
+class NotColors(enum.IntEnum):
+    red = 3
+
+
+Pair = namedtuple("Pair", ["node", "weight"])
+
+
+@dataclasses.dataclass
+class Edge:
+    node: int
+    weight: float
+
+
+class Names(collections.abc.Mapping):
+    """A mapping that is no dict."""
+
+    def __init__(self, **items: object) -> None:
+        self.items_ = items
+
+    def __getitem__(self, key: str) -> object:
+        return self.items_[key]
+
+    def __iter__(self) -> Any:
+        return iter(self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+
+ROWS = datetime.date(2020, 2, 29)
+#: Julia type → what Python passes → what comes back; `...` for the argument itself.
+ACCEPTED: list[tuple[str, object, object]] = [
+    ("Vector{String}", ["a", "é\0"], ...),
+    ("Vector{String}", ("a",), ["a"]),
+    ("Vector{String}", np.array(["a", "b"]), ["a", "b"]),
+    ("Vector{String}", np.array(["a", "b"], object), ["a", "b"]),
+    ("AbstractVector{<:AbstractString}", ["a"] * 200, ...),
+    ("Vector{Union{Nothing,String}}", ["a", None], ...),
+    ("Vector{Union{Missing,Float64}}", [1.5, None], ...),
+    ("Vector{Union{Nothing,Int}}", [1, None], ...),
+    ("Vector{Bool}", np.array([True]), np.array([True])),
+    ("Vector{Any}", [1, "a", None, [2]], ...),
+    ("Vector{Py}", [1, "a"], ...),
+    ("Vector{Tuple{Int,String}}", [(1, "a")], ...),
+    ("Vector{Vector{String}}", [["a"], []], ...),
+    ("Vector{Vector{Float64}}", [np.ones(2)], [np.ones(2)]),
+    ("Vector{Symbol}", ["a", "b"], ...),
+    ("Vector{Dict{String,Int}}", [{"a": 1}], ...),
+    ("Matrix{String}", np.array([["a", "b", "c"], ["d", "e", "f"]]), np.array([["a", "b", "c"], ["d", "e", "f"]], "O")),
+    ("Union{Int,Vector{String}}", ["a"], ...),
+    ("Union{Nothing,Vector{String}}", None, ...),
+    ("Set{Int}", {1, 2}, ...),
+    ("AbstractSet{String}", frozenset("ab"), {"a", "b"}),
+    ("Dict{String,Float64}", {"a": 1.0}, ...),
+    ("Dict{String,Vector{Int}}", collections.OrderedDict(a=np.arange(2)), {"a": np.arange(2)}),
+    ("Dict", {"a": 1, 2: "b"}, ...),
+    ("AbstractDict{Symbol,Any}", Names(a=1), {"a": 1}),
+    ("Dict{Tuple{Int,Int},String}", {(1, 2): "a"}, ...),
+    ("NamedTuple{(:node, :weight),Tuple{Int,Float64}}", Pair(1, 2.0), (1, 2.0)),
+    ("NamedTuple{(:node, :weight),Tuple{Int,Float64}}", {"weight": 2.0, "node": 1}, (1, 2.0)),
+    ("NamedTuple{(:node, :weight),Tuple{Int,Float64}}", Names(weight=2.0, node=1), (1, 2.0)),
+    ("NamedTuple{(:node, :weight),Tuple{Int,Float64}}", Edge(1, 2.0), (1, 2.0)),
+    ("NamedTuple{(:node, :weight)}", Edge(1, 2.0), (1, 2.0)),
+    ("Char", "é", ...),
+    ("Symbol", "some name", ...),
+    ("Rational{Int}", fractions.Fraction(-1, 3), ...),
+    ("Rational{BigInt}", fractions.Fraction(2**70, 3), ...),
+    ("Rational", 7, fractions.Fraction(7)),
+    ("Pair{Int,String}", (1, "a"), ...),
+    ("Date", datetime.date(2020, 2, 29), ...),
+    ("DateTime", datetime.datetime(2020, 2, 29, 23, 59, 58, 123_000), ...),
+    ("DateTime", datetime.datetime(1, 1, 1, 0, 0, 0, 999_999), datetime.datetime(1, 1, 1, 0, 0, 0, 999_000)),
+    ("Time", datetime.time(1, 2, 3, 456_789), ...),
+    ("Week", datetime.timedelta(7), ...),
+    ("Day", datetime.timedelta(-3), ...),
+    ("Minute", datetime.timedelta(hours=2), ...),
+    ("Microsecond", datetime.timedelta(microseconds=1), ...),
+    ("Nanosecond", datetime.timedelta(days=-1, microseconds=1), ...),
+    ("Period", datetime.timedelta.max, ...),
+    ("Vector{Date}", [datetime.date(2020, 2, 29)], ...),
+    ("Vector{Date}", np.array(["2020-02-29", "0001-01-01"], "M8[D]"), [ROWS, datetime.date(1, 1, 1)]),
+    ("Vector{DateTime}", np.array(["1969-12-31T23"], "M8[h]"), [datetime.datetime(1969, 12, 31, 23)]),
+    (
+        "Vector{DateTime}",
+        np.array(["1969-12-31T23:00:00.001"], "M8[ms]"),
+        [datetime.datetime(1969, 12, 31, 23, 0, 0, 1000)],
+    ),
+    ("Vector{UInt8}", b"abc", np.array([97, 98, 99], "u1")),
+    ("Vector{UInt8}", bytearray(b"abc"), np.array([97, 98, 99], "u1")),
+    ("Vector{UInt8}", memoryview(b"abc")[::2], np.array([97, 99], "u1")),
+    ("Vector{Float64}", array.array("d", [1.5]), np.array([1.5])),
+]
+
+
+def alike(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    return isinstance(a, type(b)) and a == b
+
+
+@pytest.mark.parametrize(("declared", "value", "expected"), ACCEPTED)
+def test_values_go_there_and_back(export: Callable, declared: str, value: object, expected: object) -> None:
+    if declared == "Period":
+        with pytest.raises(OverflowError, match="is out of range for"):
+            export(f"f(x::{declared})::Any = x", "using Dates")(value)
+        return
+    result = export(f"f(x::{declared})::Any = x", "using Dates")(value)
+    assert alike(result, value if expected is ... else expected), result
+
+
+STRUCTS = """
+struct Edge
+    node::Int
+    weight::Float64
+end
+struct Graph
+    name::String
+    edges::Vector{Edge}
+    next::Union{Nothing,Graph}
+end
+@enum Color red=1 green=3
+const KEPT = Any[]
+"""
+
+
+def test_structs_from_mappings_and_dataclasses(export: Callable) -> None:
+    f = export("f(x::Graph)::Any = (x.name, map(e -> e.weight, x.edges), x.next === nothing)", STRUCTS)
+    edges = [{"node": 1, "weight": 2.0}, Edge(2, 3.0), Pair(3, 4.0)]
+    name, weights, last = f({"name": "g", "edges": edges, "next": None})
+    assert (name, list(weights), last) == ("g", [2.0, 3.0, 4.0], True)
+    edges[2] = Pair(3, 4)
+    for depth in range(3):
+        graph: Any = {"name": "g", "edges": edges, "next": None}
+        for _ in range(depth):
+            graph = {"name": "g", "edges": [], "next": graph}
+        with pytest.raises(TypeError) as raised:
+            f(graph)
+        path = ".next" * depth + ".edges[2].weight"
+        assert str(raised.value) == f"f() argument `x`{path}: expected float type, got int"
+    loop: dict[str, Any] = {"name": "g", "edges": []}
+    loop["next"] = loop
+    with pytest.raises(RecursionError, match="more than 500 containers inside each other"):
+        f(loop)
+
+
+def test_structured_arrays_are_shared(export: Callable) -> None:
+    dtype = np.dtype([("node", "i8"), ("weight", "f8")])
+    write = export("w!(x::Vector{Edge})::Int = (x[1] = Edge(7, 7.5); push!(KEPT, x); x[end].node)", STRUCTS)
+    values = np.zeros(3, dtype)
+    values["node"][2] = 5
+    assert write(values) == 5
+    assert values[0].item() == (7, 7.5)
+    with pytest.raises(ValueError, match="the function writes into the array, but Julia would get a copy"):
+        write(values[::2])
+    read = export("f(x::Array{Edge})::Any = (size(x), mapreduce(e -> e.node, +, x; init=0))", STRUCTS)
+    assert read(np.zeros((2, 3), dtype)) == ((2, 3), 0)
+    assert read(np.asfortranarray(np.zeros((2, 3), dtype))) == ((2, 3), 0)
+    assert read(np.zeros(0, dtype)) == ((0,), 0)
+    wrong = [[("node", "i8"), ("mass", "f8")], [("node", "i4"), ("weight", "f8")], [("weight", "f8"), ("node", "i8")]]
+    for other in [*wrong, {"names": ["node", "weight"], "formats": ["i8", "f8"], "itemsize": 24}]:
+        with pytest.raises(TypeError, match="expected an array of a dtype with the layout of"):
+            read(np.zeros(2, np.dtype(other)))  # type: ignore[call-overload]
+
+
+def test_enums_are_int_enums(export: Callable) -> None:
+    f = export("f(x::Color)::Color = x", STRUCTS)
+    red = f("red")
+    assert isinstance(red, enum.IntEnum)
+    assert (red.name, red.value, red) == ("red", 1, 1)
+    assert f(red) is red is f(Colors.red)
+    for again in (pickle.loads(pickle.dumps(red)), copy.deepcopy(red)):
+        assert again is red
+    assert pickle.loads(pickle.dumps(type(red))) is type(red)
+    for wrong, error in ((1, TypeError), ("blue", ValueError), (NotColors.red, ValueError)):
+        with pytest.raises(error, match=r"^f\(\) argument `x`: "):
+            f(wrong)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "error", "words"),
+    [
+        ("Date", datetime.datetime(2020, 1, 1), TypeError, "expected a date, got datetime"),
+        ("DateTime", datetime.date(2020, 1, 1), TypeError, "expected a datetime, got date"),
+        ("DateTime", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
+        ("Time", datetime.time(tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
+        ("Minute", datetime.timedelta(seconds=90), ValueError, "0:01:30 is no whole number of"),
+        ("Minute", 3, TypeError, "expected a timedelta, got int"),
+        (
+            "Vector{DateTime}",
+            np.array([0], "M8[ns]"),
+            TypeError,
+            'got datetime64[ns]; pass `x.astype("datetime64[ms]")`',
+        ),
+        ("Vector{DateTime}", np.array([0], "M8[D]"), TypeError, "got datetime64[D]; pass"),
+        ("Vector{Date}", np.array([0], "M8[s]"), TypeError, 'got datetime64[s]; pass `x.astype("datetime64[D]")`'),
+        ("Vector{Date}", np.array([0, "NaT"], "M8[D]"), ValueError, "argument `x`[1]: NaT has no counterpart in Julia"),
+    ],
+)
+def test_dates_that_are_refused(
+    export: Callable, declared: str, value: object, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as raised:
+        export(f"f(x::{declared})::Any = x", "using Dates")(value)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "refused", "instead"),
+    [
+        ("Ptr{Cvoid}", "Ptr{Nothing}", "declare `Py`"),
+        ("Vector{Module}", "Module", "declare `Py`"),
+        ("Tuple{Int,IO}", "IO", "declare `Py`"),
+        ("Dict{String,Task}", "Task", "declare `Py`"),
+        ("Union{Regex,Type}", "Regex", "declare `Py`"),
+        ("UnitRange{Int}", "UnitRange{Int64}", "declare `AbstractVector`"),
+        ("typeof(sin)", "typeof(sin)", "declare `Function`"),
+        ("NamedTuple", "NamedTuple", "declare `Py`"),
+    ],
+)
+def test_parameters_that_no_call_can_satisfy(contract: Any, declared: str, refused: str, instead: str) -> None:
+    with pytest.raises(jnumpy.JuliaError) as raised:
+        jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n@export_py f(x::{declared})::Any = x\nend")
+    words = str(raised.value)
+    assert f"argument `x` of `f`: no Python object is converted to {refused}" in words or "Union" in declared
+    assert instead in words
+
+
+def test_a_type_of_the_module_may_get_its_conversion_later(contract: Any) -> None:
+    code = "module Late\nusing TyPython.CPython\nstruct Handle; p::Ptr{Cvoid}; end\n@export_py f(x::Handle)::Int = 1\n"
+    with pytest.raises(jnumpy.JuliaError, match=r"no Python object is converted to .*Handle"):
+        jnumpy.exec_julia(f"{code}end\nLate.Pyfunc(Late.f)")
+    late = "CPython.py_coerce(::Type{Handle}, object::Py) = Handle(C_NULL)\n"
+    assert jnumpy.eval_julia(f"{code}{late}end\nLate.Pyfunc(Late.f)")(0) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("Set([1, 2])", {1, 2}),
+        ('1 => "a"', (1, "a")),
+        ('[1 => "a"]', [(1, "a")]),
+        ('["a" "b"; "c" "d"]', np.array([["a", "b"], ["c", "d"]], object)),
+        ("fill(1//2)", np.array(fractions.Fraction(1, 2), object)),
+        ("ones(Complex{Float16}, 1, 2)", np.ones((1, 2), complex).astype(object)),
+        ("reshape(Any[[1], 2], 1, 2)", np.array([[None, 2]], object)),
+    ],
+)
+def test_more_results(contract: Any, code: str, expected: object) -> None:
+    result = jnumpy.eval_julia(code)
+    if code.startswith("reshape"):
+        assert (result.dtype, result.shape, list(result[0, 0]), result[0, 1]) == (object, (1, 2), [1], 2)
+    else:
+        assert alike(result, expected), result
+
+
+class Interface:
+    """An array by `__array_interface__`."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.__array_interface__ = values.__array_interface__
+
+
+class InterfaceByClass(Interface):
+    @property
+    def __array_interface__(self) -> Any:
+        return self.values.__array_interface__
+
+    @__array_interface__.setter
+    def __array_interface__(self, _: object) -> None:
+        pass
+
+
+class Tensor:
+    """A tensor by DLPack."""
+
+    device = (1, 0)
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+
+class DeviceTensor(Tensor):
+    device = (2, 0)
+
+
+def test_memory_of_others_is_shared(export: Callable, tmp_path: Any) -> None:
+    f = export("f!(x::Vector{Float64})::Float64 = (x[1] = 9; sum(x))")
+    buffer = array.array("d", [1, 2])
+    assert f(buffer) == 11
+    assert buffer[0] == 9
+    raw = bytearray(np.arange(3.0).tobytes())
+    assert f(memoryview(raw).cast("d")) == 12
+    assert np.frombuffer(raw)[0] == 9
+    path = tmp_path / "numbers"
+    path.write_bytes(np.arange(4.0).tobytes())
+    g = export("f!(x::Vector{UInt8})::Int = (x[1] = 1; length(x))")
+    with open(path, "r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    assert g(mapped) == 32
+    assert mapped[0] == 1
+    for kind in (InterfaceByClass, Tensor):
+        values = np.arange(3.0)
+        assert f(kind(values)) == 12
+        assert values[0] == 9
+    with pytest.raises(TypeError, match="on another device is out of reach; copy it to the CPU first"):
+        f(DeviceTensor(np.zeros(1)))
+    with pytest.raises(ValueError, match="Julia would get a copy"):
+        g(b"abc")
+
+
+def test_data_frames(export: Callable) -> None:
+    f = export("f(x::Vector{Float64})::Float64 = sum(x)")
+    libraries = {"pandas": None, "polars": None, "pyarrow": "array", "torch": "tensor", "xarray": "DataArray"}
+    for library, make in libraries.items():
+        try:
+            module = importlib.import_module(library)
+        except ImportError:
+            continue
+        made = getattr(module, make or "Series")
+        value = made(np.arange(3.0)) if make else made([0.0, 1.0, 2.0])
+        assert f(value) == 3, library
+
+
+def test_callbacks(export: Callable) -> None:
+    f = export(
+        "function f(g::Function, n::Int)::Float64\ntotal = 0.0\nfor i in 1:n\ntotal += g(Float64(i))::Float64\nend\n"
+        "return total\nend"
+    )
+    assert f(lambda x: x * x, 3) == 14.0
+    assert f(math.sqrt, 1) == 1.0
+    assert f(lambda x: f(lambda y: x * y, 2), 2) == 9.0
+
+    class OwnError(Exception):
+        pass
+
+    for error in (OwnError("mine"), KeyboardInterrupt(), SystemExit(3), StopIteration()):
+
+        def fails(_: float, error: BaseException = error) -> float:
+            raise error
+
+        for g in (fails, lambda x, fails=fails: f(fails, 1)):
+            with pytest.raises(type(error)) as raised:
+                f(g, 2)
+            assert raised.value is error
+    for result, got in ((1, "int"), (None, "NoneType"), ("a", "str"), ([1.0], "list")):
+        with pytest.raises(TypeError, match=f"^result of `g`: expected float type, got {got}"):
+            f(lambda _, result=result: result, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (1.5, "Float64"),
+        (7, "Int64"),
+        (2**70, "BigInt"),
+        (True, "Bool"),
+        (1j, "Complex{Float64}"),
+        ("é", "String"),
+        (None, "Nothing"),
+        ((1, "a"), "Tuple{Int64, String}"),
+        ([1], "Py"),
+        ({"a": 1}, "Py"),
+        (object(), "Py"),
+        (np.float64(1.5), "Py"),
+        (np.array(["a"]), "Py"),
+    ],
+)
+def test_what_a_callback_returns(export: Callable, value: object, seen: str) -> None:
+    f = export('f(g::Function)::Any = (y = g(); (replace(string(typeof(y)), r"\\w+\\.|(?<=,)(?! )" => ""), y))')
+    kind, result = f(lambda: value)
+    assert kind.replace(" ", "").replace("ComplexF64", "Complex{Float64}") == seen.replace(" ", "")
+    assert result is value or result == value
+
+
+def test_callbacks_take_anything(export: Callable) -> None:
+    f = export('f(g::Function)::Any = g(1, 2.5, \'a\', "t", 1//2, nothing, [1.0], Dict("a" => 1); k=3, w="x")')
+    arguments, keywords = f(lambda *arguments, **keywords: (arguments, keywords))
+    assert arguments[:6] == (1, 2.5, "a", "t", fractions.Fraction(1, 2), None)
+    assert (list(arguments[6]), arguments[7], keywords) == ([1.0], {"a": 1}, {"k": 3, "w": "x"})
+    assert export("f(g::Function)::Any = map(g, [1.0, 2.0])")(lambda x: x + 1).tolist() == [2.0, 3.0]
+    assert export("f(g::Function)::Any = length(g()::Vector{String})")(lambda: ["a", "b"]) == 2
+    assert export("f(g::Union{Nothing,Function}=nothing)::Any = g === nothing ? 0 : g(1)::Int")() == 0
+    with pytest.raises(jnumpy.JuliaError, match="`f` calls `g`, which is Python's and needs its lock"):
+        jnumpy.exec_julia("module No\nusing TyPython.CPython\n@export_py nogil=true f(g::Function)::Int = g()\nend")
+
+
+def test_containers_that_change_while_they_are_read(export: Callable) -> None:
+    values: list[Any] = []
+
+    class Clears:
+        def __index__(self) -> int:
+            values.clear()
+            return 1
+
+    values.extend([1, Clears(), *range(500)])
+    assert export("f(x::Vector{Union{Nothing,Int}})::Int = length(x)")(values) == 502
+    table: dict[Any, Any] = {}
+
+    class Grows:
+        def __index__(self) -> int:
+            table[len(table)] = 0
+            return 1
+
+    table.update({0: Grows(), 1: Grows()})
+    assert export("f(x::Dict{Int,Int})::Int = length(x)")(table) == 2
+
+
+def exported_methods(definitions: str) -> Any:
+    module = f"Methods{abs(hash(definitions))}"
+    return jnumpy.eval_julia(
+        f"module {module}\nusing TyPython.CPython\n{definitions}\nend\n{module}.Pyfunc({module}.f)"
+    )
+
+
+METHODS = """
+"Says which method it is."
+@export_py f(x::Int)::String = "Int"
+@export_py f(x::Float64)::String = "Float64"
+@export_py f(x::Bool)::String = "Bool"
+@export_py f(x::BigInt)::String = "BigInt"
+@export_py f(x::String)::String = "String"
+@export_py f(x::Nothing)::String = "Nothing"
+@export_py f(x::Vector{Float64})::String = "Vector{Float64}"
+@export_py f(x::AbstractMatrix{Float64})::String = "AbstractMatrix{Float64}"
+@export_py f(x::AbstractArray{<:Real})::String = "AbstractArray{<:Real}"
+@export_py f(x::Vector{String})::String = "Vector{String}"
+@export_py f(x::Dict{String,Int})::String = "Dict"
+@export_py f(x::Int, y::Int; k::Int=0)::Tuple{String,Int} = ("two", k)
+"""
+
+
+def test_a_call_picks_the_method_as_julia_does(contract: Any) -> None:
+    f = exported_methods(METHODS)
+    cases: list[tuple[object, str]] = [
+        (1, "Int"),
+        (2**70, "BigInt"),
+        (1.5, "Float64"),
+        (True, "Bool"),
+        ("a", "String"),
+        (None, "Nothing"),
+        (np.ones(2), "Vector{Float64}"),
+        (np.ones((2, 2)), "AbstractMatrix{Float64}"),
+        (np.ones((2, 2), order="F"), "AbstractMatrix{Float64}"),
+        (np.ones(2, "i8"), "AbstractArray{<:Real}"),
+        (np.ones((1, 2, 3)), "AbstractArray{<:Real}"),
+        (["a"], "Vector{String}"),
+        ({"a": 1}, "Dict"),
+        (np.float64(1.5), "Float64"),
+        (np.int8(1), "Int"),
+    ]
+    for _ in range(2):
+        for value, expected in cases:
+            assert f(value) == expected, value
+    assert f(1, 2) == ("two", 0)
+    assert f(1, y=2, k=3) == ("two", 3)
+    for arguments, keywords, given in (
+        ((1, 2.0), {}, "(int, float)"),
+        ((1j,), {}, "(complex)"),
+        (([1],), {}, "(list)"),
+        ((1,), {"z": 1}, "(int, z=int)"),
+        ((), {}, "()"),
+    ):
+        with pytest.raises(TypeError) as raised:
+            f(*arguments, **keywords)
+        assert str(raised.value).startswith(f"f() takes no {given}; its methods are f(x::")
+    assert (f.__name__, f.__doc__) == ("f", "Says which method it is.")
+    assert repr(f).endswith(".f with 12 methods>")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("x::Int, y::Any", "x::Any, y::Int", "`f` is ambiguous for Tuple{Int64,Int64}"),
+        ("x::Int8", "x::Int16", "Python cannot tell the arguments of two methods of `f`"),
+        ("x::Symbol", "x::Char", "Python cannot tell the arguments of two methods of `f`"),
+        ("x::Vector{String}", "x::Vector{Symbol}", "Python cannot tell the arguments of two methods of `f`"),
+        (
+            "x::Int, y::Int=1",
+            "x::Int",
+            "two methods of `f` take Tuple{Int64}; Julia would replace the one by the other",
+        ),
+    ],
+)
+def test_methods_that_cannot_be_told_apart(contract: Any, first: str, second: str, words: str) -> None:
+    with pytest.raises(jnumpy.JuliaError) as raised:
+        exported_methods(f"@export_py f({first})::Int = 1\n@export_py f({second})::Int = 2")
+    assert words in str(raised.value).replace("Int64, Int64", "Int64,Int64")
+
+
+def test_a_method_for_the_common_case_resolves_an_ambiguity(contract: Any) -> None:
+    f = exported_methods(
+        "@export_py f(x::Int, y::Any)::Int = 1\n@export_py f(x::Int, y::Int)::Int = 2\n"
+        "@export_py f(x::Any, y::Int)::Int = 3"
+    )
+    assert [f(1, "a"), f(1, 1), f("a", 1)] == [1, 2, 3]
+
+
+def test_stubs_of_methods_and_containers(contract: Any, tmp_path: Any) -> None:
+    (tmp_path / "manymethods.py").write_text("")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        package = importlib.import_module("manymethods")
+        jnumpy.exec_julia(
+            "module Many\nusing TyPython.CPython, Dates\n@export_py f(x::Int)::Int = x\n"
+            "@export_py f(x::String, n::Int=1)::String = x\n"
+            "@export_py g(a::Vector{String}, b::Dict{String,Float64}, c::Set{Int}, d::DateTime; e::Function)::Set{Date}"
+            '=1\nfunction init()\nCPython.PACKAGE[] = "manymethods"\n'
+            "@export_pymodule many begin\nf = Pyfunc(f)\ng = Pyfunc(g)\nend\nend\n"
+            'end\ntry; Many.init(); finally; Many.CPython.PACKAGE[] = ""; end'
+        )
+        (path,) = jnumpy.write_stubs(package, tmp_path)
+        text = Path(path).read_text(encoding="utf-8")
+        assert pickle.loads(pickle.dumps(sys.modules["manymethods.many"].f)) is sys.modules["manymethods.many"].f
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert text.count("@overload\n# Julia: ") == 2
+    assert "def f(x: SupportsIndex) -> int: ...\n" in text
+    assert "def f(x: str, n: SupportsIndex = ...) -> str: ...\n" in text
+    for line in (
+        "    a: list[str] | tuple[str, ...],",
+        "    b: Mapping[str, float | np.floating[Any]],",
+        "    c: AbstractSet[SupportsIndex],",
+        "    d: datetime,",
+        "    e: Callable[..., Any],",
+        ") -> set[date]: ...",
+    ):
+        assert line in text.split("\n"), text

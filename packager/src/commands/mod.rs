@@ -3,6 +3,7 @@
 mod about;
 mod audit;
 mod cache;
+mod doctor;
 mod editable;
 mod julia;
 mod new;
@@ -44,6 +45,7 @@ enum Command {
     Audit(audit::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
     About(about::Arguments),
 }
 
@@ -72,6 +74,7 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
+        Command::Doctor(arguments) => doctor::run(&arguments, report),
         Command::About(arguments) => about::run(&arguments, report),
     }
 }

@@ -60,6 +60,12 @@ pub enum Error {
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The machine lacks something that packing needs.
+    #[error("packing needs what this machine lacks: {}", missing.join(", "))]
+    Lacking {
+        /// The names of the checks that failed.
+        missing: Vec<&'static str>,
+    },
     /// Nothing is known about a topic.
     #[error(transparent)]
     Topic(#[from] UnknownTopic),
@@ -88,7 +94,7 @@ impl Hint for Error {
             Self::Audit(error) => error.hint(),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
-            Self::Io(_) | Self::Interrupted(_) => None,
+            Self::Lacking { .. } | Self::Io(_) | Self::Interrupted(_) => None,
         }
     }
 }

@@ -6,7 +6,71 @@ import inspect
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jnumpy._runtime import JuliaFunction
+
+
+class Overloaded:
+    """The callable for several exported methods of one Julia function.
+
+    A call picks a method by the types of its arguments, as Julia does: first by the types that the values have by
+    themselves, then by those that they are converted to.
+    """
+
+    def __init__(
+        self, functions: tuple[JuliaFunction, ...], choose: Callable[[int, tuple, dict], int], number: int, doc: str
+    ) -> None:
+        first = functions[0]
+        self.__julia_methods__ = functions
+        self.__julia_name__ = first.__julia_name__
+        self.__name__ = first.__name__
+        self.__qualname__ = first.__qualname__
+        self.__module__ = first.__module__
+        self.__doc__ = doc or None
+        self.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL),
+                inspect.Parameter("keywords", inspect.Parameter.VAR_KEYWORD),
+            ]
+        )
+        self._choose = choose
+        self._number = number
+        self._chosen: dict[tuple, int] = {}
+
+    def __call__(self, *arguments: object, **keywords: object) -> object:
+        """Call the method that takes these arguments."""
+        key = tuple(map(_kind, arguments))
+        chosen = None if keywords else self._chosen.get(key)
+        if chosen is None:
+            chosen = self._choose(self._number, arguments, keywords)
+            if not keywords and None not in key:
+                self._chosen[key] = chosen
+        return self.__julia_methods__[chosen](*arguments, **keywords)
+
+    def __repr__(self) -> str:
+        """Name and number of methods."""
+        return f"<Julia function {self.__julia_name__} with {len(self.__julia_methods__)} methods>"
+
+    def __reduce__(self) -> str:
+        """Pickles by reference."""
+        return self.__qualname__
+
+
+_SCALARS = frozenset((bool, complex, float, str, type(None)))
+
+
+def _kind(value: object) -> object:
+    """What decides alone which method takes a value, or nothing where the value itself does."""
+    cls = type(value)
+    if cls in _SCALARS:
+        return cls
+    if cls is int:
+        return (int, -(2**63) <= value < 2**63)  # type: ignore[operator]
+    if cls.__module__ == "numpy" and cls.__name__ == "ndarray":
+        flags = value.flags  # type: ignore[attr-defined]
+        return (value.dtype, value.ndim, flags.f_contiguous, flags.carray)  # type: ignore[attr-defined]
+    return None
 
 
 class _JuliaText:

@@ -9,6 +9,7 @@ import sys
 from keyword import iskeyword
 from types import ModuleType
 
+from jnumpy._function import Overloaded
 from jnumpy._runtime import JuliaFunction
 
 #: The first line of every stub; a file without it is somebody else's.
@@ -19,10 +20,14 @@ _NOTE = (
 )
 # What the annotations name, and where it comes from.
 _ORIGINS = {
-    **dict.fromkeys(("bool", "complex", "dict", "float", "int", "list", "str", "tuple"), "builtins"),
+    **dict.fromkeys(
+        ("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "memoryview", "set", "str", "tuple"),
+        "builtins",
+    ),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
-    "Any": "typing",
-    "SupportsIndex": "typing",
+    "IntEnum": "enum",
     "np": "numpy",
     "NDArray": "numpy.typing",
 }
@@ -123,6 +128,9 @@ class _Stub:
             return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
         if isinstance(value, JuliaFunction):
             return self.function(name, value)
+        if isinstance(value, Overloaded):
+            decorator = f"@{self.resolve('overload')}\n"
+            return "\n".join(decorator + self.function(name, method) for method in value.__julia_methods__)
         return f"{name}: {self.resolve(_annotation(value))}"
 
     def function(self, name: str, function: JuliaFunction) -> str:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import namedtuple
 from collections.abc import Callable
+from enum import EnumMeta, IntEnum
 
 
 class NamedTupleType(type):
@@ -42,6 +43,30 @@ def named_tuple(names: tuple[str, ...]) -> type:
 copyreg.pickle(NamedTupleType, lambda cls: (restorer(), ("named_tuple", cls._julia_names)))  # type: ignore[attr-defined]
 
 
+class JuliaEnumType(EnumMeta):
+    """The class of the classes that stand for Julia's ``Enum`` types."""
+
+
+class JuliaEnum(IntEnum, metaclass=JuliaEnumType):
+    """Base of the classes that stand for Julia's ``Enum`` types."""
+
+
+@functools.cache
+def int_enum(name: str, members: tuple[tuple[str, int], ...]) -> JuliaEnumType:
+    """Return the class of a Julia ``Enum`` type: one for the process."""
+    return JuliaEnum(name, members, module=__name__)  # type: ignore[call-overload, return-value]
+
+
+copyreg.pickle(
+    JuliaEnumType,
+    lambda cls: (
+        (restorer(), ("int_enum", cls.__name__, tuple((member.name, member.value) for member in cls)))
+        if cls is not JuliaEnum
+        else "JuliaEnum"
+    ),
+)
+
+
 def restore(factory: str, *state: object) -> object:
     """Return what a pickle of :func:`restorer` describes."""
     return _FACTORIES[factory](*state)
@@ -58,7 +83,7 @@ def _error(cls: str | type, message: str, parts: dict[str, str]) -> object:
     return _errors.restore(getattr(_errors, cls) if isinstance(cls, str) else cls, message, parts)
 
 
-_FACTORIES: dict[str, Callable] = {"named_tuple": _named_tuple, "error": _error}
+_FACTORIES: dict[str, Callable] = {"named_tuple": _named_tuple, "int_enum": int_enum, "error": _error}
 
 
 def restorer() -> Callable:

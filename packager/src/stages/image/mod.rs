@@ -191,6 +191,16 @@ pub fn directory(home: &Path) -> PathBuf {
     home.join("images")
 }
 
+/// The compiler driver that links images, as it describes itself.
+pub fn linker() -> Result<String, ImageError> {
+    Linker::find().map(|linker| linker.version)
+}
+
+/// The Python that runs workloads, or why none can be used.
+pub fn python() -> Result<Result<PathBuf, String>, ImageError> {
+    Ok(Python::find(None)?.map(Python::into_path))
+}
+
 /// What can go wrong with an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {

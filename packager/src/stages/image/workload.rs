@@ -22,6 +22,11 @@ const OLDEST_PYTHON: (u32, u32) = (3, 10);
 pub(super) struct Python(PathBuf);
 
 impl Python {
+    /// The program.
+    pub(super) fn into_path(self) -> PathBuf {
+        self.0
+    }
+
     /// Takes the Python named; else the one of the active virtual environment, else `python3` of `PATH`.
     ///
     /// `Ok(Err(reason))` says why no Python can be used although none was asked for by name.

@@ -69,9 +69,13 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
     // lock is held.
     unsafe {
         let ndarray = npyffi::get_type_object(py, NpyTypes::PyArray_Type);
-        if ffi::Py_TYPE(object) != ndarray {
-            check_subclass(&Bound::from_borrowed_ptr(py, object), ndarray)?;
-        }
+        let made;
+        let object = if ffi::Py_TYPE(object) == ndarray {
+            object
+        } else {
+            made = as_ndarray(&Bound::from_borrowed_ptr(py, object), ndarray)?;
+            made.as_ptr()
+        };
         let array = object.cast::<PyArrayObject>();
         let fields = &(*array).fields;
         let descr = &(*fields.descr).fields;
@@ -111,16 +115,23 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
     Ok(())
 }
 
+/// The object itself if it is of a subclass of ndarray, or an ndarray over the memory that it offers.
+///
 /// # Safety
 /// `ndarray` is NumPy's type object.
 #[cold]
-unsafe fn check_subclass(object: &Bound<'_, PyAny>, ndarray: *mut ffi::PyTypeObject) -> PyResult<()> {
-    let name = object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+unsafe fn as_ndarray<'py>(
+    object: &Bound<'py, PyAny>,
+    ndarray: *mut ffi::PyTypeObject,
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: the object is alive and `ndarray` is a type (the caller's promise).
     if unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), ndarray) } == 0 {
-        return Err(PyTypeError::new_err(format!(
-            "expected numpy.ndarray, got {name}; pass `np.asarray(x, dtype=float)`"
-        )));
+        let made = object.py().import("jnumpy._arrays")?.getattr("as_ndarray")?.call1((object,))?;
+        // SAFETY: as above.
+        if unsafe { ffi::Py_TYPE(made.as_ptr()) } == ndarray {
+            return Ok(made);
+        }
+        return Err(PyTypeError::new_err("the memory of the argument is no plain ndarray"));
     }
     let modules = object.py().import("sys")?.getattr("modules")?;
     let masked = modules.call_method1("get", ("numpy.ma",))?;
@@ -129,7 +140,7 @@ unsafe fn check_subclass(object: &Bound<'_, PyAny>, ndarray: *mut ffi::PyTypeObj
             "a masked array has no counterpart in Julia; pass `x.filled(value)`, or `x.data` and `x.mask`",
         ));
     }
-    Ok(())
+    Ok(object.clone())
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PySystemExit, PyTypeError};
 use pyo3::ffi;
 
 use super::read::Mode;
-use super::{array, function, guard, output, read, write};
+use super::{array, callback, function, guard, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::{self, CONTROL};
@@ -33,6 +33,8 @@ pub(crate) static HOST: Host = Host {
     add_roots,
     function: make_function,
     control: &CONTROL,
+    read_items,
+    call,
     write_output: output::write_output,
     flush_output: output::flush_output,
     read_input: output::read_input,
@@ -63,9 +65,9 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
         symbols! { name;
             PyObject_GetAttr PyObject_SetAttr PyObject_GetItem PyObject_SetItem PyObject_Call
             PyObject_RichCompare PyObject_IsTrue PyObject_Size PyObject_Str PyObject_Repr PyObject_Dir PyObject_IsInstance
-            PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
+            PyObject_Type PyType_IsSubtype PyObject_Hash PyObject_GetIter PyIter_Next PySequence_Contains
             PyImport_Import PyImport_GetModuleDict PyModule_NewObject
-            PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
+            PySequence_Tuple PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem
             PyErr_CheckSignals PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
             PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
@@ -88,6 +90,54 @@ unsafe extern "C" fn read_object(
                 .ok_or_else(|| PyTypeError::new_err(format!("nothing is read as kind {kind}")))?;
             read::read(py, kind, mode, object, &mut *slot).map(|()| 0)
         })
+    }
+}
+
+unsafe extern "C" fn read_items(
+    kind: u8,
+    takes_none: c_int,
+    tuple: *mut ffi::PyObject,
+    start: isize,
+    count: isize,
+    slots: *mut Slot,
+) -> isize {
+    let mut done = 0;
+    // SAFETY: Julia holds Python's lock, and passes a tuple of its own with that many items and as many slots.
+    unsafe {
+        guard::value((), |py| {
+            let kind = Kind::from_number(kind)
+                .ok_or_else(|| PyTypeError::new_err(format!("nothing is read as kind {kind}")))?;
+            while done < count {
+                let item = ffi::PyTuple_GetItem(tuple, start + done);
+                if item.is_null() {
+                    return Err(pyo3::PyErr::fetch(py));
+                }
+                let slot = &mut *slots.offset(done);
+                *slot = Slot::nothing();
+                if takes_none == 0 || item != ffi::Py_None() {
+                    read::read(py, kind, Mode::Strict, item, slot)?;
+                }
+                done += 1;
+            }
+            Ok(())
+        });
+    }
+    done
+}
+
+unsafe extern "C" fn call(
+    callable: *mut ffi::PyObject,
+    arguments: *const Slot,
+    count: usize,
+    result: *mut Slot,
+) -> c_int {
+    // SAFETY: Julia passes a live callable, `count` argument slots whose contents it preserves, and a slot for the result.
+    // It holds Python's lock in every thread that Python knows and that entries come in.
+    unsafe {
+        if ffi::PyGILState_GetThisThreadState().is_null() {
+            return -2;
+        }
+        guard::value(-1, |py| Ok(callback::call(py, callable, arguments, count, &mut *result)))
     }
 }
 

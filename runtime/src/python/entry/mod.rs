@@ -2,6 +2,7 @@
 //! with `unsafe`, since both sides hand over raw pointers.
 
 pub(crate) mod array;
+mod callback;
 pub(crate) mod function;
 mod guard;
 pub(crate) mod host;

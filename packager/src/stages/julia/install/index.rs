@@ -14,7 +14,7 @@ use jnumpy_base::env_vars;
 use jnumpy_base::text::printable;
 
 const OFFICIAL: &str = include_str!("../../../../../manifests/julia/official.toml");
-/// The official index has 2 MB.
+/// Bytes; many times the size of the official index.
 const MAX_INDEX: usize = 64 << 20;
 const ATTEMPTS: u32 = 3;
 

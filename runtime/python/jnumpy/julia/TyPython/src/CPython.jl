@@ -22,9 +22,13 @@ include("signals.jl")   # Ctrl-C during a call, and `exit`
 include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory
 include("convert.jl")   # py_coerce, py_cast, arguments and results
+include("collections.jl")  # lists, sets, mappings, structs
+include("dates.jl")     # dates and times
+include("callbacks.jl") # Python functions that Julia calls
 include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
+include("overloads.jl")  # several methods of one name
 include("guest.jl")     # what the runtime calls
 
 end

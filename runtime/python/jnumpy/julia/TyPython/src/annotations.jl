@@ -14,7 +14,32 @@ function argument_annotation(@nospecialize(T))::String
     T <: Complex && return "complex | np.complexfloating[Any, Any]"
     T <: AbstractString && return "str"
     T <: Tuple && return tuple_annotation(argument_annotation, T)
+    if T isa Union && !(T <: AbstractArray)
+        members = unique!(map(argument_annotation, Base.uniontypes(T)))
+        return "Any" in members ? "Any" : join(members, " | ")
+    end
+    if T <: AbstractArray && takes_list(T)
+        E = argument_annotation(element_for(T))
+        return T <: AbstractVector ? string("list[", E, "] | tuple[", E, ", ...]") : "Any"
+    end
+    T <: AbstractVector{UInt8} && return "NDArray[np.uint8] | bytes | bytearray | memoryview"
     T <: AbstractArray && return array_annotation(T)
+    T <: AbstractSet && return string("AbstractSet[", argument_annotation(eltype(T)), "]")
+    T <: AbstractDict && return string("Mapping[", join(map(argument_annotation, entry_types(T)), ", "), "]")
+    T <: Union{AbstractChar,Symbol} && return "str"
+    T <: Enum && return "IntEnum | str"
+    T <: Rational && return "Fraction | SupportsIndex"
+    T <: Function && return "Callable[..., Any]"
+    return date_annotation(T)
+end
+
+"The Python type for Julia's dates and times, both ways."
+function date_annotation(@nospecialize(T))
+    T === Union{} && return "Any"
+    T <: Dates.DateTime && return "datetime"
+    T <: Dates.Date && return "date"
+    T <: Dates.Time && return "time"
+    T <: Dates.Period && (T <: FixedPeriod || isabstracttype(T)) && return "timedelta"
     return "Any"
 end
 
@@ -41,7 +66,10 @@ function result_annotation(@nospecialize(T))::String
         T isa DataType || return "dict[Any, Any]"
         return string("dict[", result_annotation(keytype(T)), ", ", result_annotation(valtype(T)), "]")
     end
-    return "Any"
+    T <: AbstractSet && return string("set[", result_annotation(eltype(T)), "]")
+    T <: Pair && return T isa DataType ? string("tuple[", join(map(result_annotation, fieldtypes(T)), ", "), "]") : "tuple[Any, Any]"
+    T <: Enum && return "IntEnum"
+    return date_annotation(T)
 end
 
 "Whether another module says what becomes of a `T`."

@@ -263,10 +263,7 @@ function other_array(array::AbstractArray{T}) where {T}
 end
 
 function list_of(array::AbstractArray{T}) where {T}
-    ndims(array) == 1 || py_throw(
-        :TypeError,
-        string("an array of ", T, " in ", ndims(array), " dimensions has no counterpart in Python; ", method_hint(typeof(array))),
-    )
+    ndims(array) == 1 || return objects_of(array)
     items = PyList_New(length(array))
     list = Py(items)
     for (index, item) in enumerate(array)

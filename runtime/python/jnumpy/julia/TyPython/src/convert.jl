@@ -19,7 +19,7 @@ parameter_kind(::Type{<:WideInt}) = BIGINT
 parameter_kind(::Type{<:AbstractFloat}) = FLOAT
 parameter_kind(::Type{<:Complex}) = COMPLEX
 parameter_kind(::Type{<:AbstractString}) = TEXT
-parameter_kind(::Type{<:AbstractArray}) = ARRAY
+parameter_kind(T::Type{<:AbstractArray}) = takes_list(T) ? OBJECT : ARRAY
 parameter_kind(::Type{Union{}}) = OBJECT
 
 "The type behind a `Union{Nothing,T}`, and whether it was one."
@@ -104,12 +104,18 @@ end
 
 "An argument that `py_coerce` converts; its errors name the argument, as those of the runtime do."
 @noinline function coerced(::Type{T}, slot::Ptr{Slot}, label) where {T}
+    WRITES[] = flags(slot) & IN_PLACE != 0
     try
         return py_coerce(T, load(Py, slot, label))::T
     catch failure
         throw(labelled(failure, label))
+    finally
+        WRITES[] = false
     end
 end
+
+"Whether the argument that is converted is one that the function writes into: an array in it must not be a copy."
+const WRITES = Ref(false)
 
 "The slot of argument `index` of an entry."
 @inline argument(arguments::Ptr{Slot}, index::Int) = arguments + (index - 1) * sizeof(Slot)
@@ -118,7 +124,7 @@ end
 
 "Reads a Python object, with the owner that its slot may hold given back afterwards."
 function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
-    holder = Ref(Slot(NOTHING))
+    holder = Ref(Slot(NOTHING; flags=WRITES[] ? IN_PLACE : 0x00))
     GC.@preserve holder object begin
         slot = Base.unsafe_convert(Ptr{Slot}, holder)
         status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
@@ -126,7 +132,7 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
         try
             if lenient && kind(slot) == ARRAY
                 found = array(slot)
-                return found isa T ? found : fit(T, found, "", false, true)
+                return found isa T ? found : fit(T, found, "", WRITES[], true)
             end
             return load(T, slot, "")
         finally
@@ -145,20 +151,12 @@ end
 function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
     inner, takes_none = nullable(T)
     if takes_none
-        getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr) && return nothing
+        is_none(object) && return nothing
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
     wanted = parameter_kind(T)
-    T isa Union && wanted != ARRAY && return one_of(Base.uniontypes(T), object)
-    if wanted == OBJECT
-        py_throw(
-            :TypeError,
-            string(
-                "no conversion from Python to ", T, "; add a method ",
-                "`TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)`",
-            ),
-        )
-    end
+    T isa Union && !(T <: AbstractArray) && return one_of(Base.uniontypes(T), object)
+    wanted == OBJECT && return nested(T, object, lenient ? py_cast : py_coerce)
     return read(T, wanted, lenient, object)
 end
 

@@ -10,19 +10,33 @@ end
 
 "What Python has to know of an exported function."
 struct Export
+    "As Python reads it."
     name::String
+    symbol::Symbol
     owner::Module
     parameters::Vector{Parameter}
     result::Type
 end
 
+"One exported method of a function."
+struct Overload
+    described::Export
+    "Its positional parameters, as a tuple type."
+    signature::Type
+    entry::Function
+    bare::Function
+end
+
+"`overload(f, signature) -> Overload`, with a method for each exported method."
+function overload end
+
 "`exported(f) -> Export`, with a method for each exported function."
 function exported end
 
-"`entry_pointer(f) -> Ptr{Cvoid}`: the C entry of an exported function."
+"`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry that `entry`, an [`entry_function`](@ref), is."
 function entry_pointer end
 
-"`entry_function(f)`: what `entry_pointer` points to."
+"`entry_function(f)`: what Python calls for `f`, as a Julia function."
 function entry_function end
 
 "`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
@@ -59,6 +73,13 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
     refuse_one_name_twice(name, parameters)
+    callbacks = [parameter.name for parameter in parameters if parameter.type in (:Function, :(Union{Nothing,Function}))]
+    nogil && !isempty(callbacks) && error(
+        "@export_py: `", name, "` calls `", first(callbacks), "`, which is Python's and needs its lock; leave out `nogil=true`",
+    )
+    if !isempty(callbacks)
+        definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
+    end
     loads = map(enumerate(parameters)) do (index, parameter)
         label = string(python_name(name), "() argument `", python_name(parameter.name), "`: ")
         value = :($load($(parameter.type), $slot, $label))
@@ -77,6 +98,8 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         default = parameter.default === nothing ? nothing : string(parameter.default)
         :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
+    types = [parameter.type for parameter in positional]
+    about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared))
     # Written out in both, so that backtraces show one frame.
     body = quote
         $(loads...)
@@ -101,8 +124,12 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $CPython.bare_function(::typeof($name)) = $bare
         $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
-        $CPython.entry_pointer(::typeof($name)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $Export($(python_name(name)), $owner, $Parameter[$(described...)], $declared)
+        $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.exported(::typeof($name)) = $about
+        $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
+            $Overload($about, Tuple{$(types...)}, $entry, $bare)
+        $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
+        $refuse_ambiguous($name, Tuple{$(types...)})
         $name
     end)
 end
@@ -118,6 +145,69 @@ function refuse_one_name_twice(name::Symbol, parameters)
             "@export_py: arguments `", other, "` and `", parameter.name, "` of `", name, "` have the same name in Python, `",
             python_name(other), "`; rename one of them",
         )
+    end
+    return nothing
+end
+
+"""
+Refuses a parameter whose type no Python object can be converted to. A type of the module `owner` itself may get its
+`py_coerce` below the function: it is looked at when [`Pyfunc`](@ref) makes the function, where `owner` is `nothing`.
+"""
+function refuse_unpassable(name::Symbol, parameters::Vector{Parameter}, owner::Union{Nothing,Module})
+    for parameter in parameters
+        type = unpassable(parameter.type)
+        type === nothing && continue
+        owner !== nothing && is_of_module(type, owner) && continue
+        error(
+            "@export_py: argument `", parameter.name, "` of `", name, "`: no Python object is converted to ", type, "; ",
+            instead_of(type),
+        )
+    end
+    return nothing
+end
+
+is_of_module(@nospecialize(T), owner::Module) =
+    (S = Base.unwrap_unionall(T); S isa DataType && Base.moduleroot(parentmodule(S)) === Base.moduleroot(owner))
+
+instead_of(@nospecialize(T)) =
+    T isa Type && T <: AbstractArray ? string("declare `", T <: AbstractVector ? "AbstractVector" : "AbstractArray", "`") :
+    T isa Type && T <: Function ? "declare `Function`" :
+    string("declare `Py`, or add a method `TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)` above it")
+
+"The type, `T` or one inside it, that no Python object can be converted to; `nothing` if all can be passed."
+function unpassable(@nospecialize(T), depth::Int=0)
+    # A struct may contain itself.
+    depth > 10 && return nothing
+    T isa TypeVar && return unpassable(T.ub, depth + 1)
+    T in (Any, Union{}, Py, Real, Number) && return nothing
+    T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
+    converted_elsewhere(T) && return nothing
+    T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
+    if T <: AbstractArray
+        E = element_for(T)
+        takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
+        # Some array that is made for the type, or is converted to it.
+        candidates = takes_list(T) ? (Array{E,1}, Array{E,2}) : (Vector, Matrix, Array, Transpose, PermutedDimsArray)
+        any(made -> typeintersect(made, T) !== Union{}, candidates) && return nothing
+        vector = Vector{E <: Number && isconcretetype(E) ? E : Float64}
+        return any(hasmethod(convert, Tuple{Type{T},made}) for made in (vector, Matrix{eltype(vector)})) ? nothing : T
+    end
+    parameter_kind(T) == OBJECT || return nothing
+    T <: Union{AbstractChar,Symbol,Rational,Enum,Dates.Date,Dates.DateTime,Dates.Time,FixedPeriod,Missing} && return nothing
+    T in (Dates.Period, Dates.TimePeriod) && return nothing
+    T <: Function && return PyCallable <: T ? nothing : T
+    T <: AbstractSet && return unpassable(eltype(T), depth + 1)
+    T <: AbstractDict && return first_unpassable(entry_types(T), depth)
+    T <: Pair && return first_unpassable(fieldtypes_of(T), depth)
+    T <: NamedTuple && return field_names(T) === nothing ? T : T isa DataType ? first_unpassable(fieldtypes(T), depth) : nothing
+    is_record(T) && return first_unpassable(fieldtypes(T), depth) === nothing ? nothing : T
+    return T
+end
+
+function first_unpassable(types, depth::Int)
+    for type in types
+        found = unpassable(Base.isvarargtype(type) ? Base.unwrapva(type) : type, depth + 1)
+        found === nothing || return found
     end
     return nothing
 end
@@ -172,14 +262,16 @@ const FUNCTIONS = IdDict{Any,Py}()
     Pyfunc(f) -> Py
 
 The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
-defined again.
+defined again. If several methods of `f` are exported, a call picks one by the types of its arguments, as Julia does.
 """
 function Pyfunc(f)
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    length(overload_methods(f)) == 1 || return overloaded(f)
     entry = entry_function(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
-    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(f), root(f), root(bare_function(f)))
+    refuse_unpassable(nameof(f), exported(f).parameters, nothing)
+    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(bare_function(f)))
 end
 
 # Flags of a parameter slot.
@@ -192,7 +284,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
     owner = string(described.owner)
     # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
     texts = String[
-        described.name, owner, string(owner, ".", described.name),
+        described.name, owner, string(owner, ".", described.symbol),
         docstring(described), string(described.result), annotations(described),
     ]
     slots = map(text_slot, texts)
@@ -220,7 +312,7 @@ end
 "The docstring of an exported function as it was written."
 function docstring(described::Export)
     owner = described.owner
-    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, Symbol(described.name)), nothing)
+    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol), nothing)
     documented === nothing && return ""
     texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
@@ -297,7 +389,7 @@ function precompile_exports()
         isdefined(type, :instance) || continue
         f = type.instance
         precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
-        precompile(entry_pointer, (type,))
+        precompile(entry_pointer, (typeof(entry_function(f)),))
         proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
         precompile(exported, (type,))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)

@@ -123,6 +123,8 @@ function start(host::Ptr{Cvoid})
         empty!(NAMES)
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
+        empty!(ENUMS)
+        empty!(OVERLOADS)
         MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)
@@ -133,13 +135,13 @@ function start(host::Ptr{Cvoid})
         take_streams()
         GUEST[] = GuestTable(
             PROTOCOL,
-            entry_pointer(evaluate),
-            entry_pointer(include_file),
-            entry_pointer(load_project),
-            entry_pointer(extend_paths),
-            entry_pointer(loaded_packages),
-            entry_pointer(describe),
-            entry_pointer(bare_entry),
+            entry_pointer(entry_function(evaluate)),
+            entry_pointer(entry_function(include_file)),
+            entry_pointer(entry_function(load_project)),
+            entry_pointer(entry_function(extend_paths)),
+            entry_pointer(entry_function(loaded_packages)),
+            entry_pointer(entry_function(describe)),
+            entry_pointer(entry_function(bare_entry)),
             @cfunction(lend_on, Cvoid, (Any,)),
             world_counter(),
         )

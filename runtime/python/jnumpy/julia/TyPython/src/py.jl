@@ -100,7 +100,17 @@ Base.propertynames(object::Py, private::Bool=false) = [Symbol(py_coerce(String, 
 "`dir(object)`: a Python list of names."
 py_dir(object::Py) = Py(PyObject_Dir(object))
 
-is_instance(object::Py, class::Symbol) = PyObject_IsInstance(object, getproperty(G_PyBuiltin, class)) == 1
+# By identity: an `==` of Python's may be anything.
+is_none(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr)
+is_true(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_True, :ptr)
+
+"Whether an object is of a built-in class or a subclass of it, whatever its `__class__` says."
+function is_instance(object::Py, class::Symbol)
+    type = PyObject_Type(object)
+    found = PyType_IsSubtype(type, getproperty(G_PyBuiltin, class))
+    Py_DecRef(type)
+    return found == 1
+end
 
 index_key(key) = py_cast(Py, key)
 index_key(keys...) = py_cast(Py, keys)

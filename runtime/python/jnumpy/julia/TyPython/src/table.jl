@@ -56,6 +56,8 @@ end
     PyObject_Repr(::PyPtr)::Owned
     PyObject_Dir(::PyPtr)::Owned
     PyObject_IsInstance(::PyPtr, ::PyPtr)::IntStatus
+    PyObject_Type(::PyPtr)::Owned
+    PyType_IsSubtype(::PyPtr, ::PyPtr)::Cint
     PyObject_Hash(::PyPtr)::Cssize_t
     PyObject_GetIter(::PyPtr)::Owned
     PyIter_Next(::PyPtr)::Optional
@@ -63,6 +65,7 @@ end
     PyImport_Import(::PyPtr)::Owned
     PyImport_GetModuleDict()::Borrowed
     PyModule_NewObject(::PyPtr)::Owned
+    PySequence_Tuple(::PyPtr)::Owned
     PyTuple_New(::Cssize_t)::Owned
     PyTuple_SetItem(::PyPtr, ::Cssize_t, ::PyPtr)::IntStatus    # steals the item
     PyTuple_GetItem(::PyPtr, ::Cssize_t)::Borrowed

@@ -1,0 +1,197 @@
+# Several exported methods of one function: one callable in Python, which picks by types as Julia does.
+
+"The exported methods of `f`."
+function overloads_of(f)
+    signatures = Any[Base.unwrap_unionall(method.sig).parameters[3].parameters[1] for method in overload_methods(f)]
+    return sorted_by_specificity(Overload[overload(f, signature) for signature in signatures])
+end
+
+overload_methods(f) = methods(overload, Tuple{typeof(f),Type})
+
+"Each one before those that it is more specific than."
+function sorted_by_specificity(overloads::Vector{Overload})
+    rest, sorted = copy(overloads), Overload[]
+    while !isempty(rest)
+        first_ones = filter(one -> !any(other -> is_more_specific(other, one), rest), rest)
+        one = isempty(first_ones) ? first(rest) : first(first_ones)
+        push!(sorted, one)
+        filter!(other -> other !== one, rest)
+    end
+    return sorted
+end
+
+is_more_specific(a::Overload, b::Overload) =
+    a !== b && Base.morespecific(a.signature, b.signature) && !Base.morespecific(b.signature, a.signature)
+
+"The signatures that a method has: one for each number of positional arguments."
+function arities(described::Export)
+    types = Any[parameter.type for parameter in described.parameters if !parameter.keyword]
+    required = count(parameter -> !parameter.keyword && parameter.default === nothing, described.parameters)
+    return Any[Tuple{types[1:number]...} for number in required:length(types)]
+end
+
+"Refuses a method that Julia, or Python, could not tell from another one in some call."
+function refuse_ambiguous(f, @nospecialize(signature))
+    length(overload_methods(f)) > 1 || return nothing
+    all_methods = overloads_of(f)
+    new = only_with(all_methods, signature)
+    known = Any[sig for one in all_methods for sig in arities(one.described)]
+    for other in all_methods
+        other === new && continue
+        for A in arities(new.described), B in arities(other.described)
+            length(A.parameters) == length(B.parameters) || continue
+            A == B && error(
+                "@export_py: two methods of `", nameof(f), "` take ", A, "; Julia would replace the one by the other",
+            )
+            both = typeintersect(A, B)
+            if both !== Union{} && !Base.morespecific(A, B) && !Base.morespecific(B, A) &&
+                    !any(C -> C != A && C != B && both <: C && C <: A && C <: B, known)
+                error("@export_py: `", nameof(f), "` is ambiguous for ", both, ": both ", A, " and ", B, " take it; define that method too")
+            end
+            both === Union{} && alike_in_python(A, B) && error(
+                "@export_py: Python cannot tell the arguments of two methods of `", nameof(f), "`, ", A, " and ", B,
+                ", from each other; give one of them another name",
+            )
+        end
+    end
+    return nothing
+end
+
+only_with(overloads::Vector{Overload}, @nospecialize(signature)) = overloads[findfirst(one -> one.signature == signature, overloads)]
+
+"Whether every value of Python that one signature takes is one for the other, and none is more natural."
+function alike_in_python(@nospecialize(A), @nospecialize(B))
+    for (a, b) in zip(A.parameters, B.parameters)
+        a == b && continue
+        annotation = argument_annotation(a)
+        annotation == argument_annotation(b) && annotation != "Any" && !is_natural(a) && !is_natural(b) || return false
+    end
+    return true
+end
+
+"Whether a type is one that Python's values have by themselves: see [`natural_type`](@ref)."
+is_natural(@nospecialize(T)) =
+    T <: Union{Nothing,Bool,Int64,BigInt,Float64,ComplexF64,String} || T <: AbstractArray && element_bound(T) <: Element ||
+    isabstracttype(T)
+
+"The type in Julia of a Python value that has one by itself; `nothing` for any other."
+function natural_type(object::Py)
+    is_none(object) && return Nothing
+    class = object.__class__
+    for (name, T) in ((:bool, Bool), (:float, Float64), (:complex, ComplexF64), (:str, String))
+        is_class(class, name) && return T
+    end
+    if is_class(class, :int)
+        return typemin(Int64) <= py_coerce(BigInt, object) <= typemax(Int64) ? Int64 : BigInt
+    end
+    if is_class(class, :tuple)
+        types = map(natural_type, collect(Py, py_coerce(Tuple, object)))
+        return nothing in types ? nothing : Tuple{types...}
+    end
+    numpy = py_import("sys").modules.get("numpy")
+    is_none(numpy) && return nothing
+    if PyObject_IsInstance(object, numpy.generic) == 1
+        return element_of(object.dtype)
+    elseif PyObject_IsInstance(object, numpy.ndarray) == 1
+        return array_type(object)
+    end
+    return nothing
+end
+
+const ELEMENT_NAMES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "complex64", "complex128",
+)
+
+function element_of(dtype::Py)
+    number = findfirst(isequal(py_coerce(String, dtype.name)), ELEMENT_NAMES)
+    return number === nothing ? nothing : ELEMENTS[number]
+end
+
+"The type that Julia sees an ndarray as."
+function array_type(object::Py)
+    T, N = element_of(object.dtype), py_coerce(Int, object.ndim)
+    T === nothing && return nothing
+    flags = object.flags
+    N < 2 || is_true(flags.f_contiguous) || !is_true(flags.carray) && return Array{T,N}
+    N == 2 && return Transpose{T,Matrix{T}}
+    backwards = ntuple(index -> N + 1 - index, N)
+    return PermutedDimsArray{T,N,backwards,backwards,Array{T,N}}
+end
+
+"The arguments of a call with the types that a method declares for them; `nothing` if it takes no such call."
+function bound(described::Export, positional::Vector{Py}, keywords::Vector{Tuple{String,Py}})
+    pairs = Tuple{Any,Py}[]
+    given = Set{String}()
+    names = String[parameter.name for parameter in described.parameters if !parameter.keyword]
+    length(positional) <= length(names) || return nothing
+    for (name, object) in Iterators.flatten((zip(names, positional), keywords))
+        number = findfirst(parameter -> parameter.name == name, described.parameters)
+        number === nothing || name in given ? (return nothing) : push!(given, name)
+        push!(pairs, (described.parameters[number].type, object))
+    end
+    for parameter in described.parameters
+        parameter.default !== nothing || parameter.name in given || return nothing
+    end
+    return pairs
+end
+
+function takes(@nospecialize(T), object::Py, @nospecialize(natural), by_nature::Bool)
+    natural !== nothing && natural <: T && return true
+    T === Any || T === Py ? (return true) : nothing
+    by_nature && natural !== nothing && return false
+    try
+        py_coerce(T, object)
+        return true
+    catch failure
+        MISFIT[] = nothing
+        failure isa PyException || is_wrong_length(failure) || rethrow()
+        is_keyboard_interrupt(failure) && rethrow()
+        return false
+    end
+end
+
+"The exported methods of the functions that have several, by the number that Python knows them by."
+const OVERLOADS = Vector{Overload}[]
+
+"""
+The number, from 0, of the first method that takes the arguments: those of the values' own types come first, then those
+that the values are converted to.
+"""
+@export_py function choose_overload(set::Int, arguments::Py, keywords::Py)::Int
+    positional = Py[borrowed(PyTuple_GetItem(arguments, n)) for n in 0:Int(PyTuple_Size(arguments))-1]
+    named = Tuple{String,Py}[(py_coerce(String, key), value) for (key, value) in entries_of(keywords)]
+    calls = map(one -> bound(one.described, positional, named), OVERLOADS[set])
+    natural = IdDict{Any,Any}(object => natural_type(object) for object in Iterators.flatten((positional, last.(named))))
+    for by_nature in (true, false), (number, call) in enumerate(calls)
+        call === nothing && continue
+        all(((T, object),) -> takes(T, object, natural[object], by_nature), call) && return number - 1
+    end
+    described = first(OVERLOADS[set]).described
+    given = join([map(class_name, positional)..., (string(name, '=', class_name(value)) for (name, value) in named)...], ", ")
+    methods = join((string(described.name, declared(one.described)) for one in OVERLOADS[set]), ", ")
+    py_throw(:TypeError, string(described.name, "() takes no (", given, "); its methods are ", methods))
+end
+
+function declared(described::Export)
+    shown(keyword) = join(
+        (string(parameter.name, "::", parameter.type) for parameter in described.parameters if parameter.keyword == keyword), ", ",
+    )
+    return string('(', shown(false), any(parameter -> parameter.keyword, described.parameters) ? "; " : "", shown(true), ')')
+end
+
+"The Python callable for the exported methods of `f`, more than one."
+function overloaded(f)
+    overloads = overloads_of(f)
+    key = Tuple(one.entry for one in overloads)
+    haskey(FUNCTIONS, key) && return FUNCTIONS[key]
+    functions = map(overloads) do one
+        refuse_unpassable(nameof(f), one.described.parameters, nothing)
+        make_function(one.described, entry_pointer(one.entry), root(one), root(one.bare))
+    end
+    push!(OVERLOADS, overloads)
+    made = py_import("jnumpy._function").Overloaded(
+        G_PyBuiltin.tuple(functions), Pyfunc(choose_overload), length(OVERLOADS), docstring(first(overloads).described),
+    )
+    return FUNCTIONS[key] = made
+end
