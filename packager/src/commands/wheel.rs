@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::packing::Error;
-use crate::packing::pack::{Order, Plan};
+use crate::packing::pack::{Compiled, Order, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
@@ -27,6 +27,7 @@ const FORMAT: u32 = 1;
 /// `src/<name>.jl`. System images are cached in `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing after a change in
 /// Python files takes seconds.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// Directory with `pyproject.toml`.
     #[arg(value_name = "PROJECT", default_value = ".")]
@@ -40,9 +41,15 @@ pub(super) struct Arguments {
     /// CPU targets of the image, as for `julia --cpu-target`; default: every processor, plus code for newer ones.
     #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
     cpu_target: Option<String>,
-    /// Bundle Julia's stock image and the sources: quick to pack, but every process compiles at run time.
-    #[arg(long)]
+    /// What to compile ahead of time; `packages` needs Julia 1.9.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    image: Compiled,
+    /// The same as `--image none`.
+    #[arg(long, conflicts_with = "image")]
     no_image: bool,
+    /// Leave Julia's compiler out (Julia 1.9 and later). The workload runs in that form before the wheel is written.
+    #[arg(long, conflicts_with = "no_image")]
+    no_compiler: bool,
     /// Python with NumPy that runs the workload; default: the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
@@ -95,7 +102,8 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         out_dir: arguments.out_dir,
         julia: arguments.julia.unwrap_or_default(),
         cpu_target: arguments.cpu_target,
-        image: !arguments.no_image,
+        image: if arguments.no_image { Compiled::None } else { arguments.image },
+        compiler: arguments.no_compiler.then_some(false),
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,

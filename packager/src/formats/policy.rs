@@ -123,7 +123,20 @@ fn sentence(platform: Option<&Platform>, demands: &[Demand]) -> String {
 /// Whether a library of this name is taken from the system and never put into a wheel.
 #[must_use]
 pub fn is_system_library(name: &str) -> bool {
-    RULES.system_libraries.iter().any(|group| group.names.iter().any(|known| known == name))
+    let in_group = |group: &Group| group.names.iter().any(|known| known == name);
+    RULES.system_libraries.iter().any(in_group) && !in_group(&RULES.missing_on_bare_systems)
+}
+
+/// Where this machine's system has a library that the platforms promise and bare systems lack. Such a library goes
+/// into the wheel, and a Julia that brings none is packed with the system's.
+#[must_use]
+pub fn system_copy(name: &str) -> Option<PathBuf> {
+    let arch = std::env::consts::ARCH;
+    let multiarch = [format!("/usr/lib/{arch}-linux-gnu"), format!("/lib/{arch}-linux-gnu")];
+    let directories =
+        multiarch.iter().map(String::as_str).chain(["/usr/lib64", "/lib64", "/usr/lib", "/lib"]);
+    let known = RULES.missing_on_bare_systems.names.iter().any(|known| known == name);
+    known.then(|| directories.map(|directory| Path::new(directory).join(name)).find(|path| path.is_file()))?
 }
 
 /// The oldest platform on which the system libraries have everything that `needs` asks of them.
@@ -177,6 +190,7 @@ struct Rules {
     #[serde(rename = "comment")]
     _comment: String,
     system_libraries: Vec<Group>,
+    missing_on_bare_systems: Group,
     oldest: Glibc,
     symbol_versions: BTreeMap<String, SymbolVersions>,
 }
@@ -328,6 +342,8 @@ mod tests {
             assert_eq!(since(Machine::AARCH64, version).as_deref(), aarch64, "{version}");
         }
         assert!(is_system_library("libstdc++.so.6") && !is_system_library("libgfortran.so.5"));
+        // Promised, and yet not on every system: see `missing_on_bare_systems`.
+        assert!(!is_system_library("libatomic.so.1") && system_copy("libgfortran.so.5").is_none());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::stages::project::ProjectError;
 use crate::stages::runtime::RuntimeError;
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::Interrupted;
+use jnumpy_base::process::LastLines;
+use jnumpy_base::text::printable;
 use jnumpy_base::topics::UnknownTopic;
 use jnumpy_wheel::WheelError;
 
@@ -29,6 +31,21 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A wheel without the compiler can only hold what is compiled.
+    #[error("a wheel without the compiler needs the image `full`")]
+    NeedsCompiler,
+    /// The wheel does not run its own workload.
+    #[error("`{package}` does not run in the wheel as planned{}; the whole log is `{}`", listed(missing), log.display())]
+    Proof {
+        /// The import package.
+        package: String,
+        /// Everything the run said.
+        log: PathBuf,
+        /// Functions that are not in the image.
+        missing: Vec<String>,
+        /// The end of what it said.
+        source: LastLines,
     },
     /// A new project cannot be made.
     #[error(transparent)]
@@ -94,9 +111,26 @@ impl Hint for Error {
             Self::Audit(error) => error.hint(),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
+            Self::Proof { .. } => Some(
+                "what only a compiler can run needs it: `compiler = true` in `[tool.jnumpy]`; a function that the \
+                 workload calls for the first time is compiled when a script of `precompile` calls it; more: \
+                 `jnumpy-pack about no-compiler`"
+                    .into(),
+            ),
+            Self::NeedsCompiler => {
+                Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
+            }
             Self::Lacking { .. } | Self::Io(_) | Self::Interrupted(_) => None,
         }
     }
+}
+
+fn listed(functions: &[String]) -> String {
+    if functions.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = functions.iter().take(5).map(|name| format!("`{}`", printable(name))).collect();
+    format!(", where these functions are not compiled: {}", shown.join(", "))
 }
 
 /// Whether the error, or one that caused it, is a full disk.

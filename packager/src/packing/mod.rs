@@ -3,6 +3,7 @@
 pub mod editable;
 mod error;
 pub mod pack;
+mod prove;
 mod publish;
 pub mod scaffold;
 pub mod sdist;

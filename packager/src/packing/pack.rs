@@ -6,14 +6,16 @@ use tempfile::TempDir;
 
 use crate::formats::policy::Platform;
 use crate::packing::Error;
+use crate::packing::prove::Proof;
 use crate::packing::publish;
 use crate::stages::bundle::{Bundle, BundleError, Explanations, Ingredients};
 use crate::stages::depot;
-use crate::stages::image::{CpuTarget, Image, Request};
+use crate::stages::image::{CpuTarget, Image, Kind, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;
 use jnumpy_base::Report;
+use jnumpy_base::text::printable;
 use jnumpy_wheel::{
     Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
 };
@@ -29,8 +31,10 @@ pub struct Order {
     pub julia: Choice,
     /// The processors to compile for; the portable ones by default.
     pub cpu_target: Option<String>,
-    /// Whether to build an image; without one the wheel holds sources, and compiles on first use.
-    pub image: bool,
+    /// What to compile ahead of time; with nothing the wheel holds sources, and compiles on first use.
+    pub image: Compiled,
+    /// Whether the wheel has Julia's compiler; as the project says by default.
+    pub compiler: Option<bool>,
     /// The Python that a run is recorded with; searched by default.
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
@@ -39,6 +43,18 @@ pub struct Order {
     pub platform: Option<String>,
     /// How hard to compress.
     pub compression: Compression,
+}
+
+/// What a wheel holds compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Compiled {
+    /// One system image with everything in it, Julia's own code too.
+    #[default]
+    Full,
+    /// One image for each package, on Julia's stock image: compiles only what has changed.
+    Packages,
+    /// Nothing: every process compiles at run time.
+    None,
 }
 
 /// A wheel that is planned down to the last byte, but not written.
@@ -52,6 +68,8 @@ pub struct Plan {
     pub wheel: Wheel,
     /// The wheel's parts that are not files.
     pub bundle: Summary,
+    /// How to prove that it works; none where there is nothing that could be missing.
+    proof: Option<Proof>,
     /// Directories of this machine that the wheel must not name.
     places: Vec<String>,
     /// Hold files of the plan until the wheel is written.
@@ -99,15 +117,26 @@ impl Order {
             report.warn(note);
         }
 
-        let image = if self.image {
+        let home = julia::home()?;
+        let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
+        let kind = match self.image {
+            Compiled::Full => Some(Kind::Full { compiler }),
+            Compiled::Packages => Some(Kind::Packages),
+            Compiled::None => None,
+        };
+        if !compiler && self.image != Compiled::Full {
+            return Err(Error::NeedsCompiler);
+        }
+        let image = if let Some(kind) = kind {
             let request = Request {
+                kind,
                 project: &project,
                 resolution: &resolution,
                 julia: &julia,
                 runtime: &runtime,
                 cpu_target,
                 python: self.python.as_deref(),
-                home: &julia::home()?,
+                home: &home,
             };
             Some(request.obtain(report)?)
         } else {
@@ -121,6 +150,7 @@ impl Order {
             julia: &julia,
             runtime: &runtime,
             image: image.as_ref(),
+            compiler,
             platform,
         };
         let Bundle { contents, licenses, components, tag, because, explanations, scratch } =
@@ -161,7 +191,10 @@ impl Order {
             .map(|path| path.to_string_lossy().into_owned())
             .collect();
         let bundle = Summary { because, explanations };
-        Ok(Plan { julia, image, wheel, bundle, places, _runtime: runtime, _scratch: scratch })
+        // A full image with the compiler has everything that the recorded run had.
+        let unproven = image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true }));
+        let proof = unproven.and_then(|image| Proof::of(&project, image, &home));
+        Ok(Plan { julia, image, wheel, bundle, proof, places, _runtime: runtime, _scratch: scratch })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet.
@@ -180,8 +213,13 @@ impl Plan {
         Ok(self.wheel.list(Epoch::from_environment()?)?)
     }
 
-    /// Writes the wheel.
+    /// Proves that the wheel works, and writes it.
     pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
+        if let Some(proof) = &self.proof {
+            for function in proof.run(&self.wheel.contents, report)? {
+                report.remark(format_args!("not compiled before the workload ran: {}", printable(&function)));
+            }
+        }
         publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
     }
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The layout of ``bundle.json`` that this runtime reads.
-FORMAT = 2
+FORMAT = 3
 
 _bundles: list[Bundle] = []  # of the packages that were imported, in that order
 _host: Bundle | None = None  # whose Julia it is
@@ -172,19 +172,22 @@ class Relocation:
         self.writable, self.read_only = described["writable"], described["read_only"]
 
 
-def start(bundle: Bundle) -> tuple[str, str, str, str | None, Relocation | None]:
+def start(bundle: Bundle) -> tuple[str, str, str, str | None, str | None, Relocation | None]:
     """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
 
-    That is the directory with TyPython's sources, and where the image has to be told its place.
+    That is the directory with TyPython's sources, or the script that loads package images, and where the image has to
+    be told its place.
     """
     julia = bundle.description["julia"]
     typython = bundle.description["typython"]
-    relocation = bundle.description["image"]["relocation"]
+    image = bundle.description["image"]
+    relocation = image["relocation"]
     return (
         bundle.path(julia["libjulia"]),
         bundle.path(julia["bindir"]),
-        bundle.path(bundle.description["image"]["path"]),
+        bundle.path(image["path"]),
         None if typython is None else os.path.dirname(bundle.path(typython)),
+        None if image["packages"] is None else bundle.path(image["packages"]),
         None if relocation is None else Relocation(relocation, os.path.dirname(bundle.directory)),
     )
 

@@ -38,10 +38,10 @@ class Julia(NamedTuple):
     sysimage: str
 
 
-def start() -> tuple[str, str, str, str | None, None]:
-    """Paths of libjulia, its ``bin``, its system image, and the directory with TyPython's sources; no relocation."""
+def start() -> tuple[str, str, str, str, None, None]:
+    """Paths of libjulia, its ``bin``, its system image, and TyPython's sources; nothing is relocated."""
     julia = find()
-    return (julia.libjulia, os.path.dirname(julia.executable), julia.sysimage, os.path.join(HERE, "julia"), None)
+    return (julia.libjulia, os.path.dirname(julia.executable), julia.sysimage, os.path.join(HERE, "julia"), None, None)
 
 
 def find() -> Julia:

@@ -86,6 +86,8 @@ pub(crate) struct Start {
     pub(crate) image: PathBuf,
     /// A directory with TyPython's sources, for images that do not hold it.
     pub(crate) typython: Option<PathBuf>,
+    /// A script that loads package images, TyPython's among them.
+    pub(crate) packages: Option<PathBuf>,
     /// What has to be written into the image before Julia sees it.
     pub(crate) relocation: Option<Relocation>,
     /// The value of `TYPY_JL_OPTS`.
@@ -232,7 +234,7 @@ pub(crate) fn start(
     let written = initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
     scope::withdraw();
     signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
-    let introduced = introduce(&libjulia, host, start.typython.as_deref());
+    let introduced = introduce(&libjulia, host, start);
     signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
     *early = written.read();
     let guest = match introduced {
@@ -373,20 +375,22 @@ fn initialise(
 }
 
 /// Loads TyPython and exchanges the tables with it.
-fn introduce(libjulia: &LibJulia, host: &'static Host, typython: Option<&Path>) -> Result<Guest, StartError> {
-    let load_path = typython.map_or_else(String::new, |directory| {
-        format!("pushfirst!(LOAD_PATH, {});", julia_text(&directory.to_string_lossy()))
-    });
+fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<Guest, StartError> {
+    let say = |code: &str, path: &Option<PathBuf>| {
+        path.as_ref()
+            .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
+    };
+    let before = say("pushfirst!(LOAD_PATH,", &from.typython) + &say("Base.include(Main,", &from.packages);
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
-        "try; {load_path} \
+        "try; {before} \
              global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
          catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
     );
     let start = format!(
         "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \
          catch failure; \
-             @isdefined(jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
+             isdefined(Main, :jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",
         std::ptr::from_ref(host).expose_provenance(),
     );

@@ -12,8 +12,9 @@ use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
 use crate::sys::slot::{PROTOCOL, Slot};
 
-/// Paths of libjulia, its `bin` and its image; the sources of TyPython and the relocation that an image may need.
-type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<Relocation>);
+/// Paths of libjulia, its `bin` and its image; the sources of TyPython, or the script that loads package images; and the
+/// relocation that an image may need.
+type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Option<Relocation>);
 
 /// Starts Julia in this process; does nothing when it runs already.
 ///
@@ -28,8 +29,8 @@ fn start_julia(
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
-    let (libjulia, bindir, image, typython, relocation) = place;
-    let start = Start { libjulia, bindir, image, typython, relocation, options, environment };
+    let (libjulia, bindir, image, typython, packages, relocation) = place;
+    let start = Start { libjulia, bindir, image, typython, packages, relocation, options, environment };
     let mut raised = None;
     let warn = |text: &str| {
         let text = std::ffi::CString::new(text).unwrap_or_default();

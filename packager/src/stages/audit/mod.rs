@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use self::archive::{Archive, Entry};
 pub use self::finding::{Check, Finding, Level};
 use self::traces::Needles;
+use crate::formats::contract::BUILD_TREE;
 use jnumpy_base::interrupt::{self, Interrupted};
 use jnumpy_base::{Hint, Report};
 use jnumpy_elf::Elf;
@@ -27,8 +28,8 @@ use jnumpy_wheel::{METADATA, RECORD, WHEEL, WheelName, WheelPath};
 
 /// Files are unpacked in memory: more threads would hold more of the largest ones at once.
 const MAX_THREADS: usize = 4;
-/// Equal files below this many bytes are not worth a word; empty ones abound.
-const SMALL: u64 = 4096;
+/// Equal files below this many bytes are not worth a word: packages made by one generator share many.
+const SMALL: u64 = 1 << 18;
 
 /// What an audit found.
 #[derive(Debug, Clone, Serialize)]
@@ -186,6 +187,10 @@ fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Resu
     let mut findings = Vec::new();
     let is_binary = memchr::memchr(0, &bytes).is_some();
     for (needle, count) in needles.count(&bytes) {
+        // An image names its sources; the name follows from their content, and the runtime writes the real one over it.
+        if is_binary && BUILD_TREE.starts_with(needle.as_str()) {
+            continue;
+        }
         let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&needle));
         // Debug information and compiled code are full of names nobody opens; a text may well be opened by them.
         let finding = if is_binary {

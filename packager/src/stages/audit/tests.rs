@@ -172,11 +172,17 @@ fn err_another_name() {
 #[test]
 fn ok_build_paths_and_duplicates() {
     let directory = tempfile::tempdir().unwrap();
-    let twice = vec![7; 5000];
+    let twice = vec![7; 300_000];
     let path = write(
         &[
             ("a.py", b"open('/build/place/x')"),
             ("b.so", b"\0/build/place/x\0/build/place/y\0"),
+            // An image names its staging directory, and is told the right one.
+            ("b2.so", b"\0/tmp/jnumpy-0123/x\0"),
+            ("b3.py", b"open('/tmp/jnumpy-0123/x')"),
+            // Equal, and small.
+            ("b4", &[7; 5000]),
+            ("b5", &[7; 5000]),
             ("c", &twice),
             ("d", &twice),
         ],
@@ -186,8 +192,9 @@ fn ok_build_paths_and_duplicates() {
         said(&run(&path).unwrap()),
         [
             "BuildPath a.py: it names `/build/place`, times: 1",
+            "BuildPath b3.py: it names `/tmp/jnumpy`, times: 1",
             "BuildPath b.so: it names `/build/place`, times: 2",
-            "Duplicate d: its 5000 bytes are those of `c`",
+            "Duplicate d: its 300000 bytes are those of `c`",
         ]
     );
 }

@@ -23,6 +23,8 @@ pub struct Search<'a> {
     pub directories: &'a [PathBuf],
     /// Whether a name is left to the user's system; [`crate::formats::policy::is_system_library`] is the usual answer.
     pub is_system: fn(&str) -> bool,
+    /// Where the machine's own system has a library that may be taken from there; the last place looked at.
+    pub system_copy: fn(&str) -> Option<PathBuf>,
 }
 
 /// A library opened by name at run time.
@@ -138,6 +140,7 @@ impl Closure {
     pub fn new(search: &Search<'_>) -> Result<Self, ClosureError> {
         let mut walk = Walk {
             is_system: search.is_system,
+            system_copy: search.system_copy,
             // A directory that does not exist is still one that was searched.
             directories: (search.directories.iter())
                 .map(|directory| fs_err::canonicalize(directory).unwrap_or_else(|_| directory.clone()))
@@ -201,6 +204,37 @@ impl Closure {
         self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
     }
 
+    /// Leaves out what only files that were cut have brought in.
+    pub(super) fn drop_unreached(&mut self, opened: &[Opened]) {
+        let is_opened = |library: &Library| {
+            let named = |opened: &Opened| {
+                library.names.contains_key(&opened.name)
+                    || library.names.contains_key(&format!("{}.so", opened.name))
+            };
+            !matches!(library.origin, Origin::Needed(_)) || opened.iter().any(named)
+        };
+        let first = self.libraries.iter().filter(|(_, library)| is_opened(library));
+        let mut reached: BTreeSet<PathBuf> = first.map(|(path, _)| path.clone()).collect();
+        let mut waiting: Vec<PathBuf> = reached.iter().cloned().collect();
+        while let Some(path) = waiting.pop() {
+            let needed = self.libraries[&path].elf.needed.clone();
+            for (other, library) in &mut self.libraries {
+                if needed.iter().any(|name| library.names.contains_key(name)) && reached.insert(other.clone())
+                {
+                    // The one that brought it in first may be gone.
+                    library.origin = Origin::Needed(path.clone());
+                    waiting.push(other.clone());
+                }
+            }
+        }
+        self.libraries.retain(|path, _| reached.contains(path));
+        self.system.retain(|_, users| {
+            let had = !users.is_empty();
+            users.retain(|path| reached.contains(path));
+            !had || !users.is_empty()
+        });
+    }
+
     /// A file, who brought it in, and so on up to a root.
     pub(super) fn chain(&self, path: &Path) -> Vec<String> {
         let show = |path: &Path| format!("`{}`", path.strip_prefix(&self.prefix).unwrap_or(path).display());
@@ -225,6 +259,7 @@ impl Closure {
 
 struct Walk {
     is_system: fn(&str) -> bool,
+    system_copy: fn(&str) -> Option<PathBuf>,
     /// The caller's directories, symbolic links resolved.
     directories: Vec<PathBuf>,
     closure: Closure,
@@ -349,19 +384,36 @@ impl Walk {
             for candidate in candidates {
                 // An absolute name replaces the directory, as it should, but must lie in the tree too.
                 let path = directory.join(candidate);
-                if !path.is_file() || !self.is_allowed(&path) {
-                    continue;
-                }
-                let elf = read(&path)?;
-                // The loader passes over libraries for another processor.
-                let family = |elf: &Elf| (elf.machine, elf.bits, elf.little_endian);
-                if like.is_none_or(|like| family(like) == family(&elf)) {
-                    self.add(candidate, path, elf, origin.clone())?;
+                if path.is_file() && self.is_allowed(&path) && self.take(candidate, path, like, origin)? {
                     return Ok(true);
                 }
             }
         }
+        for candidate in candidates {
+            if let Some(path) = (self.system_copy)(candidate)
+                && self.take(candidate, path, like, origin)?
+            {
+                return Ok(true);
+            }
+        }
         Ok(false)
+    }
+
+    /// Takes a file that was found, unless it is for another processor than `like`: the loader passes over those.
+    fn take(
+        &mut self,
+        name: &str,
+        path: PathBuf,
+        like: Option<&Elf>,
+        origin: &Origin,
+    ) -> Result<bool, ClosureError> {
+        let elf = read(&path)?;
+        let family = |elf: &Elf| (elf.machine, elf.bits, elf.little_endian);
+        let fits = like.is_none_or(|like| family(like) == family(&elf));
+        if fits {
+            self.add(name, path, elf, origin.clone())?;
+        }
+        Ok(fits)
     }
 
     fn is_allowed(&self, path: &Path) -> bool {

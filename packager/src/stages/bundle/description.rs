@@ -41,10 +41,12 @@ pub(super) struct ImagePart {
     pub(super) path: String,
     pub(super) cpu_target: Option<String>,
     pub(super) holds_project: bool,
+    /// The script that loads the package images, when there are such.
+    pub(super) packages: Option<&'static str>,
     pub(super) relocation: Option<RelocationPart>,
 }
 
-/// Where the image names the directory that its sources were in. The runtime writes the directory of the installed
+/// Where an image names the directory that its sources were in. The runtime writes the directory of the installed
 /// package over it, in memory.
 #[derive(Debug, Serialize)]
 pub(super) struct RelocationPart {
@@ -116,6 +118,7 @@ mod tests {
                 path: text(),
                 cpu_target: None,
                 holds_project: true,
+                packages: Some("packages.jl"),
                 relocation: Some(RelocationPart { length: 1, writable: Vec::new(), read_only: Vec::new() }),
             },
             depot: "depot",

@@ -8,16 +8,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::loader::Loader;
-use super::names::{loaded_first, mentioned};
+use super::names::{loaded_first, mentioned, standard_libraries};
 use super::prune::{Decisions, LeftOut, StandIn, Verdict};
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
-use crate::formats::policy::is_system_library;
+use crate::formats::policy::{is_system_library, system_copy};
+use crate::stages::image::PackageImage;
 use crate::stages::julia::Julia;
-use crate::stages::project::{ProjectError, Settings};
+use crate::stages::project::{ProjectError, Settings, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::{self, entry_to};
-use jnumpy_elf::{Edits, Elf, Machine, Symbols, is_elf, rewrite, shim, stand_in, strip};
+use jnumpy_elf::{Edits, Elf, Machine, Symbols, VersionNeed, is_elf, rewrite, shim, stand_in, strip};
 use jnumpy_wheel::Content;
 
 /// What libraries are collected from, and by which rules.
@@ -37,6 +38,17 @@ pub(super) struct Order<'a> {
     pub(super) scratch: &'a Path,
     /// What has to take them then.
     pub(super) loader: &'a Loader,
+    /// Whether Julia loads packages that are not in the image.
+    pub(super) loads_sources: bool,
+    /// Package images, which will lie in a directory of their own.
+    pub(super) packages: &'a [(PackageImage, PathBuf)],
+    /// Whether Julia's compiler comes with it.
+    pub(super) compiler: bool,
+}
+
+/// The directory of the package images, below Julia's prefix.
+pub(super) fn package_images(julia: &Julia) -> PathBuf {
+    julia.layout.private_libdir.join("packages")
 }
 
 impl Order<'_> {
@@ -45,7 +57,7 @@ impl Order<'_> {
         let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
         let bytes = fs_err::read(path)?;
         let size = bytes.len();
-        let is_image = path == self.image;
+        let is_image = path == self.image || self.packages.iter().any(|(_, image)| path == image);
         let bytes = strip(bytes, |name| self.prune.takes_section(is_image, name)).map_err(wrong)?;
         if bytes.len() == size && edits.is_empty() {
             return Ok(Content::file(path));
@@ -77,6 +89,8 @@ pub(super) struct Libraries {
     pub(super) replaced: BTreeMap<PathBuf, String>,
     /// Where the files of the closure lie.
     pub(super) places: BTreeMap<PathBuf, Place>,
+    /// The symbol versions that package images ask of the user's system.
+    pub(super) package_needs: Vec<(PathBuf, VersionNeed)>,
 }
 
 impl Libraries {
@@ -95,24 +109,28 @@ impl Libraries {
 
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
+        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
         let mut roots = vec![libjulia.clone()];
+        let mut asked = Vec::new();
         for name in loaded_first(&fs_err::read(&libjulia)?) {
             let path = directory.join(&name);
-            if !is_system_library(&file_name(&path)) {
+            let name = file_name(&path);
+            if is_system_library(&name) || (!order.compiler && is_compiler(&name)) {
+                continue;
+            }
+            if path.is_file() {
                 roots.push(path);
+            } else {
+                asked.push(opened(name, "libjulia's loader", true));
             }
         }
-        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
         let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
-        let mut opened: Vec<Opened> = needed
-            .map(|name| opened(name, "the image", true))
-            .chain(
-                opened_names(julia, &image_bytes, prune, decisions)?
-                    .into_iter()
-                    .map(|name| opened(name, "Julia's code in the image", false)),
-            )
-            .chain(wanted)
-            .collect();
+        asked.extend(needed.map(|name| opened(name, "the image", true)));
+        for (name, by) in opened_names(order, &image_bytes, decisions)? {
+            asked.push(opened(name, by, false));
+        }
+        asked.extend(wanted);
+        let mut opened = asked;
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
         let (own, own_directories) = own_libraries(order)?;
@@ -126,6 +144,7 @@ impl Libraries {
             opened: &opened,
             directories: &directories,
             is_system: is_system_library,
+            system_copy,
         })?;
 
         let places: BTreeMap<PathBuf, Place> = closure
@@ -147,6 +166,7 @@ impl Libraries {
             };
             decisions.left_out.insert(in_bundle(&places[real].path), left);
         }
+        closure.drop_unreached(&opened);
         let mut collected = Self {
             closure: closure.clone(),
             files: BTreeMap::new(),
@@ -154,6 +174,7 @@ impl Libraries {
             image: image_elf,
             replaced,
             places: BTreeMap::new(),
+            package_needs: Vec::new(),
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         for (real, library) in &closure.libraries {
@@ -176,7 +197,24 @@ impl Libraries {
             Change { order, path: image, elf: &collected.image, place, opens_from: None }.content(&places)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
         collected.places = places;
+        collected.add_packages(order)?;
         Ok(collected)
+    }
+
+    /// Puts the package images into their directory.
+    fn add_packages(&mut self, order: &Order<'_>) -> Result<(), BundleError> {
+        for (package, path) in order.packages {
+            interrupt::check()?;
+            let elf = Elf::parse(&fs_err::read(path)?)
+                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            let place = package_images(order.julia).join(&package.file);
+            let content =
+                Change { order, path, elf: &elf, place: &place, opens_from: None }.content(&self.places)?;
+            let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
+            self.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
+            self.files.insert(place, content);
+        }
+        Ok(())
     }
 
     /// The directory below Julia's prefix in which a library answers to `name`.
@@ -392,16 +430,21 @@ pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>)
     Some(entries.join(":"))
 }
 
-/// Libraries of the private directory that code in the image or in libjulia itself names, as they are opened.
+/// Libraries of the private directory that code in the image, in libjulia itself, or in standard libraries outside the
+/// image names, as they are opened, and whose code it is.
 fn opened_names(
-    julia: &Julia,
+    order: &Order<'_>,
     image: &[u8],
-    prune: &Prune,
     decisions: &mut Decisions,
-) -> Result<Vec<String>, BundleError> {
+) -> Result<Vec<(String, &'static str)>, BundleError> {
+    let Order { julia, prune, .. } = *order;
     let private = julia.prefix.join(&julia.layout.private_libdir);
     let mut words = mentioned(image);
+    for (_, path) in order.packages {
+        words.extend(mentioned(&fs_err::read(path)?));
+    }
     words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
+    let outside = if order.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
     let mut names = Vec::new();
     for entry in fs_err::read_dir(&private)? {
         let path = entry?.path();
@@ -409,10 +452,16 @@ fn opened_names(
         let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        let asked = words.contains(&name) || (rest.is_empty() && words.contains(stem));
-        if !asked {
+        if !order.compiler && is_compiler(&name) {
             continue;
         }
+        let asked =
+            |words: &BTreeSet<String>| words.contains(&name) || (rest.is_empty() && words.contains(stem));
+        let by = match (asked(&words), asked(&outside)) {
+            (true, _) => "Julia's code in the image",
+            (false, true) => "a standard library outside the image",
+            (false, false) => continue,
+        };
         let real = fs_err::canonicalize(&path)?;
         let mut taken = true;
         for path in [&path, &real] {
@@ -423,11 +472,34 @@ fn opened_names(
             }
         }
         if taken && !is_system(&real)? {
-            names.push(name);
+            names.push((name, by));
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether a library of Julia is, or belongs to, its compiler.
+fn is_compiler(name: &str) -> bool {
+    name.starts_with("libjulia-codegen") || name.starts_with("libLLVM")
+}
+
+/// The names of libraries in the sources of standard libraries that the image does not hold.
+fn mentioned_outside(julia: &Julia, image: &[u8]) -> Result<BTreeSet<String>, BundleError> {
+    let root = julia.prefix.join(&julia.layout.stdlib);
+    let inside = standard_libraries(image);
+    let mut words = BTreeSet::new();
+    for entry in fs_err::read_dir(&root)? {
+        let entry = entry?;
+        let sources = entry.path().join("src");
+        if inside.contains(entry.file_name().to_string_lossy().as_ref()) || !sources.is_dir() {
+            continue;
+        }
+        for file in list_files(&sources)? {
+            words.extend(mentioned(&fs_err::read(&file.path)?));
+        }
+    }
+    Ok(words)
 }
 
 /// A path below Julia's prefix as a path below `_jnumpy`.

@@ -18,7 +18,7 @@ use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::Demand;
 use crate::formats::policy::{self, Platform};
 use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
-use crate::stages::image::Image;
+use crate::stages::image::{Image, PackageImage, load_script};
 use crate::stages::julia::Julia;
 use crate::stages::project::{Manifest, Project, list_files};
 use crate::stages::runtime::Runtime;
@@ -32,6 +32,9 @@ const PYTHON: (u32, u32) = (3, 10);
 const DIRECTORY: &str = "_jnumpy";
 /// Where TyPython is below it.
 const TYPYTHON: &str = "jnumpy/julia/TyPython";
+
+/// The script that loads the package images, below it.
+const LOAD_SCRIPT: &str = "packages.jl";
 
 const BIN_README: &str = "\
 Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
@@ -50,6 +53,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// The image with the project; without one, Julia's stock image and all sources are bundled.
     pub image: Option<&'a Image>,
+    /// Whether Julia's compiler is bundled.
+    pub compiler: bool,
     /// The platform that the wheel has to run on; the oldest possible when none is demanded.
     pub platform: Option<Platform>,
 }
@@ -95,6 +100,9 @@ impl Ingredients<'_> {
             settings,
             scratch: scratch.path(),
             loader: &loader,
+            loads_sources: self.image.is_none(),
+            packages: self.image.map_or(&[], |image| &image.packages),
+            compiler: self.compiler,
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let trees = self.trees(&mut inside)?;
@@ -114,6 +122,7 @@ impl Ingredients<'_> {
             libraries.image.requires.iter().filter(|need| policy::is_system_library(&need.library));
         needs.extend(trees.system_needs().map(|(path, need)| (path.to_owned(), need.clone())));
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
+        needs.extend(libraries.package_needs.iter().cloned());
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
@@ -205,6 +214,12 @@ impl Ingredients<'_> {
             let by = if *path == layout.sysimage { "the image" } else { BY };
             inside.add(&in_julia(path)?, content.clone(), by)?;
         }
+        if let Some(image) = self.image.filter(|image| !image.packages.is_empty()) {
+            let packages: Vec<PackageImage> =
+                image.packages.iter().map(|(package, _)| package.clone()).collect();
+            let script = load_script(&packages, &in_julia(&libraries::package_images(self.julia))?);
+            inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;
+        }
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
@@ -266,6 +281,7 @@ impl Ingredients<'_> {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
+                packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT),
                 relocation: self.relocation(libraries)?,
             },
             depot: "depot",
@@ -282,7 +298,8 @@ impl Ingredients<'_> {
 
     /// Where the image, as it is in the bundle, names the directory of its sources.
     fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
-        let Some(image) = self.image else { return Ok(None) };
+        // Julia compares a checksum over a package image, which may not be changed.
+        let Some(image) = self.image.filter(|image| image.packages.is_empty()) else { return Ok(None) };
         let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
             Bytes::File(path) => &fs_err::read(path)?,
             Bytes::Bytes(bytes) => bytes,

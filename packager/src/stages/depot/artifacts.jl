@@ -1,5 +1,6 @@
 # Says which artifacts packages need here, and where Julia finds them: one `jnumpy-artifact` line for each.
-# Arguments: pairs of a package's UUID and its Artifacts.toml. Selection and overrides are Julia's own.
+# Arguments: pairs of a package's UUID and its Artifacts.toml. Selection and overrides are Julia's own; a package that
+# selects by a program of its own, `.pkg/select_artifacts.jl`, has it run as Pkg runs it (since Julia 1.7).
 const ARTIFACTS = if VERSION >= v"1.6-"
     Base.require(Base.PkgId(Base.UUID("56f22d72-fd6d-98f1-02f0-08ddc0907c33"), "Artifacts"))
 else
@@ -8,11 +9,22 @@ end
 
 hexadecimal(text) = bytes2hex(Vector{UInt8}(codeunits(string(text))))
 
+"What the package's own program selects; `nothing` when there is none."
+function selected(file)
+    program = joinpath(dirname(file), ".pkg", "select_artifacts.jl")
+    VERSION >= v"1.7-" && isfile(program) || return nothing
+    toml = Base.require(Base.PkgId(Base.UUID("fa267f1f-6049-4f14-aa54-33bafae1ed76"), "TOML"))
+    triplet = Base.BinaryPlatforms.triplet(Base.BinaryPlatforms.HostPlatform())
+    command = `$(Base.julia_cmd()) --compile=min --threads=1 --startup-file=no $program $triplet`
+    return Base.invokelatest(toml.parse, read(command, String))
+end
+
 for at in 1:2:length(ARGS)
     uuid, file = Base.UUID(ARGS[at]), ARGS[at + 1]
     table = ARTIFACTS.load_artifacts_toml(file; pkg_uuid = uuid)
-    for name in sort!(collect(keys(table)))
-        meta = ARTIFACTS.artifact_meta(name, table, file)
+    selection = selected(file)
+    for name in sort!(collect(keys(something(selection, table))))
+        meta = selection === nothing ? ARTIFACTS.artifact_meta(name, table, file) : selection[name]
         meta === nothing && continue # not made for this platform
         hash = meta["git-tree-sha1"]
         path = ARTIFACTS.artifact_path(Base.SHA1(hash))

@@ -134,13 +134,13 @@ impl Answer {
 }
 
 /// Reads hexadecimal digits.
-fn text(digits: &str) -> Option<String> {
+pub(crate) fn text(digits: &str) -> Option<String> {
     let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
     String::from_utf8(bytes?).ok()
 }
 
-/// Asks Julia. A program that selects artifacts while Pkg installs a package is not run.
+/// Asks Julia. A package's own program that selects artifacts sees the preferences of the project, the first owner.
 fn ask(owners: &[Owner<'_>], julia: &Julia, depots: &[PathBuf]) -> Result<Vec<Answer>, DepotError> {
     let mut run = Run::new(julia).args(["-e", QUESTION]);
     let mut any = false;
@@ -156,6 +156,9 @@ fn ask(owners: &[Owner<'_>], julia: &Julia, depots: &[PathBuf]) -> Result<Vec<An
         return Ok(Vec::new());
     }
     let path = std::env::join_paths(depots).map_err(std::io::Error::other)?;
+    if let Some((_, _, project)) = owners.first() {
+        run = run.env("JULIA_PROJECT", project);
+    }
     let output = run.env("JULIA_DEPOT_PATH", path).run(|_| ()).map_err(|error| match error {
         JuliaError::Child(source @ ChildError::Failed { .. }) => {
             DepotError::Selection { source: source.into() }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use artifacts::Artifact;
+pub(crate) use artifacts::text as hexadecimal_text;
 pub(crate) use environment::manifest_entry;
 pub use environment::{ARTIFACTS, Placed, RUNTIME};
 pub use files::{TreeFile, files};

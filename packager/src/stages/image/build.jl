@@ -62,6 +62,26 @@ let area = Module(:JNumPyStatements), total = 0, replayed = 0
     println("replayed ", replayed, " of ", total, " precompile statements")
 end
 
+# Standard libraries that were loaded just now will lie where those of Julia's own image are looked for.
+if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
+    for origin in values(Base.pkgorigins)
+        path = origin.path
+        path === nothing || (origin.path = replace(path, normpath(Sys.STDLIB) => normpath(Sys.BUILD_STDLIB_PATH)))
+    end
+end
+
+# Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
+# dependencies stays in a stripped image (3: `--compile=min`).
+if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
+    for (id, package) in Base.loaded_modules
+        origin = get(Base.pkgorigins, id, nothing)
+        staged = origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3])
+        staged || continue
+        isdefined(package, :__init__) && precompile(package.__init__, ())
+        ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+    end
+end
+
 empty!(LOAD_PATH)
 empty!(DEPOT_PATH)
 empty!(ARGS)

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::packages::named;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
 use crate::formats::Version;
@@ -57,6 +58,8 @@ pub(super) struct Build<'a> {
     pub(super) stage: &'a Path,
     /// The packages to load: UUID and name.
     pub(super) load: &'a [(Uuid, String)],
+    /// Whether what only a compiler needs stays out.
+    pub(super) stripped: bool,
     pub(super) log: &'a Path,
 }
 
@@ -86,7 +89,7 @@ impl Build<'_> {
 
     fn julia(&self, sysimage: &Path, target: &str, output: &str) -> Run {
         Run::new(self.julia)
-            .args(options(&self.julia.version))
+            .args(options(&self.julia.version, self.stripped))
             .arg(output)
             .arg(format!("--sysimage={}", sysimage.display()))
             .arg(format!("--cpu-target={target}"))
@@ -98,7 +101,7 @@ impl Build<'_> {
             .arg(self.stage)
             .arg(self.stage.join(STATEMENTS_NAME))
             .arg(self.stage.join(SOURCES))
-            .args(self.load.iter().map(|(uuid, name)| format!("{uuid} {name}")))
+            .args(self.load.iter().map(named))
     }
 
     fn run(&self, run: Run, workspace: &Path, progress: impl FnMut(Duration)) -> Result<(), ImageError> {
@@ -152,10 +155,13 @@ fn starts_with_one_variant(version: &Version) -> bool {
 }
 
 /// What versions of Julia want to be told when they write an image.
-fn options(version: &Version) -> Vec<&'static str> {
+pub(super) fn options(version: &Version, stripped: bool) -> Vec<&'static str> {
     let mut options = vec!["--color=no", "--history-file=no", "--compiled-modules=no", "--threads=1", "-O2"];
     if (version.major, version.minor) >= (1, 9) {
         options.push("--pkgimages=no");
+    }
+    if stripped {
+        options.extend(["--strip-ir", "--strip-metadata"]);
     }
     options
 }

@@ -1,4 +1,4 @@
-//! The images made so far: `JNUMPY_HOME/images/<key>/{sys.so,image.json}`.
+//! The images made so far: `JNUMPY_HOME/images/<key>/` with a system image or package images, and `image.json`.
 //!
 //! An entry appears in one step, by renaming its directory, so what is there is complete; it goes in one step too. One
 //! lock for each key makes a second builder of the same image wait for the first, and find the result. Whoever uses an
@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::key::sha256_of_file;
+use super::packages::PackageImage;
 use super::stage::wait_for_lock;
 use jnumpy_base::interrupt;
 use jnumpy_base::path::is_at;
 
-const IMAGE: &str = "sys.so";
+/// The name of a system image in its entry.
+pub(super) const IMAGE: &str = "sys.so";
 const RECORD: &str = "image.json";
 
 /// What is known of a cached image.
@@ -31,8 +33,32 @@ pub(super) struct Record {
     pub(super) statements: usize,
     /// Stubs of the exported modules, by their paths in the package.
     pub(super) stubs: BTreeMap<String, String>,
-    pub(super) size: u64,
-    pub(super) sha256: String,
+    /// What the package images are of, in the order in which Julia loads them; nothing for a system image.
+    pub(super) packages: Vec<PackageImage>,
+    /// The files of the entry.
+    pub(super) files: BTreeMap<String, Stored>,
+}
+
+/// A file of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    size: u64,
+    sha256: String,
+}
+
+impl Stored {
+    fn of(path: &Path) -> Result<Self, ImageError> {
+        let (size, sha256) = sha256_of_file(path)?;
+        Ok(Self { size, sha256 })
+    }
+}
+
+impl Record {
+    /// The size of all files, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.files.values().map(|file| file.size).sum()
+    }
 }
 
 /// The cache's entry for one key, locked by this process.
@@ -87,18 +113,21 @@ impl Entry {
         Ok(true)
     }
 
-    pub(super) fn image(&self) -> PathBuf {
-        self.directory.join(IMAGE)
+    /// The directory of what was published.
+    pub(super) fn path(&self) -> &Path {
+        &self.directory
     }
 
     /// What is in the entry, if it is there and whole. A damaged one counts as absent.
     pub(super) fn read(&self) -> Result<Option<Record>, ImageError> {
         let Some(record) = read_record(&self.directory) else { return Ok(None) };
-        if !self.image().is_file() {
-            return Ok(None);
+        for (name, stored) in &record.files {
+            let path = self.directory.join(name);
+            if !path.is_file() || Stored::of(&path)? != *stored {
+                return Ok(None);
+            }
         }
-        let whole = sha256_of_file(&self.image())? == (record.size, record.sha256.clone());
-        Ok(whole.then_some(record))
+        Ok(Some(record))
     }
 
     /// An empty directory to build in. What a killed builder has left in it is removed.
@@ -163,7 +192,9 @@ pub fn list(images: &Path) -> Result<Vec<CachedImage>, ImageError> {
     let mut found = Vec::new();
     for key in keys(images, "")? {
         let directory = images.join(&key);
-        let Some(Record { julia, cpu_target, size, .. }) = read_record(&directory) else { continue };
+        let Some(record) = read_record(&directory) else { continue };
+        let size = record.size();
+        let Record { julia, cpu_target, .. } = record;
         let modified = fs_err::metadata(directory.join(RECORD))?.modified()?;
         let age = modified.elapsed().unwrap_or_default().as_secs();
         found.push(CachedImage { key, julia, cpu_target, size, age });
@@ -257,15 +288,18 @@ impl Workspace<'_> {
         &self.entry.partial
     }
 
-    /// Where to put the image.
-    pub(super) fn image(&self) -> PathBuf {
-        self.entry.partial.join(IMAGE)
-    }
-
-    /// Makes the finished image the cache's.
-    pub(super) fn publish(self, describe: impl FnOnce(u64, String) -> Record) -> Result<Record, ImageError> {
-        let (size, sha256) = sha256_of_file(&self.image())?;
-        let record = describe(size, sha256);
+    /// Makes what was built the cache's: the files of these names. Whatever else is there stays with them, unchecked.
+    pub(super) fn publish(
+        self,
+        names: impl IntoIterator<Item = String>,
+        describe: impl FnOnce(BTreeMap<String, Stored>) -> Record,
+    ) -> Result<Record, ImageError> {
+        let mut files = BTreeMap::new();
+        for name in names {
+            let stored = Stored::of(&self.path().join(&name))?;
+            files.insert(name, stored);
+        }
+        let record = describe(files);
         let text = serde_json::to_string_pretty(&record).map_err(std::io::Error::from)?;
         fs_err::write(self.entry.partial.join(RECORD), text + "\n")?;
         remove_if_there(&self.entry.directory)?;
@@ -292,22 +326,22 @@ fn remove_if_there(directory: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn record(size: u64, sha256: String) -> Record {
+    fn record(files: BTreeMap<String, Stored>) -> Record {
         Record {
             version: 1,
             julia: "1.5.3".into(),
             cpu_target: "generic".into(),
             statements: 2,
             stubs: [("_add.pyi".into(), "def add() -> None: ...\n".into())].into(),
-            size,
-            sha256,
+            packages: Vec::new(),
+            files,
         }
     }
 
     fn publish(entry: &Entry) -> Record {
         let workspace = entry.workspace().unwrap();
-        fs_err::write(workspace.image(), "image").unwrap();
-        workspace.publish(record).unwrap()
+        fs_err::write(workspace.path().join(IMAGE), "image").unwrap();
+        workspace.publish([IMAGE.into()], record).unwrap()
     }
 
     #[test]
@@ -317,7 +351,7 @@ mod tests {
         assert_eq!(entry.read().unwrap(), None);
         let published = publish(&entry);
         assert_eq!(entry.read().unwrap(), Some(published));
-        fs_err::write(entry.image(), "imago").unwrap();
+        fs_err::write(entry.path().join(IMAGE), "imago").unwrap();
         assert_eq!(entry.read().unwrap(), None);
         publish(&entry);
         fs_err::write(entry.directory.join(RECORD), "{").unwrap();
@@ -385,7 +419,7 @@ mod tests {
         fs_err::write(entry.partial.join("left"), "").unwrap();
         let workspace = entry.workspace().unwrap();
         assert_eq!(fs_err::read_dir(workspace.path()).unwrap().count(), 0);
-        fs_err::write(workspace.image(), "half").unwrap();
+        fs_err::write(workspace.path().join(IMAGE), "half").unwrap();
         drop(workspace);
         assert!(!entry.partial.exists() && !entry.directory.exists());
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::ImageError;
+use super::packages::{CALLS, CALLS_NAME, CALLS_PLACE, CALLS_UUID, calls_entry, named};
 use super::stage::StagedFile;
 use crate::formats::Uuid;
 use crate::formats::contract::SOURCES;
@@ -21,6 +22,8 @@ pub(super) struct Environment {
     pub(super) files: BTreeMap<String, StagedFile>,
     /// The packages to load into the image, in this order: UUID and name.
     pub(super) load: Vec<(Uuid, String)>,
+    /// What has to be loaded before the project's own code can be compiled.
+    pub(super) dependencies: Vec<(Uuid, String)>,
 }
 
 impl Environment {
@@ -77,7 +80,34 @@ impl Environment {
         let load = vec![(Uuid::TYPYTHON, "TyPython".to_owned()), (project.uuid(), own.name)];
         files.insert("environment/Project.toml".into(), StagedFile::Text(project_file(project, &load)));
         files.insert("environment/Manifest.toml".into(), StagedFile::Text(manifest));
-        Ok(Self { files, load })
+        let own = project.julia.deps.iter().map(|(name, uuid)| (*uuid, name.clone()));
+        let dependencies = load.iter().take(1).cloned().chain(own).collect();
+        Ok(Self { files, load, dependencies })
+    }
+}
+
+impl Environment {
+    /// Whether a staged file is a source of the project itself.
+    pub(super) fn is_own(name: &str) -> bool {
+        let own = name.strip_prefix(SOURCES).and_then(|name| name.strip_prefix('/'));
+        own.is_some_and(|name| !name.starts_with("_jnumpy/"))
+    }
+
+    /// Adds the package that compiles the calls of a recorded run.
+    pub(super) fn add_calls(&mut self) {
+        let load: String = self.load.iter().map(|package| named(package) + "\n").collect();
+        let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{CALLS_UUID}\"\n");
+        let texts = [
+            ("Project.toml".to_owned(), project),
+            (format!("src/{CALLS_NAME}.jl"), CALLS.to_owned()),
+            ("src/packages".to_owned(), load),
+        ];
+        for (name, text) in texts {
+            self.files.insert(format!("{CALLS_PLACE}/{name}"), StagedFile::Text(text));
+        }
+        if let Some(StagedFile::Text(manifest)) = self.files.get_mut("environment/Manifest.toml") {
+            manifest.push_str(&calls_entry());
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The system image: Julia's own code, TyPython, the project and its dependencies, compiled ahead of time.
+//! Images: TyPython, the project and its dependencies, compiled ahead of time. A full image holds Julia's own code too;
+//! package images (Julia 1.9 and later) go with Julia's stock image.
 //!
 //! Steps: name the image by all that goes into it, look into the cache, stage the sources, record what a run of the
 //! project compiles, build, publish.
@@ -7,6 +8,7 @@ mod build;
 mod cache;
 mod environment;
 mod key;
+mod packages;
 mod stage;
 mod statements;
 mod target;
@@ -17,30 +19,48 @@ use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
-use cache::{Entry, Record};
+use cache::{Entry, IMAGE, Record, Workspace};
 use environment::Environment;
 use key::KeyBuilder;
+use packages::{CALLS_NAME, CALLS_PLACE, CALLS_UUID, Compiler, Loaded, named};
+pub use packages::{PackageImage, load_script};
 use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
 use workload::{Python, Recorded, Recording};
 
 use crate::stages::depot::{DepotError, Resolution};
 use crate::stages::julia::{Julia, JuliaError};
-use crate::stages::project::{Project, ProjectError};
+use crate::stages::project::{Project, ProjectError, list_files};
 use crate::stages::runtime::Runtime;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::{ChildError, LastLines};
 use jnumpy_base::text::megabytes;
-use jnumpy_base::{Hint, Report};
+use jnumpy_base::{Hint, Report, Stage as StageLine};
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+/// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
+const PACKAGE_IMAGES_SINCE: u32 = 9;
 
-/// A system image that holds the project.
+/// What is compiled ahead of time, and where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One system image with Julia's own code.
+    Full {
+        /// Whether the wheel has Julia's compiler; without it, what only a compiler needs stays out of the image too.
+        compiler: bool,
+    },
+    /// One image for each package, on Julia's stock image.
+    Packages,
+}
+
+/// The image, or images, that hold the project.
 #[derive(Debug)]
 pub struct Image {
-    /// The shared library, in the cache.
+    /// The system image: one in the cache, or Julia's own.
     pub path: PathBuf,
+    /// The package images, in the order in which Julia loads them, each with its file in the cache. None in a full image.
+    pub packages: Vec<(PackageImage, PathBuf)>,
     /// Digest of all that went in: 64 hexadecimal digits.
     pub key: String,
     /// The processors it was compiled for.
@@ -53,6 +73,8 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
+    /// The Python that the run was, or would be, recorded with.
+    pub python: Option<PathBuf>,
     /// Keeps it in the cache.
     _hold: Hold,
 }
@@ -64,6 +86,8 @@ pub struct Request<'a> {
     pub project: &'a Project,
     /// Its Julia dependencies.
     pub resolution: &'a Resolution,
+    /// What to compile.
+    pub kind: Kind,
     /// The Julia that compiles, and that the image is for.
     pub julia: &'a Julia,
     /// The wheel of which TyPython is a part.
@@ -80,9 +104,14 @@ impl Request<'_> {
     /// Takes the image from the cache, or builds it.
     pub fn obtain(self, report: &Report) -> Result<Image, ImageError> {
         let stage_line = report.stage("image");
-        let linker = Linker::find()?;
+        if self.kind != (Kind::Full { compiler: true }) && self.julia.version.minor < PACKAGE_IMAGES_SINCE {
+            return Err(ImageError::TooOld { kind: self.kind, julia: self.julia.version.to_string() });
+        }
         let python = match Python::find(self.python)? {
             Ok(python) => Some(python),
+            Err(reason) if self.kind == (Kind::Full { compiler: false }) => {
+                return Err(ImageError::Unproven { reason });
+            }
             Err(reason) => {
                 report.warn(format_args!(
                     "no run is recorded, so the first calls will have to compile and there are no stubs: {reason}; \
@@ -92,31 +121,43 @@ impl Request<'_> {
             }
         };
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
+        let mut image = match self.kind {
+            Kind::Full { compiler } => self.system_image(environment, python.as_ref(), compiler, stage_line),
+            Kind::Packages => {
+                environment.add_calls();
+                self.package_images(&environment, python.as_ref(), stage_line)
+            }
+        }?;
+        image.python = python.map(Python::into_path);
+        Ok(image)
+    }
+
+    /// One image with everything.
+    fn system_image(
+        &self,
+        mut environment: Environment,
+        python: Option<&Python>,
+        compiler: bool,
+        stage_line: StageLine<'_>,
+    ) -> Result<Image, ImageError> {
+        let linker = Linker::find()?;
         environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
-        let key = self.key(&environment, &linker, python.is_some())?;
+        let mut key = self.key()?;
+        self.add_recorded(&mut key, python.is_some())?;
+        key.text("linker", &linker.version);
+        key.text("options", &build::options(&self.julia.version, !compiler).join(" "));
+        add_files(&mut key, environment.files.iter())?;
+        let key = key.finish();
         tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
-            stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size)));
-            return self.image(&entry, key, record, true);
+            stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
+            return self.image(&entry, &key, &key, record, true);
         }
-
-        let logs = self.home.join("logs");
-        fs_err::create_dir_all(&logs)?;
-        let log = |step: &str| logs.join(format!("{step}-{}.log", &key[..16]));
-        let (record_log, build_log) = (log("record"), log("build"));
+        let (record_log, build_log) = self.logs(&key)?;
         let stage = Stage::create(&key, &environment.files)?;
-        let recording = Recording {
-            project: self.project,
-            julia: self.julia,
-            runtime: self.runtime,
-            stage: stage.path(),
-            python: python.as_ref(),
-            log: &record_log,
-        };
-        let Recorded { statements, stubs } = recording.run(|_| stage_line.progress("recording a run"))?;
-        fs_err::write(stage.path().join(STATEMENTS_NAME), &statements)?;
-        let count = statements.lines().count();
+        let recorded = self.record(stage.path(), python, &[], &record_log, &stage_line)?;
+        fs_err::write(stage.path().join(STATEMENTS_NAME), &recorded.statements)?;
 
         let workspace = entry.workspace()?;
         let build = Build {
@@ -125,70 +166,223 @@ impl Request<'_> {
             linker: &linker,
             stage: stage.path(),
             load: &environment.load,
+            stripped: !compiler,
             log: &build_log,
         };
         let object = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
         stage_line.progress("linking");
-        build.link(&object, &workspace.image())?;
-        let record = workspace.publish(|size, sha256| Record {
+        build.link(&object, &workspace.path().join(IMAGE))?;
+        let record = self.publish(workspace, [IMAGE.to_owned()], Vec::new(), recorded)?;
+        self.finish(&record, [record_log, build_log], stage_line);
+        self.image(&entry, &key, &key, record, false)
+    }
+
+    /// One image for each package. What the project depends on is compiled once, and kept in an entry of its own.
+    fn package_images(
+        &self,
+        environment: &Environment,
+        python: Option<&Python>,
+        stage_line: StageLine<'_>,
+    ) -> Result<Image, ImageError> {
+        let mut key = self.key()?;
+        add_files(&mut key, environment.files.iter().filter(|(name, _)| !Environment::is_own(name)))?;
+        let dependencies_key = key.finish();
+        let mut key = self.key()?;
+        self.add_recorded(&mut key, python.is_some())?;
+        add_files(&mut key, environment.files.iter())?;
+        let key = key.finish();
+        let entry = Entry::lock(&directory(self.home), &key)?;
+        if let Some(record) = entry.read()? {
+            stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
+            return self.image(&entry, &key, &dependencies_key, record, true);
+        }
+        let (record_log, build_log) = self.logs(&key)?;
+        // The same place for every state of the project: what it depends on need not be compiled again.
+        let stage = Stage::create(&dependencies_key, &environment.files)?;
+        let compiler =
+            Compiler { julia: self.julia, target: &self.cpu_target, stage: stage.path(), log: &build_log };
+        let dependencies = Entry::lock(&directory(self.home), &dependencies_key)?;
+        if dependencies.read()?.is_none() {
+            let workspace = dependencies.workspace()?;
+            let packages: Vec<String> = environment.dependencies.iter().map(named).collect();
+            let depots = [workspace.path().to_owned()];
+            compiler
+                .load(&depots, &packages, |_| stage_line.progress("compiling what the project depends on"))?;
+            let files: Vec<String> =
+                list_files(workspace.path())?.into_iter().map(|file| file.name).collect();
+            self.publish(workspace, files, Vec::new(), Recorded::default())?;
+        }
+        let _hold = dependencies.hold()?;
+
+        let workspace = entry.workspace()?;
+        let depots = [workspace.path().join("depot"), dependencies.path().to_owned()];
+        let mut packages: Vec<String> = environment.load.iter().map(named).collect();
+        compiler.load(&depots, &packages, |_| stage_line.progress("compiling the project"))?;
+        let recorded = self.record(stage.path(), python, &depots, &record_log, &stage_line)?;
+        let statements = stage.path().join(CALLS_PLACE).join("src").join(STATEMENTS_NAME);
+        fs_err::write(statements, &recorded.statements)?;
+        packages.push(format!("{CALLS_UUID} {CALLS_NAME}"));
+        let loaded =
+            compiler.load(&depots, &packages, |_| stage_line.progress("compiling the recorded calls"))?;
+        let mut made = Vec::new();
+        for Loaded { image, package } in loaded {
+            fs_err::copy(image, workspace.path().join(&package.file))?;
+            made.push(package);
+        }
+        fs_err::remove_dir_all(&depots[0])?;
+        let files: Vec<String> = made.iter().map(|package| package.file.clone()).collect();
+        let record = self.publish(workspace, files, made, recorded)?;
+        self.finish(&record, [record_log, build_log], stage_line);
+        self.image(&entry, &key, &dependencies_key, record, false)
+    }
+
+    fn logs(&self, key: &str) -> Result<(PathBuf, PathBuf), ImageError> {
+        let logs = self.home.join("logs");
+        fs_err::create_dir_all(&logs)?;
+        let log = |step: &str| logs.join(format!("{step}-{}.log", &key[..16]));
+        Ok((log("record"), log("build")))
+    }
+
+    fn record(
+        &self,
+        stage: &Path,
+        python: Option<&Python>,
+        compiled: &[PathBuf],
+        log: &Path,
+        stage_line: &StageLine<'_>,
+    ) -> Result<Recorded, ImageError> {
+        let recording = Recording {
+            project: self.project,
+            julia: self.julia,
+            runtime: self.runtime,
+            stage,
+            python,
+            compiled,
+            log,
+        };
+        recording.run(|_| stage_line.progress("recording a run"))
+    }
+
+    fn publish(
+        &self,
+        workspace: Workspace<'_>,
+        files: impl IntoIterator<Item = String>,
+        packages: Vec<PackageImage>,
+        recorded: Recorded,
+    ) -> Result<Record, ImageError> {
+        let Recorded { statements, stubs } = recorded;
+        workspace.publish(files, |files| Record {
             version: FORMAT,
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
-            statements: count,
+            statements: statements.lines().count(),
             stubs,
-            size,
-            sha256,
-        })?;
-        for log in [record_log, build_log] {
+            packages,
+            files,
+        })
+    }
+
+    fn finish(&self, record: &Record, logs: [PathBuf; 2], stage_line: StageLine<'_>) {
+        for log in logs {
             // A recording that had nothing to do has none.
             let _ = fs_err::remove_file(log);
         }
         stage_line.done(format_args!(
-            "{:.1} MB for `{}`, {count} precompile statements",
-            megabytes(record.size),
-            self.cpu_target
+            "{:.1} MB for `{}`, {} precompile statements",
+            megabytes(record.size()),
+            self.cpu_target,
+            record.statements
         ));
-        self.image(&entry, key, record, false)
     }
 
-    fn image(&self, entry: &Entry, key: String, record: Record, cached: bool) -> Result<Image, ImageError> {
-        let Record { size, stubs, .. } = record;
-        let (path, sources, cpu_target) = (entry.image(), stage::sources(&key), self.cpu_target.clone());
-        Ok(Image { path, key, sources, cpu_target, size, cached, stubs, _hold: entry.hold()? })
+    /// `stage` is the key of the staging directory.
+    fn image(
+        &self,
+        entry: &Entry,
+        key: &str,
+        stage: &str,
+        record: Record,
+        cached: bool,
+    ) -> Result<Image, ImageError> {
+        let size = record.size();
+        let Record { stubs, packages, .. } = record;
+        let path = match self.kind {
+            Kind::Full { .. } => entry.path().join(IMAGE),
+            Kind::Packages => self.julia.prefix.join(&self.julia.layout.sysimage),
+        };
+        let packages = packages.into_iter().map(|package| {
+            let file = entry.path().join(&package.file);
+            (package, file)
+        });
+        let (sources, cpu_target) = (stage::sources(stage), self.cpu_target.clone());
+        let packages = packages.collect();
+        let hold = entry.hold()?;
+        Ok(Image {
+            path,
+            packages,
+            key: key.to_owned(),
+            sources,
+            cpu_target,
+            size,
+            cached,
+            stubs,
+            python: None,
+            _hold: hold,
+        })
     }
 
-    /// The digest of everything that goes in. The statements are not part of it: they follow from the sources and the
+    /// The digest of what goes into any image. The statements are no part of it: they follow from the sources and the
     /// workloads, and a cached image must be found without recording.
-    fn key(&self, environment: &Environment, linker: &Linker, recorded: bool) -> Result<String, ImageError> {
+    fn key(&self) -> Result<KeyBuilder, ImageError> {
         let mut key = KeyBuilder::new();
         key.text("format", &FORMAT.to_string());
+        key.text("kind", &format!("{:?}", self.kind));
         key.text("julia", &self.julia.version.to_string());
         let layout = &self.julia.layout;
         key.file("libjulia", &self.julia.prefix.join(&layout.libjulia))?;
         key.file("sysimage", &self.julia.prefix.join(&layout.sysimage))?;
         key.text("target", &self.cpu_target.to_string());
-        key.text("linker", &linker.version);
-        key.text("recorded", if recorded { "python" } else { "no" });
-        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| recorded) {
+        Ok(key)
+    }
+
+    /// Adds what a recorded run follows from.
+    fn add_recorded(&self, key: &mut KeyBuilder, python: bool) -> Result<(), ImageError> {
+        key.text("recorded", if python { "python" } else { "no" });
+        if let Some(writer) = self.runtime.files.get("_stubs.py").filter(|_| python) {
             key.file("stubs", writer)?;
-        }
-        for (name, file) in &environment.files {
-            match file {
-                StagedFile::Copy(path) => key.file(name, path)?,
-                StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
-            }
         }
         for workload in &self.project.settings.precompile {
             key.file(&workload.to_string_lossy(), &self.project.root.join(workload))?;
         }
-        Ok(key.finish())
+        Ok(())
     }
+}
+
+fn add_files<'a>(
+    key: &mut KeyBuilder,
+    files: impl Iterator<Item = (&'a String, &'a StagedFile)>,
+) -> Result<(), ImageError> {
+    for (name, file) in files {
+        match file {
+            StagedFile::Copy(path) => key.file(name, path)?,
+            StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
+        }
+    }
+    Ok(())
 }
 
 /// Where the images are below `JNUMPY_HOME`.
 #[must_use]
 pub fn directory(home: &Path) -> PathBuf {
     home.join("images")
+}
+
+fn described(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Full { compiler: true } => "`--image full`",
+        Kind::Full { compiler: false } => "a wheel without the compiler",
+        Kind::Packages => "`--image packages`",
+    }
 }
 
 /// The compiler driver that links images, as it describes itself.
@@ -215,6 +409,20 @@ pub enum ImageError {
     NativeTarget {
         /// The target asked for.
         target: String,
+    },
+    /// This Julia has no such image.
+    #[error("{} needs Julia 1.{PACKAGE_IMAGES_SINCE} or later, the Julia in use is {julia}", described(*kind))]
+    TooOld {
+        /// What was asked for.
+        kind: Kind,
+        /// The version in use.
+        julia: String,
+    },
+    /// No run can show that the wheel works without the compiler.
+    #[error("a wheel without the compiler needs a Python that runs the project: {reason}")]
+    Unproven {
+        /// Why there is none.
+        reason: String,
     },
     /// No portable target is known.
     #[error("no portable CPU target is known for `{architecture}`")]
@@ -319,6 +527,8 @@ impl Hint for ImageError {
                 Some("leave `--cpu-target` out for an image that runs anywhere, with variants for newer processors".into())
             }
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
+            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
             Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
             Self::Workload { .. } => {
                 Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())

@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::ImageError;
 use crate::formats::contract::{BUILD_TREE, SOURCES};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::is_at;
+
+/// The time of every staged file.
+const TIME: Duration = Duration::from_secs(1);
 
 /// A staged tree, locked by this process. Removed when dropped.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ impl Stage {
                 }
             }
             fs_err::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
+            // Julia before 1.11 knows a source file again by its path and time; here the path says what is in it.
+            fs_err::OpenOptions::new().write(true).open(&path)?.file().set_modified(UNIX_EPOCH + TIME)?;
         }
         Ok(stage)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::ImageError;
 use super::statements;
 use crate::formats::contract::SOURCES;
+use crate::stages::depot::RUNTIME;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::project::Project;
 use crate::stages::runtime::Runtime;
@@ -89,6 +90,8 @@ pub(super) struct Recording<'a> {
     pub(super) stage: &'a Path,
     /// Runs the import and the Python workloads; without one, only Julia workloads are run.
     pub(super) python: Option<&'a Python>,
+    /// Depots with package images to run on; without any, everything is compiled anew.
+    pub(super) compiled: &'a [PathBuf],
     pub(super) log: &'a Path,
 }
 
@@ -142,8 +145,9 @@ impl Recording<'_> {
             }
             fs_err::copy(&file.path, target)?;
         }
-        let path =
-            std::env::join_paths([self.runtime.python_path(), &copy]).map_err(std::io::Error::other)?;
+        let runtime = scratch.join("runtime");
+        self.link_runtime(&runtime)?;
+        let path = std::env::join_paths([&runtime, &copy]).map_err(std::io::Error::other)?;
         let mut command = Command::new(&interpreter.0);
         command
             .args(["-c", SCRIPT, &self.project.package_name])
@@ -156,7 +160,7 @@ impl Recording<'_> {
             .env("TYPY_JL_EXE", &self.julia.executable)
             .env(
                 "TYPY_JL_OPTS",
-                format!("--startup-file=no --compiled-modules=no --trace-compile={}", quoted(trace)),
+                format!("--startup-file=no {} --trace-compile={}", self.compiled_modules(), quoted(trace)),
             )
             .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)
             .env("JULIA_LOAD_PATH", self.load_path())
@@ -173,7 +177,7 @@ impl Recording<'_> {
         progress: impl FnMut(Duration),
     ) -> Result<(), ImageError> {
         Run::new(self.julia)
-            .arg("--compiled-modules=no")
+            .arg(self.compiled_modules())
             .arg(format!("--trace-compile={}", trace.display()))
             .arg(workload)
             .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)
@@ -192,7 +196,28 @@ impl Recording<'_> {
     fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
         let staged = self.stage.join(SOURCES).join("_jnumpy/depot");
-        std::env::join_paths([scratch.join("depot"), staged, own]).map_err(std::io::Error::other)
+        let compiled = self.compiled.iter().cloned();
+        let depots = std::iter::once(scratch.join("depot")).chain(compiled).chain([staged, own]);
+        std::env::join_paths(depots).map_err(std::io::Error::other)
+    }
+
+    fn compiled_modules(&self) -> &'static str {
+        if self.compiled.is_empty() { "--compiled-modules=no" } else { "--compiled-modules=yes" }
+    }
+
+    /// The runtime, with the staged TyPython in it: Julia takes a package image only for the very file it was made from.
+    fn link_runtime(&self, directory: &Path) -> std::io::Result<()> {
+        let (from, to) = (self.runtime.python_path().join("jnumpy"), directory.join("jnumpy"));
+        let typython = Path::new(RUNTIME).strip_prefix("_jnumpy/jnumpy").unwrap_or(Path::new(RUNTIME));
+        fs_err::create_dir_all(to.join(typython).parent().unwrap_or(&to))?;
+        for entry in fs_err::read_dir(from)? {
+            let entry = entry?;
+            let place = to.join(entry.file_name());
+            if !place.exists() {
+                fs_err::os::unix::fs::symlink(entry.path(), place)?;
+            }
+        }
+        fs_err::os::unix::fs::symlink(self.stage.join(SOURCES).join(RUNTIME), to.join(typython))
     }
 
     fn load_path(&self) -> String {

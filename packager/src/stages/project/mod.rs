@@ -83,7 +83,9 @@ impl Project {
     /// Reads the manifest that fits this Julia, when there is one.
     pub fn manifest(&self, julia: &Version) -> Result<Option<Manifest>, ProjectError> {
         let named = self.julia.manifest.clone().filter(|path| path.is_file());
-        let Some(path) = named.or_else(|| Manifest::find(&self.package_dir, julia)) else { return Ok(None) };
+        let beside = || Manifest::find(&self.package_dir, julia);
+        let shared = || Manifest::find(&project_toml::workspace(&self.package_dir)?, julia);
+        let Some(path) = named.or_else(beside).or_else(shared) else { return Ok(None) };
         let manifest = Manifest::read(&path)?;
         manifest.check(julia)?;
         Ok(Some(manifest))

@@ -67,6 +67,23 @@ impl ProjectToml {
     }
 }
 
+/// The root of the workspace that the project in `directory` is a member of, since Julia 1.12: the manifest of all members
+/// lies there.
+pub(super) fn workspace(directory: &Path) -> Option<PathBuf> {
+    let lists = |root: &Path| {
+        let table = read_toml(&ProjectToml::find(root)?).ok()?;
+        let members = table.get("workspace")?.get("projects")?.as_array()?.clone();
+        let is_member = |member: &toml::Value| {
+            member.as_str().and_then(|member| fs_err::canonicalize(root.join(member)).ok())
+                == fs_err::canonicalize(directory).ok()
+        };
+        members.iter().any(is_member).then(|| root.to_owned())
+    };
+    let root = directory.ancestors().skip(1).find_map(lists)?;
+    // A member can be a workspace itself.
+    workspace(&root).or(Some(root))
+}
+
 /// A table of packages' names and UUIDs.
 fn uuids(table: &toml::Table, key: &str) -> Result<BTreeMap<String, Uuid>, String> {
     let table = match table.get(key) {
@@ -176,6 +193,25 @@ mod tests {
     fn ok_name_alone() {
         let project = read("name = \"A\"").unwrap();
         assert_eq!((project.uuid, project.version, project.deps.len()), (None, None, 0));
+    }
+
+    #[test]
+    fn ok_the_root_of_a_workspace() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |place: &str, text: &str| {
+            let path = directory.path().join(place);
+            fs_err::create_dir_all(&path).unwrap();
+            fs_err::write(path.join("Project.toml"), text).unwrap();
+            path
+        };
+        let root = write(".", "[workspace]\nprojects = [\"lib/inner\"]\n");
+        let inner = write("lib/inner", "name = \"Inner\"\n[workspace]\nprojects = [\"test\"]\n");
+        let test = write("lib/inner/test", "name = \"Test\"\n");
+        let other = write("lib/other", "name = \"Other\"\n");
+        let shown = |path: PathBuf| fs_err::canonicalize(path).unwrap();
+        assert_eq!(workspace(&test).map(shown), Some(shown(root.clone())));
+        assert_eq!(workspace(&inner).map(shown), Some(shown(root)));
+        assert_eq!(workspace(&other), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use super::{ProjectError, TomlFile};
 
 /// The keys of `[tool.jnumpy]`.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
+    "compiler",
     "data",
     "exclude",
     "include",
@@ -37,6 +38,8 @@ pub struct Settings {
     /// Native libraries that the project's code opens by name: names, looked for in `library_dirs`, or paths relative
     /// to the project.
     pub libraries: Vec<String>,
+    /// Whether the wheel has Julia's compiler; it does when absent.
+    pub compiler: Option<bool>,
     /// Where to look for native libraries beside Julia's own; relative to the project, or absolute.
     pub library_dirs: Vec<PathBuf>,
     /// Files and directories of the project to put into the package: path in the package → path in the project.

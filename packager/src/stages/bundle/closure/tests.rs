@@ -49,6 +49,7 @@ impl Tree {
             opened,
             directories: &directories,
             is_system: policy::is_system_library,
+            system_copy: |_| None,
         })
     }
 
@@ -219,6 +220,7 @@ fn only_versions_of_the_systems_libraries_count_for_the_floor() {
         opened: &[],
         directories: &directories,
         is_system: |name| name != "libc.so.6" && policy::is_system_library(name),
+        system_copy: |_| None,
     })
     .unwrap();
     assert!(keeps_libc.system_needs().all(|(_, need)| need.library != "libc.so.6"));

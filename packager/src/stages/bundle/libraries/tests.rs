@@ -63,6 +63,9 @@ fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisio
         settings,
         scratch: &scratch,
         loader: &loader,
+        loads_sources: false,
+        packages: &[],
+        compiler: true,
     };
     let mut decisions = Decisions::default();
     let libraries = Libraries::collect(&order, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
@@ -137,6 +140,9 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         settings: &settings,
         scratch: &scratch,
         loader: &Loader::new(&[]).unwrap(),
+        loads_sources: false,
+        packages: &[],
+        compiler: true,
     };
     let place = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
     let write = |name: &str, bytes: &[u8]| {

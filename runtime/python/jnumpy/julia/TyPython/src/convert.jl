@@ -210,7 +210,7 @@ py_cast(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, p
 # Called from Julia, a tuple of the wrong length is an `ErrorException`, as in JNumPy; at the border it is a `ValueError`.
 const WRONG_LENGTH = "expected a tuple of "
 @noinline wrong_length(text...) = error(WRONG_LENGTH, text...)
-is_wrong_length(failure) = failure isa ErrorException && startswith(failure.msg, WRONG_LENGTH)
+is_wrong_length(@nospecialize(failure)) = failure isa ErrorException && startswith(failure.msg, WRONG_LENGTH)
 
 @noinline function tuple_from_python(@nospecialize(T), object::Py, convert_item)
     T isa Union && return one_of(Base.uniontypes(T), object)

@@ -63,7 +63,7 @@ function misfit_at(class::Py, path::String, text::String)
 end
 
 "Class, path and text of a conversion's exception; `nothing` for an exception of somebody else."
-function parts_of(failure)
+function parts_of(@nospecialize(failure))
     known = MISFIT[]
     known !== nothing && known.failure === failure && return (failure.type, known.path, known.text)
     is_wrong_length(failure) && return (G_PyBuiltin.ValueError, "", failure.msg)
@@ -73,7 +73,7 @@ function parts_of(failure)
 end
 
 "The exception of a conversion, one `step` further out: `[3]`, `.weight`."
-@noinline function within(failure, step::String)
+@noinline function within(@nospecialize(failure), step::String)
     parts = parts_of(failure)
     parts === nothing && return failure
     class, path, text = parts
@@ -81,7 +81,7 @@ end
 end
 
 "The exception of a conversion with the argument named: `label` ends in a colon and a space."
-@noinline function labelled(failure, label::String)
+@noinline function labelled(@nospecialize(failure), label::String)
     parts = parts_of(failure)
     MISFIT[] = nothing
     parts === nothing && return failure
@@ -89,34 +89,46 @@ end
     return PyException(class, class(string(chop(label; tail=2), path, ": ", text)), borrowed_none())
 end
 
+# Nothing from here on is compiled for each type of exception: the first one of a type would wait for that, and a wheel
+# without the compiler could not raise it.
+
 "The Python exception that a Julia exception stands for: a name in `jnumpy._errors`."
-python_class(::Any) = "RuntimeError"
-python_class(::Union{MethodError,TypeError}) = "TypeError"
-python_class(::BoundsError) = "IndexError"
-python_class(::KeyError) = "KeyError"
-python_class(::Union{ArgumentError,DimensionMismatch,DomainError}) = "ValueError"
-python_class(::UndefVarError) = "NameError"
-python_class(::EOFError) = "EOFError"
-python_class(::OutOfMemoryError) = "MemoryError"
-python_class(::Union{OverflowError,InexactError}) = "OverflowError"
-python_class(::DivideError) = "ZeroDivisionError"
-python_class(::AssertionError) = "AssertionError"
-python_class(::InterruptException) = "KeyboardInterrupt"
-python_class(::StackOverflowError) = "RecursionError"
+function python_class(@nospecialize(failure))
+    failure isa Union{MethodError,TypeError} && return "TypeError"
+    failure isa BoundsError && return "IndexError"
+    failure isa KeyError && return "KeyError"
+    failure isa Union{ArgumentError,DimensionMismatch,DomainError} && return "ValueError"
+    failure isa UndefVarError && return "NameError"
+    failure isa EOFError && return "EOFError"
+    failure isa OutOfMemoryError && return "MemoryError"
+    failure isa Union{OverflowError,InexactError} && return "OverflowError"
+    failure isa DivideError && return "ZeroDivisionError"
+    failure isa AssertionError && return "AssertionError"
+    failure isa InterruptException && return "KeyboardInterrupt"
+    failure isa StackOverflowError && return "RecursionError"
+    return "RuntimeError"
+end
+
+"Julia's own exceptions, whose texts an image holds compiled."
+const COMMON_ERRORS = (
+    MethodError, TypeError, BoundsError, KeyError, ArgumentError, DimensionMismatch, DomainError, UndefVarError, EOFError,
+    OverflowError, InexactError, DivideError, AssertionError, InterruptException, StackOverflowError, ErrorException,
+    UndefRefError, UndefKeywordError, Base.StringIndexError, LoadError,
+)
 
 "A wrapper that says where a file failed says less than what failed."
-cause(failure) = failure
-cause(failure::LoadError) = cause(failure.error)
-cause(failure::CompositeException) = something(findinterrupt(failure), failure)
-cause(failure::TaskFailedException) = something(findinterrupt(failure), failure)
+function cause(@nospecialize(failure))
+    failure isa LoadError && return cause(failure.error)
+    failure isa Union{CompositeException,TaskFailedException} && return something(findinterrupt(failure), failure)
+    return failure
+end
 
 "Ctrl-C that reached a task instead of the one that waits for it."
-findinterrupt(::Any) = nothing
-findinterrupt(failure::InterruptException) = failure
-findinterrupt(failure::TaskFailedException) = findinterrupt(failure.task.exception)
-function findinterrupt(failure::CompositeException)
-    isempty(failure.exceptions) && return nothing
-    return findinterrupt(first(failure.exceptions))
+function findinterrupt(@nospecialize(failure))
+    failure isa InterruptException && return failure
+    failure isa TaskFailedException && return findinterrupt(failure.task.exception)
+    failure isa CompositeException && !isempty(failure.exceptions) && return findinterrupt(first(failure.exceptions))
+    return nothing
 end
 
 is_class(type::Py, class::Symbol) = getfield(type, :ptr) == getfield(getproperty(G_PyBuiltin, class), :ptr)
@@ -133,7 +145,7 @@ function raisable(failure::PyException)
 end
 
 "Writes a caught exception as the result of an entry."
-@noinline function fail(result::Ptr{Slot}, failure)
+@noinline function fail(result::Ptr{Slot}, @nospecialize(failure))
     failure = cause(failure)
     if failure isa PyException
         value = try
@@ -161,20 +173,26 @@ end
     return nothing
 end
 
-"What Julia prints of an exception; whoever defined its type, or a type in its backtrace, may have broken that."
-function rendered(print, values...; otherwise)
+"What Julia prints of a value; whoever defined its type, or a type in its backtrace, may have broken that."
+function rendered(@nospecialize(print), @nospecialize(value), otherwise::String)
+    buffer = IOBuffer()
     try
-        return sprint(print, values...)
+        print(buffer, value)
     catch
         return otherwise
     end
+    return String(take!(buffer))
 end
 
 "The message of an exception, as Julia prints it."
-message(failure) = rendered(
-    showerror, failure; otherwise=string("an exception of type ", julia_type(failure), ", whose `showerror` fails"),
-)
-message(text::AbstractString) = String(text)
+function message(@nospecialize(failure))
+    failure isa AbstractString && return String(failure)::String
+    return rendered(showerror, failure, string("an exception of type ", julia_type(failure), ", whose `showerror` fails"))
+end
 
 "The name of an exception's type."
-julia_type(failure) = rendered(print, typeof(failure); otherwise=string(nameof(typeof(failure))))
+julia_type(@nospecialize(failure)) = rendered(print, typeof(failure), String(nameof(typeof(failure))))
+
+"What Julia prints of a backtrace."
+backtrace_text(@nospecialize(backtrace)) =
+    rendered(Base.show_backtrace, backtrace, "\na backtrace that Julia fails to show")

@@ -377,30 +377,43 @@ const LIKELY_ARRAYS = (
 )
 
 """
-    precompile_exports()
+    compiled_calls()
 
-Compiles the entries of all exported functions, and the functions for their declared types; where those are
-abstract arrays, for `Float64` and `Int64` ones. For images: a recorded run knows more.
+What Python calls, and what an error of any type needs: functions, each with the types of its arguments. The entries of all
+exported functions are among them, and the functions for their declared types; where those are abstract arrays, for
+`Float64` and `Int64` ones. For images: a recorded run knows more.
 """
-function precompile_exports()
-    precompile(start, (Ptr{Cvoid},))
+function compiled_calls()
+    calls = Tuple{Any,Tuple}[
+        (start, (Ptr{Cvoid},)),
+        (fail, (Ptr{Slot}, Any)),
+        (root, (Any,)),
+        (within, (Any, String)),
+        (labelled, (Any, String)),
+        (message, (Any,)),
+        (julia_type, (Any,)),
+        (backtrace_text, (Any,)),
+    ]
+    append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
     for method in methods(exported)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue
         f = type.instance
-        precompile(entry_function(f), (Ptr{Slot}, Ptr{Slot}))
-        precompile(entry_pointer, (typeof(entry_function(f)),))
-        proven(bare_function(f)) && precompile(bare_pointer, (typeof(bare_function(f)),))
-        precompile(exported, (type,))
+        entry, bare = entry_function(f), bare_function(f)
+        push!(calls, (entry, (Ptr{Slot}, Ptr{Slot})), (entry_pointer, (typeof(entry),)), (exported, (type,)))
+        proven(bare) && push!(calls, (bare_pointer, (typeof(bare),)))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
         mapreduce(length, *, choices; init=1) <= 16 || continue
         for types in Iterators.product(choices...)
-            precompile(f, types)
+            push!(calls, (f, types))
         end
     end
-    return nothing
+    return calls
 end
+
+"Compiles them: see [`compiled_calls`](@ref)."
+precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_calls())
 
 function likely_types(T::Type)
     isconcretetype(T) && return Any[T]

@@ -19,6 +19,9 @@ this one is to `stay`.
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
     files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
+    # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for their
+    # sources in the project that they came with.
+    before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
     Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
     try
         identity = Base.identify_package(name)
@@ -60,9 +63,7 @@ end
 @export_py function describe(number::UInt64, part::Int)::String
     failure, backtrace = rooted(number)
     part == 0 && return message(failure)
-    part == 1 && return with_places(
-        rendered(Base.show_backtrace, filter(is_julia_frame, backtrace); otherwise="\na backtrace that Julia fails to show"),
-    )
+    part == 1 && return with_places(backtrace_text(filter(is_julia_frame, backtrace)))
     return julia_type(failure)
 end
 
@@ -97,7 +98,8 @@ function is_julia_frame(frame::Ptr{Cvoid})
     found = Ref(SharedObject(C_NULL, C_NULL, C_NULL, C_NULL))
     ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{SharedObject}), frame, found) == 0 && return true
     file = unsafe_string(found[].file)
-    return file == unsafe_string(Base.JLOptions().image_file) || occursin("/compiled/v", file)
+    of_a_package = occursin("/compiled/v", file) || occursin("/julia/packages/", file)
+    return of_a_package || file == unsafe_string(Base.JLOptions().image_file)
 end
 
 "For projects written for JNumPy: nothing is left to do."

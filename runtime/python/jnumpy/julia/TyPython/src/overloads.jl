@@ -3,8 +3,13 @@
 "The exported methods of `f`."
 function overloads_of(f)
     signatures = Any[Base.unwrap_unionall(method.sig).parameters[3].parameters[1] for method in overload_methods(f)]
+    # Julia lists methods in an order that depends on its version.
+    sort!(signatures; by=signature -> (map(preference, collect(Any, signature.parameters)), string(signature)))
     return sorted_by_specificity(Overload[overload(f, signature) for signature in signatures])
 end
+
+"Which type a value is converted to if it has none of them by itself, as `np.int8(1)` for `BigInt` and `Int`: the least."
+preference(@nospecialize(T)) = something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
 
 overload_methods(f) = methods(overload, Tuple{typeof(f),Type})
 

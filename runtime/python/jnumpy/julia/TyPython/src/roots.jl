@@ -5,7 +5,7 @@ const ROOT_BLOCK = 1024
 const ROOT_BLOCKS = Vector{Any}[]
 
 "Keeps `value` alive until the runtime gives the number back."
-function root(value)
+function root(@nospecialize(value))
     number = ccall(HOST[].take_root, Int64, ())
     if number < 0
         block = Vector{Any}(nothing, ROOT_BLOCK)

@@ -1,0 +1,144 @@
+//! The proof that a planned wheel works: its files are laid out as an installer would, and the recorded run is run again
+//! there, with the Julia of the wheel and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::packing::Error;
+use crate::stages::image::Image;
+use crate::stages::project::Project;
+use jnumpy_base::Report;
+use jnumpy_base::process::{self, ChildError};
+use jnumpy_wheel::{Contents, Source};
+
+/// What libjulia says of a function that it has neither compiled nor the code of.
+const NOT_AVAILABLE: &str = "source not available for ";
+
+/// The run to be made.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// The Python to run.
+    pub(super) python: PathBuf,
+    /// The name that the package is imported by.
+    pub(super) package: String,
+    /// Python scripts to run after the import.
+    pub(super) workloads: Vec<PathBuf>,
+    /// Where everything that the run says is kept when it fails.
+    pub(super) log: PathBuf,
+}
+
+impl Proof {
+    /// The run of this project, when a Python has been found for it.
+    pub(super) fn of(project: &Project, image: &Image, home: &Path) -> Option<Self> {
+        let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
+        let workloads = project.settings.precompile.iter().filter(is_python);
+        Some(Self {
+            python: image.python.clone()?,
+            package: project.package_name.clone(),
+            workloads: workloads.map(|name| project.root.join(name)).collect(),
+            log: home.join("logs").join(format!("proof-{}.log", &image.key[..16])),
+        })
+    }
+
+    /// Runs it. Returns the functions that Julia had neither compiled nor loaded, as precompile statements name them.
+    pub(super) fn run(&self, contents: &Contents, report: &Report) -> Result<Vec<String>, Error> {
+        const SCRIPT: &str = "import importlib, runpy, sys; package, *workloads = sys.argv[1:]; \
+                              importlib.import_module(package); \
+                              [runpy.run_path(path, run_name='__main__') for path in workloads]";
+        let stage = report.stage("proof");
+        let scratch = tempfile::Builder::new().prefix("jnumpy-proof-").tempdir()?;
+        let site = scratch.path().join("site");
+        lay_out(contents, &site)?;
+        let trace = scratch.path().join("trace");
+        let vendored = site.join(&self.package).join("_jnumpy");
+        let path = std::env::join_paths([&vendored, &site]).map_err(std::io::Error::other)?;
+        let mut command = Command::new(&self.python);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JULIA_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(["-c", SCRIPT, &self.package])
+            .args(&self.workloads)
+            .current_dir(scratch.path())
+            .env("PYTHONPATH", path)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("TYPY_JL_OPTS", format!("--trace-compile='{}'", trace.display()));
+        if let Some(logs) = self.log.parent() {
+            fs_err::create_dir_all(logs)?;
+        }
+        let run =
+            process::run(command, Some(&self.log), |_| stage.progress("running the workload in the wheel"));
+        let said = fs_err::read(&self.log).unwrap_or_default();
+        let missing = functions(&String::from_utf8_lossy(&said), NOT_AVAILABLE);
+        match run {
+            Ok(_) => {}
+            Err(ChildError::Failed { said, .. }) => {
+                return Err(Error::Proof {
+                    package: self.package.clone(),
+                    log: self.log.clone(),
+                    missing,
+                    source: said,
+                });
+            }
+            Err(ChildError::Interrupted(stop)) => return Err(stop.into()),
+            Err(error) => return Err(std::io::Error::other(error).into()),
+        }
+        let _ = fs_err::remove_file(&self.log);
+        let traced = fs_err::read(&trace).unwrap_or_default();
+        let mut found = functions(&String::from_utf8_lossy(&traced), "precompile(");
+        found.extend(missing);
+        stage.done(format_args!(
+            "the workload runs in the wheel, {} functions not compiled before",
+            found.len()
+        ));
+        Ok(found)
+    }
+}
+
+/// What follows `mark` on the lines that have it; each once.
+fn functions(text: &str, mark: &str) -> Vec<String> {
+    let mut found: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            let rest = line.split_once(mark)?.1;
+            Some(rest.strip_suffix(')').filter(|_| mark.ends_with('(')).unwrap_or(rest).to_owned())
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Puts the files of a wheel where an installer would.
+fn lay_out(contents: &Contents, site: &Path) -> std::io::Result<()> {
+    for (path, content) in contents {
+        let place = site.join(path.as_str());
+        if let Some(parent) = place.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        match &content.source {
+            Source::Bytes(bytes) => fs_err::write(place, bytes)?,
+            Source::File(file) => {
+                let file = fs_err::canonicalize(file)?;
+                // The disk may be another one.
+                if fs_err::hard_link(&file, &place).is_err() {
+                    fs_err::copy(file, place)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_functions_each_once() {
+        let trace = "precompile(Tuple{typeof(A.f), Int64})\nprecompile(Tuple{typeof(A.f), Int64})\nother\n";
+        assert_eq!(functions(trace, "precompile("), ["Tuple{typeof(A.f), Int64}"]);
+        assert_eq!(functions("source not available for A.g(Int64)\n", NOT_AVAILABLE), ["A.g(Int64)"]);
+    }
+}

@@ -1,0 +1,263 @@
+"""Kinds of images: package images on Julia's stock image, and a full one without the compiler (Julia 1.9 and later)."""
+
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import sites
+
+PACKAGE = "jl_kinds"
+TYPYTHON = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b"
+UUIDS = {
+    "Kinds": "4b000000-0000-4000-8000-000000000001",
+    "Shape": "4b000000-0000-4000-8000-000000000002",
+    "Paint": "4b000000-0000-4000-8000-000000000003",
+}
+
+FILES = {
+    "pyproject.toml": """
+        [project]
+        name = "jl_kinds"
+        version = "0.1.0"
+        [tool.jnumpy]
+        precompile = "workload.py"
+    """,
+    "workload.py": """
+        import jl_kinds
+        import numpy as np
+        assert jl_kinds.total(np.array([1.0, 2.0])) == 3.0
+        try:
+            jl_kinds.root(-1.0)
+        except ValueError:
+            pass
+    """,
+    "jl_kinds/__init__.py": """
+        from jnumpy import init_jl, init_project
+        init_jl()
+        init_project(__file__)
+        from _kinds import color, fail, place, root, size, total, unrecorded
+    """,
+    "jl_kinds/Project.toml": """
+        name = "Kinds"
+        uuid = "{Kinds}"
+        version = "0.1.0"
+        [deps]
+        Paint = "{Paint}"
+        Shape = "{Shape}"
+        TyPython = "{TyPython}"
+        [extras]
+        Shape = "{Shape}"
+    """,
+    "jl_kinds/LocalPreferences.toml": """
+        [Shape]
+        size = "large"
+    """,
+    "jl_kinds/Manifest.toml": """
+        julia_version = "{version}"
+        manifest_format = "2.0"
+        [[deps.Paint]]
+        path = "../paint"
+        uuid = "{Paint}"
+        version = "1.0.0"
+        [[deps.Shape]]
+        path = "../shape"
+        uuid = "{Shape}"
+        version = "1.0.0"
+        weakdeps = ["Paint"]
+            [deps.Shape.extensions]
+            ShapePaintExt = "Paint"
+        [[deps.TyPython]]
+        uuid = "{TyPython}"
+        version = "0.3.0"
+    """,
+    "jl_kinds/src/Kinds.jl": """
+        module Kinds
+        using TyPython.CPython, Shape, Paint
+        struct Odd <: Exception
+            text::String
+        end
+        @export_py total(xs::Vector{{Float64}})::Float64 = sum(xs)
+        @export_py root(x::Float64)::Float64 = sqrt(x)
+        @export_py color()::String = Shape.color()
+        @export_py size()::String = Shape.SIZE
+        @export_py place()::String = pathof(Shape)
+        @export_py fail(text::String)::Float64 = throw(Odd(text))
+        @noinline steps(n) = n <= 1 ? n : 1 + steps(n - 1)
+        @export_py unrecorded(n::Int)::Int = Base.inferencebarrier(steps)(n)
+        function init()
+            @export_pymodule _kinds begin
+                total = Pyfunc(total)
+                root = Pyfunc(root)
+                color = Pyfunc(color)
+                size = Pyfunc(size)
+                place = Pyfunc(place)
+                fail = Pyfunc(fail)
+                unrecorded = Pyfunc(unrecorded)
+            end
+        end
+        end
+    """,
+    "shape/Project.toml": """
+        name = "Shape"
+        uuid = "{Shape}"
+        version = "1.0.0"
+        [weakdeps]
+        Paint = "{Paint}"
+        [extensions]
+        ShapePaintExt = "Paint"
+    """,
+    "shape/src/Shape.jl": """
+        module Shape
+        const SIZE = get(Base.get_preferences(Base.UUID("{Shape}")), "size", "small")
+        function color end
+        end
+    """,
+    "shape/ext/ShapePaintExt.jl": """
+        module ShapePaintExt
+        using Shape, Paint
+        Shape.color() = Paint.RED
+        end
+    """,
+    "paint/Project.toml": """
+        name = "Paint"
+        uuid = "{Paint}"
+        version = "1.0.0"
+    """,
+    "paint/src/Paint.jl": """
+        module Paint
+        const RED = "red"
+        end
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def version(julia) -> tuple[int, int, int]:
+    """Return the version of the Julia that packs."""
+    text = subprocess.check_output([julia, "--startup-file=no", "-e", "print(VERSION)"], text=True)
+    return tuple(int(part) for part in text.split("-")[0].split("."))
+
+
+@pytest.fixture(scope="module")
+def project(version, tmp_path_factory) -> Path:
+    """Return a project with a dependency whose extension and preference matter."""
+    root = tmp_path_factory.mktemp("kinds")
+    names = {**UUIDS, "TyPython": TYPYTHON, "version": ".".join(map(str, version))}
+    for name, text in FILES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [line[8:] for line in text.strip("\n").split("\n")]
+        path.write_text("\n".join(lines).format(**names) if name.endswith((".toml", ".jl")) else "\n".join(lines))
+    return root
+
+
+def packed(pack, julia, project: Path, out_dir: Path, *options: str) -> tuple[Path, str]:
+    """Return the wheel and what was said."""
+    command = [pack, "wheel", project, "--julia", julia, "--out-dir", out_dir, "--cpu-target", "generic", *options]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    return Path(outcome.stdout.strip()), outcome.stderr
+
+
+def refused(pack, julia, project: Path, *options: str) -> str:
+    """Return why there is no wheel."""
+    command = [pack, "wheel", project, "--julia", julia, "--dry-run", *options]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    assert outcome.returncode == 1, outcome.stderr
+    return outcome.stderr[outcome.stderr.index("error: ") :]
+
+
+def is_old(version) -> bool:
+    """Whether this Julia has no package images, and needs its compiler."""
+    return version < (1, 9)
+
+
+WORKS = """
+import numpy as np
+from jl_kinds import color, place, size, total
+print(total(np.array([1.0, 2.5])), color(), size())
+print(place())
+"""
+
+
+def test_package_images_load_without_compiling_or_writing(pack, julia, version, project, tmp_path):
+    if is_old(version):
+        said = refused(pack, julia, project, "--image", "packages")
+        assert said.startswith("error: `--image packages` needs Julia 1.9 or later, the Julia in use is 1.")
+        return
+    wheel, said = packed(pack, julia, project, tmp_path / "wheels", "--image", "packages")
+    assert "the workload runs in the wheel" in said
+    with zipfile.ZipFile(wheel) as archive:
+        names = {Path(name).name for name in archive.namelist() if "/julia/packages/" in name}
+    assert {"TyPython.so", "Kinds.so", "Shape.so", "Paint.so", "ShapePaintExt.so", "JNumPyCalls.so"} <= names
+    site = sites.install(tmp_path / "site", wheel)
+    files = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
+    trace = tmp_path / "trace"
+    values, place = sites.printed(site, WORKS, TYPY_JL_OPTS=f"--trace-compile={trace}").strip().split("\n")
+    assert values == "3.5 red large"
+    inside = f"{site}/{PACKAGE}"
+    assert place == f"{inside}/_jnumpy/depot/packages/Shape/local/src/Shape.jl"
+    assert {path: path.stat().st_mtime_ns for path in site.rglob("*") if "__pycache__" not in str(path)}.items() <= (
+        files.items()
+    )
+    traced = trace.read_text() if trace.exists() else ""
+    assert [line for line in traced.splitlines() if "Kinds." in line and "total" in line] == []
+
+    # After an edit, only the project is compiled again.
+    source = project / PACKAGE / "src/Kinds.jl"
+    text = source.read_text()
+    try:
+        source.write_text(text.replace("= sum(xs)", "= 10 * sum(xs)").replace("== 3.0", "== 30.0"))
+        (project / "workload.py").write_text(
+            "import jl_kinds, numpy\nassert jl_kinds.total(numpy.array([1.0, 2.0])) == 30.0\n"
+        )
+        again, _ = packed(pack, julia, project, tmp_path / "again", "--image", "packages")
+    finally:
+        source.write_text(text)
+        (project / "workload.py").write_text("\n".join(line[8:] for line in FILES["workload.py"].split("\n")))
+    site = sites.install(tmp_path / "edited", again)
+    assert sites.printed(site, WORKS).startswith("35.0 red large")
+
+
+def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, project, tmp_path):
+    if is_old(version):
+        said = refused(pack, julia, project, "--no-compiler")
+        assert said.startswith("error: a wheel without the compiler needs Julia 1.9 or later, the Julia in use is 1.")
+        return
+    wheel, said = packed(pack, julia, project, tmp_path / "wheels", "--no-compiler")
+    assert "the workload runs in the wheel" in said
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name in archive.namelist() if "LLVM" in name or "codegen" in name] == []
+        description = json.loads(archive.read(f"{PACKAGE}/_jnumpy/bundle.json"))
+    assert description["image"]["holds_project"]
+    site = sites.install(tmp_path / "site", wheel)
+    code = f"""{WORKS}
+    from jl_kinds import fail, root, unrecorded
+    assert unrecorded(3) == 3  # interpreted
+    try:
+        root(-2.0)
+    except ValueError as error:
+        print(error.julia_type)
+    try:
+        fail("odd")
+    except RuntimeError as error:
+        print(error.julia_type)
+    """
+    lines = sites.printed(site, "\n".join(line.removeprefix("    ") for line in code.split("\n"))).strip().split("\n")
+    assert lines[0] == "3.5 red large"
+    assert lines[2:] == ["DomainError", "Kinds.Odd"]
+
+
+def test_no_compiler_needs_a_full_image(pack, julia, project):
+    said = refused(pack, julia, project, "--no-compiler", "--image", "packages")
+    assert said.startswith("error: a wheel without the compiler needs the image `full`")
+
+
+def test_libraries_of_standard_libraries_outside_the_image_are_packed(pack, julia, version, project):
+    command = [pack, "wheel", project, "--julia", julia, "--image", "none", "--dry-run", "--json"]
+    outcome = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    names = {Path(file["path"]).name.split(".so")[0] for file in json.loads(outcome.stdout)["files"]}
+    assert {"libcholmod", "libumfpack"} <= names
