@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::dl::{DlError, Library};
-use super::scope;
+use super::{scope, task};
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
@@ -92,6 +92,7 @@ macro_rules! functions {
             pub(crate) fn open(path: &Path) -> Result<Self, LibJuliaError> {
                 let libraries = Libraries::open(path)?;
                 let version = libraries.version()?;
+                libraries.offer_task(&version);
                 Ok(Self {
                     $($field: {
                         let address = libraries.find($names, &version)?;
@@ -168,6 +169,13 @@ impl Libraries {
         match minor {
             Some(minor) => Ok(Version { text, minor }),
             None => Err(LibJuliaError::TooOld { version: text, path: self.path.clone() }),
+        }
+    }
+
+    /// See [`task`]; older Julias are fast without.
+    fn offer_task(&self, version: &Version) {
+        if let (9.., Some(internal)) = (version.minor, &self.internal) {
+            task::offer(internal);
         }
     }
 

@@ -6,3 +6,4 @@ pub(crate) mod libjulia;
 pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;
+pub(crate) mod task;
