@@ -84,7 +84,7 @@ def test_threads_without_the_lock_collect_together(julia, contract):
     code = PREAMBLE + (
         "served = []\n"
         "def work():\n"
-        "    try: served.append(r.churning(300))\n"
+        "    try: served.append(r.churning(60))\n"
         "    except RuntimeError as error: served.append(str(error)[:12])\n"
         "sleeping = threading.Event()\n"
         "def sleep():\n"
@@ -93,15 +93,15 @@ def test_threads_without_the_lock_collect_together(julia, contract):
         "sleeper = threading.Thread(target=sleep); sleeper.start()\n"
         "threads = [threading.Thread(target=work) for _ in range(4)]\n"
         "for thread in threads: thread.start()\n"
-        "mine = r.churning(300)\n"
+        "mine = r.churning(60)\n"
         "for thread in threads: thread.join()\n"
         "sleeping.set(); sleeper.join()\n"
         "print(mine, *served)"
     )
     for threads in ("1", "4"):
         mine, served = succeeds(code, julia, JULIA_NUM_THREADS=threads).rstrip().split(maxsplit=1)
-        assert mine == "300000"
-        assert served == " ".join(["300000" if contract.version >= 9 else "this Julia s"] * 4)
+        assert mine == "60000"
+        assert served == " ".join(["60000" if contract.version >= 9 else "this Julia s"] * 4)
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "auto"])

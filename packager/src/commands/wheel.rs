@@ -27,6 +27,7 @@ const FORMAT: u32 = 1;
 /// `src/<name>.jl`. System images are cached in `JNUMPY_HOME` (default: `~/.jnumpy`), so that packing after a change in
 /// Python files takes seconds.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// Directory with `pyproject.toml`.
     #[arg(value_name = "PROJECT", default_value = ".")]

@@ -198,17 +198,8 @@ impl Order {
             .collect();
         let bundle = Summary { because, explanations };
         // A full image with the compiler has everything that the recorded run had.
-        let proof =
-            image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true })).and_then(|image| {
-                let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
-                let workloads = project.settings.precompile.iter().filter(is_python);
-                Some(Proof {
-                    python: image.python.clone()?,
-                    package: project.package_name.clone(),
-                    workloads: workloads.map(|name| project.root.join(name)).collect(),
-                    log: home.join("logs").join(format!("proof-{}.log", &image.key[..16])),
-                })
-            });
+        let unproven = image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true }));
+        let proof = unproven.and_then(|image| Proof::of(&project, image, &home));
         Ok(Plan { julia, image, wheel, bundle, proof, places, _runtime: runtime, _scratch: scratch })
     }
 

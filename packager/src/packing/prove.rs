@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packing::Error;
+use crate::stages::image::Image;
+use crate::stages::project::Project;
 use jnumpy_base::Report;
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_wheel::{Contents, Source};
@@ -26,6 +28,18 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// The run of this project, when a Python has been found for it.
+    pub(super) fn of(project: &Project, image: &Image, home: &Path) -> Option<Self> {
+        let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
+        let workloads = project.settings.precompile.iter().filter(is_python);
+        Some(Self {
+            python: image.python.clone()?,
+            package: project.package_name.clone(),
+            workloads: workloads.map(|name| project.root.join(name)).collect(),
+            log: home.join("logs").join(format!("proof-{}.log", &image.key[..16])),
+        })
+    }
+
     /// Runs it. Returns the functions that Julia had neither compiled nor loaded, as precompile statements name them.
     pub(super) fn run(&self, contents: &Contents, report: &Report) -> Result<Vec<String>, Error> {
         const SCRIPT: &str = "import importlib, runpy, sys; package, *workloads = sys.argv[1:]; \
@@ -98,7 +112,7 @@ fn functions(text: &str, mark: &str) -> Vec<String> {
 
 /// Puts the files of a wheel where an installer would.
 fn lay_out(contents: &Contents, site: &Path) -> std::io::Result<()> {
-    for (path, content) in contents.iter() {
+    for (path, content) in contents {
         let place = site.join(path.as_str());
         if let Some(parent) = place.parent() {
             fs_err::create_dir_all(parent)?;

@@ -197,18 +197,24 @@ impl Libraries {
             Change { order, path: image, elf: &collected.image, place, opens_from: None }.content(&places)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
         collected.places = places;
+        collected.add_packages(order)?;
+        Ok(collected)
+    }
+
+    /// Puts the package images into their directory.
+    fn add_packages(&mut self, order: &Order<'_>) -> Result<(), BundleError> {
         for (package, path) in order.packages {
             interrupt::check()?;
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
-            let place = package_images(julia).join(&package.file);
-            let content = Change { order, path, elf: &elf, place: &place, opens_from: None }
-                .content(&collected.places)?;
+            let place = package_images(order.julia).join(&package.file);
+            let content =
+                Change { order, path, elf: &elf, place: &place, opens_from: None }.content(&self.places)?;
             let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
-            collected.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
-            collected.files.insert(place, content);
+            self.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
+            self.files.insert(place, content);
         }
-        Ok(collected)
+        Ok(())
     }
 
     /// The directory below Julia's prefix in which a library answers to `name`.

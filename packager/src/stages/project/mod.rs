@@ -107,7 +107,7 @@ impl Project {
     pub fn manifest(&self, julia: &Version) -> Result<Option<Manifest>, ProjectError> {
         let named = self.julia.manifest.clone().filter(|path| path.is_file());
         let beside = || Manifest::find(&self.package_dir, julia);
-        let shared = || Some(Manifest::find(&project_toml::workspace(&self.package_dir)?, julia)?);
+        let shared = || Manifest::find(&project_toml::workspace(&self.package_dir)?, julia);
         let Some(path) = named.or_else(beside).or_else(shared) else { return Ok(None) };
         let manifest = Manifest::read(&path)?;
         manifest.check(julia)?;
