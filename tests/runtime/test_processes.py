@@ -129,3 +129,42 @@ def test_numpy_names_for_projects_that_say_import_jnumpy_as_np(julia):
     unused = "import contract, _contract, sys; print(_contract.int_add(1, 2), 'numpy' in sys.modules)"
     assert succeeds(unused, julia) == "3 False\n"
     assert "has no attribute 'no_such_name'" in run("import jnumpy as np; np.no_such_name", julia).stderr
+
+
+START = "import atexit, jnumpy, sys; atexit.register(print, 'before'); jnumpy.init_jl()\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("jnumpy.exec_julia('exit(3)')", 3, ""),
+        ("jnumpy.exec_julia('exit()')", 0, ""),
+        ("jnumpy.exec_julia('try; exit(3); finally; println(\"finally\"); end')", 3, "finally"),
+        ("try: jnumpy.exec_julia('exit(4)')\nexcept SystemExit as error: print(error.code)", 0, "4"),
+        ("jnumpy.exec_julia('@async exit(5); sleep(1000)')", 5, ""),
+        ("jnumpy.exec_julia('wait(@async exit(6))')", 6, ""),
+        ("jnumpy.exec_julia('wait(Threads.@spawn (sleep(0.1); exit(7)))')", 7, ""),
+        (
+            "jnumpy.exec_julia('Threads.@threads for i in 1:2; Threads.threadid() == 2 && exit(8); end')\n"
+            "import time\nwhile True: time.sleep(0.01)",
+            8,
+            "",
+        ),
+    ],
+)
+def test_exit_in_julia_ends_python_as_sys_exit_does(julia, code, status, said):
+    text = START + "atexit.register(print, 'after'); jnumpy.exec_julia('atexit(() -> println(\"julia\"))')\n" + code
+    outcome = run(text, julia, JULIA_NUM_THREADS="2")
+    assert outcome.returncode == status, outcome.stderr
+    assert outcome.stdout.split() == [*said.split(), "after", "julia", "before"]
+    assert outcome.stderr == ""
+
+
+def test_exit_while_tasks_and_threads_are_busy(julia):
+    code = START + (
+        "jnumpy.exec_julia('@async while true; sleep(0.001); end; sleep(0.01)')\n"
+        "jnumpy.exec_julia('Threads.@spawn while true; yield(); end; sleep(0.01)')\n"
+        "print('end')"
+    )
+    outcome = run(code, julia, JULIA_NUM_THREADS="3")
+    assert (outcome.returncode, outcome.stdout) == (0, "end\nbefore\n"), outcome.stderr

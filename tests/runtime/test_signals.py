@@ -117,3 +117,112 @@ def test_out_of_memory_is_an_exception(julia):
         "print(r.huge(3).size)"
     )
     assert succeeds(code, julia) == "JuliaMemoryError\nJuliaMemoryError\n3\n"
+
+
+SIGNALS = (
+    "HUP INT QUIT USR1 USR2 PIPE ALRM TERM CHLD CONT TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR".split()
+)
+HANDLED = f"""
+seen = []
+for name in {SIGNALS}: signal.signal(getattr(signal, 'SIG' + name), lambda number, frame: seen.append(number))
+"""
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_every_handler_of_pythons_is_called(julia, threads, order):
+    start = "import jnumpy; jnumpy.init_jl(); jnumpy.exec_julia('run(`true`)')\n"
+    code = (
+        "import signal, os\n"
+        + (HANDLED + start if order == "before" else start + HANDLED)
+        + "seen.clear()\n"
+        + f"for name in {SIGNALS}: os.kill(os.getpid(), getattr(signal, 'SIG' + name)); seen and None\n"
+        + f"missing = [name for name in {SIGNALS} if getattr(signal, 'SIG' + name) not in seen]\n"
+        + "print(missing, len(seen))"
+    )
+    assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == f"[] {len(SIGNALS)}\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_dispositions_and_mask_are_as_before(julia, threads):
+    code = (
+        "import re, jnumpy\n"
+        "def state():\n"
+        "    with open('/proc/self/status') as status:\n"
+        "        found = dict(re.findall(r'(Sig(?:Blk|Ign|Cgt)):\\t(\\w+)', status.read()))\n"
+        "    return {name: {n for n in range(1, 65) if int(mask, 16) >> (n - 1) & 1} for name, mask in found.items()}\n"
+        "before = state()\n"
+        "jnumpy.init_jl(); jnumpy.exec_julia('run(`true`)')\n"
+        "after = state()\n"
+        "print({name: sorted(before[name] ^ after[name]) for name in before})"
+    )
+    changed = eval(succeeds(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER=""))
+    # The signals above 31 are the C library's own.
+    caught = [signal for signal in changed.pop("SigCgt") if signal < 32]
+    assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [11] if threads == "1" else [10, 11, 12])
+
+
+CHILDREN = """
+import jnumpy, signal, subprocess, sys, time
+jnumpy.init_jl()
+seen = []
+note = lambda number, frame: seen.append(number)
+"""
+
+
+def test_children_of_both(julia):
+    code = CHILDREN + (
+        "signal.signal(signal.SIGCHLD, note)\n"
+        "jnumpy.exec_julia('run(`true`)')\n"
+        "print(len(seen), signal.getsignal(signal.SIGCHLD) is note); seen.clear()\n"
+        "subprocess.run(['true']); subprocess.run(['true']); print(len(seen))\n"
+        # A child of Julia's runs while Python sets handlers, has children of its own, and asks for the old handler.
+        "jnumpy.exec_julia('process = open(`sleep 0.7`)')\n"
+        "other = lambda number, frame: seen.append('other')\n"
+        "print(signal.signal(signal.SIGCHLD, other) is note); seen.clear()\n"
+        "subprocess.run(['true']); print(seen); seen.clear()\n"
+        "jnumpy.exec_julia('wait(process); process.exitcode == 0 || error()'); print(seen); seen.clear()\n"
+        "subprocess.run(['true']); print(seen)\n"
+        "seen.clear(); jnumpy.exec_julia('run(`true`); run(`true`)')\n"
+        "while not seen: time.sleep(0.01)\n"
+        "print(set(seen))\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_DFL); jnumpy.exec_julia('run(`true`)')\n"
+        "print(signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL)"
+    )
+    said = succeeds(code, julia).splitlines()
+    assert said == ["1 True", "2", "True", "['other']", "['other']", "['other']", "{'other'}", "True"]
+
+
+def test_julia_waits_for_its_child_although_another_library_takes_the_signal(julia):
+    code = CHILDREN + (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "jnumpy.exec_julia('process = open(`sleep 0.5`)')\n"
+        "libc.signal(signal.SIGCHLD, None)\n"
+        "jnumpy.exec_julia('wait(process)'); print('ended')"
+    )
+    assert succeeds(code, julia) == "ended\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_faulthandler_may_come_at_any_time(julia, threads):
+    code = (
+        "import faulthandler, running, _running as r, os\n"
+        "for switch in (faulthandler.enable, faulthandler.disable, faulthandler.enable, faulthandler.enable):\n"
+        "    switch()\n"
+        "    try: r.overflow()\n"
+        "    except RecursionError: print('overflow')\n"
+        "    print(r.parallel(100_000))\n"
+        "import ctypes; ctypes.string_at(0)"
+    )
+    outcome = run(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER="")
+    assert outcome.stdout.split() == ["overflow", "333338333350000"] * 4, outcome.stderr
+    assert outcome.returncode == -11
+    assert outcome.stderr.startswith("Fatal Python error: Segmentation fault"), outcome.stderr
+    assert "string_at" in outcome.stderr
+
+
+def test_a_fault_without_faulthandler_ends_the_process(julia):
+    code = "import faulthandler, jnumpy; jnumpy.init_jl(); faulthandler.enable(); faulthandler.disable()\n"
+    outcome = run(code + "import ctypes; ctypes.string_at(0)", julia, PYTHONFAULTHANDLER="")
+    assert (outcome.returncode, outcome.stderr) == (-11, "")

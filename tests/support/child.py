@@ -9,18 +9,31 @@ from paths import PROJECTS
 LIMIT = 120
 
 
-def run(code, julia, limit=LIMIT, **variables):
-    """Run Python code in a new process that can import the projects of the tests."""
-    environment = {
+def environment(julia, **variables):
+    """Return the variables for a new process that can import the projects of the tests."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
     }
-    environment |= {"PYTHONPATH": str(PROJECTS), "PYTHONFAULTHANDLER": "1", **variables}
+    kept |= {"PYTHONPATH": str(PROJECTS), "PYTHONFAULTHANDLER": "1", **variables}
     if julia is not None:
-        environment["TYPY_JL_EXE"] = julia
+        kept["TYPY_JL_EXE"] = julia
+    return kept
+
+
+def run(code, julia, limit=LIMIT, *, buffered=False, text=True, input=None, **variables):
+    """Run Python code in a new process that can import the projects of the tests."""
+    options = ["-c", code] if buffered else ["-u", "-c", code]
+    source = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
     return subprocess.run(
-        [sys.executable, "-u", "-c", code], env=environment, capture_output=True, text=True, timeout=limit, cwd="/"
+        [sys.executable, *options],
+        env=environment(julia, **variables),
+        capture_output=True,
+        text=text,
+        timeout=limit,
+        cwd="/",
+        **source,
     )
 
 
@@ -29,8 +42,8 @@ def last_line(outcome):
     return outcome.stderr.strip().splitlines()[-1]
 
 
-def succeeds(code, julia, limit=LIMIT, **variables):
+def succeeds(code, julia, limit=LIMIT, **options):
     """Run code that has to end well, and return what it printed."""
-    outcome = run(code, julia, limit, **variables)
+    outcome = run(code, julia, limit, **options)
     assert outcome.returncode == 0, f"status {outcome.returncode}\n{outcome.stdout}\n{outcome.stderr}"
     return outcome.stdout

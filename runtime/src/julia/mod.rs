@@ -1,5 +1,7 @@
 //! Safe Julia: its life cycle in this process, the values it lends and borrows, and calls into it.
 
+pub(crate) mod descriptors;
+pub(crate) mod frames;
 pub(crate) mod lease;
 pub(crate) mod options;
 pub(crate) mod relocation;

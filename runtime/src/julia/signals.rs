@@ -1,32 +1,31 @@
 //! Signals belong to Python. Julia needs two things of them: with several threads its collector stops the others by
 //! a fault on a protected page, and an overflow of the stack becomes an exception. Both are SIGSEGV, which therefore
-//! comes here first; every other handler is put back as it was when Julia has started.
+//! comes here first; every other handler is put back as it was when Julia has started. While Julia waits for a child
+//! process, SIGCHLD is both Julia's and Python's. Python may install its handlers at any time: it calls our `sigaction`.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use pyo3::ffi;
+
+use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
 
 /// Where control is, on the thread that Julia serves. TyPython reads it, and sets it around calls of Python.
 pub(crate) static CONTROL: AtomicU8 = AtomicU8::new(PYTHON);
 /// In Python, or in Rust for it: an exception of Julia would jump over frames that are not its own.
 pub(crate) const PYTHON: u8 = 0;
-/// In Julia, under the `try` of an entry. TyPython has a third state, for Julia code that no `try` protects any more.
+/// In Julia, under the `try` of an entry.
 pub(crate) const JULIA: u8 = 1;
+/// In Julia, with no `try` of an entry to catch an exception.
+pub(crate) const UNPROTECTED: u8 = 2;
 
-/// Handlers that Julia replaces and that are Python's again after the start; SIGUSR2 is Julia's own.
-const PYTHONS: [c_int; 8] = [
-    libc::SIGINT,
-    libc::SIGPIPE,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGBUS,
-    libc::SIGABRT,
-    libc::SIGSYS,
-    libc::SIGTRAP,
-];
+/// The signals whose handlers are put back after the start: all that a handler may have, but for SIGSEGV.
+fn pythons() -> impl Iterator<Item = c_int> {
+    (1..32).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGSEGV))
+}
 
 /// A fault this near to the stack pointer is one of the stack.
 const NEAR: u64 = 1 << 20;
@@ -36,7 +35,7 @@ const SPARE_STACK: usize = 1 << 18;
 /// Python's signal mask and handlers over Julia's start.
 pub(crate) struct SignalGuard {
     mask: libc::sigset_t,
-    actions: [(c_int, libc::sigaction); PYTHONS.len()],
+    actions: Vec<(c_int, libc::sigaction)>,
     fault: libc::sigaction,
 }
 
@@ -48,7 +47,7 @@ impl SignalGuard {
             libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut mask);
             Self {
                 mask,
-                actions: PYTHONS.map(|signal| (signal, action(signal))),
+                actions: pythons().map(|signal| (signal, action(signal))).collect(),
                 fault: action(libc::SIGSEGV),
             }
         }
@@ -58,13 +57,16 @@ impl SignalGuard {
     pub(crate) fn restore(self, libjulia: &LibJulia, handling: bool) {
         // SAFETY: the values came from the same calls in `save`; the variable is set since Julia runs.
         unsafe {
+            let suspend = action(libc::SIGUSR2);
             for (signal, action) in &self.actions {
                 libc::sigaction(*signal, action, std::ptr::null_mut());
+            }
+            if handling {
+                share(&suspend, libjulia);
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
             let faults = Faults {
                 thread: libc::pthread_self(),
-                python: self.fault,
                 julia: handling.then(|| action(libc::SIGSEGV)),
                 throw: libjulia.throw,
                 stack_overflow: *libjulia.stack_overflow.load(Ordering::Relaxed),
@@ -73,6 +75,7 @@ impl SignalGuard {
             if FAULTS.set(faults).is_err() {
                 return;
             }
+            remember(&PYTHONS_FAULT, &self.fault);
             // The handler of an overflow needs a stack of its own; Julia and faulthandler each bring one.
             let mut stack: libc::stack_t = std::mem::zeroed();
             if libc::sigaltstack(std::ptr::null(), &raw mut stack) == 0
@@ -87,7 +90,232 @@ impl SignalGuard {
             ours.sa_sigaction = on_fault as *const () as usize;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             libc::sigaction(libc::SIGSEGV, &raw const ours, std::ptr::null_mut());
+            // For good: nobody else could put them back later.
+            let function: SigAction = sigaction_of_python;
+            Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"sigaction"], function as *mut c_void);
+            let function: SigAction = sigaction_of_julia;
+            Replaced::new(libjulia.stdout.address(), &[c"sigaction"], function as *mut c_void);
         }
+    }
+}
+
+type SigAction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
+
+/// What Python wants to happen at SIGSEGV and at SIGCHLD while the kernel knows of our handlers only, else null.
+static PYTHONS_FAULT: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+static PYTHONS_CHILD: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+/// As above, for SIGUSR1 and SIGUSR2, if Julia has several threads.
+static PYTHONS_USER: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
+/// Julia's handler of SIGUSR2, by which one of its threads stops another, and how many of them are on their way.
+static JULIAS_SUSPEND: AtomicUsize = AtomicUsize::new(0);
+static SUSPENDING: AtomicUsize = AtomicUsize::new(0);
+/// libuv's handler of SIGCHLD while it waits for a child, else 0.
+static JULIAS_CHILD: AtomicUsize = AtomicUsize::new(0);
+/// Held while handlers are changed; a handler itself reads only atomics.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Notes an action where a handler can read it at any time. The old one is not freed, for that reason.
+fn remember(place: &AtomicPtr<libc::sigaction>, action: &libc::sigaction) {
+    if let Some(known) = remembered(place)
+        && (known.sa_sigaction, known.sa_flags) == (action.sa_sigaction, action.sa_flags)
+    {
+        return;
+    }
+    place.store(Box::leak(Box::new(*action)), Ordering::Release);
+}
+
+fn remembered(place: &AtomicPtr<libc::sigaction>) -> Option<&'static libc::sigaction> {
+    // SAFETY: null, or an action that is never freed nor changed.
+    unsafe { place.load(Ordering::Acquire).as_ref() }
+}
+
+/// `sigaction` as Python's interpreter calls it.
+///
+/// # Safety
+/// As for `sigaction`.
+unsafe extern "C" fn sigaction_of_python(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: the caller's promise; what is remembered is an action that the kernel or the caller has given.
+    unsafe {
+        let place = match signal {
+            libc::SIGSEGV => &PYTHONS_FAULT,
+            libc::SIGCHLD if JULIAS_CHILD.load(Ordering::Relaxed) != 0 => &PYTHONS_CHILD,
+            libc::SIGUSR1 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[0],
+            libc::SIGUSR2 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[1],
+            _ => return libc::sigaction(signal, new, old),
+        };
+        let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have put a handler over ours.
+        if !is_ours(action(signal).sa_sigaction) {
+            return libc::sigaction(signal, new, old);
+        }
+        // The two may be the same.
+        let wanted = new.as_ref().copied();
+        if let (Some(old), Some(known)) = (old.as_mut(), remembered(place)) {
+            *old = *known;
+        }
+        if let Some(wanted) = wanted {
+            remember(place, &wanted);
+            match signal {
+                libc::SIGCHLD => install(signal, on_child, &wanted),
+                libc::SIGUSR1 | libc::SIGUSR2 => install(signal, on_user_signal, &wanted),
+                _ => {}
+            }
+        }
+    }
+    0
+}
+
+/// `sigaction` as libuv in Julia calls it, when it begins to wait for a child process and when it has no more.
+///
+/// # Safety
+/// As for `sigaction`.
+unsafe extern "C" fn sigaction_of_julia(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let Some(wanted) = new.as_ref().filter(|_| signal == libc::SIGCHLD) else {
+            return libc::sigaction(signal, new, old);
+        };
+        let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = action(signal);
+        if matches!(wanted.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+            JULIAS_CHILD.store(0, Ordering::Release);
+            if let Some(python) = remembered(&PYTHONS_CHILD).filter(|_| is_ours(present.sa_sigaction)) {
+                libc::sigaction(signal, python, std::ptr::null_mut());
+            }
+        } else {
+            JULIAS_CHILD.store(wanted.sa_sigaction, Ordering::Release);
+            if !is_ours(present.sa_sigaction) {
+                remember(&PYTHONS_CHILD, &present);
+                install(libc::SIGCHLD, on_child, &present);
+            }
+        }
+    }
+    0
+}
+
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// Puts our handler in the place of `python`, with its flags: whether a system call is interrupted matters to Python.
+fn install(signal: c_int, handler: Handler, python: &libc::sigaction) {
+    let mut ours = *python;
+    ours.sa_sigaction = handler as *const () as usize;
+    ours.sa_flags |= libc::SA_SIGINFO;
+    if matches!(python.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+        ours.sa_flags |= libc::SA_RESTART;
+    }
+    // SAFETY: the handler has the type that the flag says.
+    unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) };
+}
+
+/// SIGUSR1 and SIGUSR2 are Python's, but for those that Julia, with several threads, sends itself: SIGUSR2 to stop a thread,
+/// and SIGUSR1 from the timer of its profiler.
+fn share(suspend: &libc::sigaction, libjulia: &LibJulia) {
+    JULIAS_SUSPEND.store(suspend.sa_sigaction, Ordering::Release);
+    for (signal, place) in [libc::SIGUSR1, libc::SIGUSR2].into_iter().zip(&PYTHONS_USER) {
+        // SAFETY: the signal is a valid one.
+        let python = unsafe { action(signal) };
+        remember(place, &python);
+        install(signal, on_user_signal, &python);
+    }
+    let function: unsafe extern "C" fn(libc::pthread_t, c_int) -> c_int = send_to_thread;
+    // SAFETY: does what libc's function does, and has its type; the variable lies in the library that sends the signal.
+    unsafe {
+        let inside = libjulia.stdout.address();
+        Replaced::new(inside, &[c"pthread_kill"], function as *mut c_void);
+    }
+}
+
+/// `pthread_kill` as Julia calls it.
+unsafe extern "C" fn send_to_thread(thread: libc::pthread_t, signal: c_int) -> c_int {
+    if signal == libc::SIGUSR2 {
+        SUSPENDING.fetch_add(1, Ordering::AcqRel);
+    }
+    // SAFETY: Julia's own arguments.
+    unsafe { libc::pthread_kill(thread, signal) }
+}
+
+extern "C" fn on_user_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes the struct.
+    let code = unsafe { (*info).si_code };
+    if signal == libc::SIGUSR1 {
+        if code != libc::SI_TIMER {
+            forward_to_python(&PYTHONS_USER[0], signal, info, context);
+        }
+        return;
+    }
+    let julias = code == libc::SI_TKILL
+        && SUSPENDING.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1)).is_ok();
+    if julias {
+        // SAFETY: Julia has installed its handler with this type.
+        let handler: Handler = unsafe { std::mem::transmute(JULIAS_SUSPEND.load(Ordering::Acquire)) };
+        handler(signal, info, context);
+    } else {
+        forward_to_python(&PYTHONS_USER[1], signal, info, context);
+    }
+}
+
+fn forward_to_python(
+    place: &AtomicPtr<libc::sigaction>,
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
+    if let Some(python) = remembered(place) {
+        // SAFETY: Python's own action, and what the kernel has passed.
+        unsafe { forward(python, signal, info, context) };
+    }
+}
+
+fn is_ours(handler: libc::sighandler_t) -> bool {
+    [on_child as Handler, on_fault, on_user_signal]
+        .into_iter()
+        .any(|ours| handler == ours as *const () as usize)
+}
+
+extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let julia = JULIAS_CHILD.load(Ordering::Acquire);
+    if julia != 0 {
+        // SAFETY: libuv has installed this handler, which takes the signal only.
+        let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(julia) };
+        handler(signal);
+    }
+    // By default nothing happens.
+    if remembered(&PYTHONS_CHILD).is_some_and(|python| python.sa_sigaction != libc::SIG_DFL) {
+        forward_to_python(&PYTHONS_CHILD, signal, info, context);
+    }
+}
+
+/// Another library of the process may have put its handler of SIGCHLD over ours, or one in the place that we gave back:
+/// then libuv would wait for ever. Called from time to time while Julia waits.
+pub(crate) extern "C" fn mind_children() {
+    let julia = JULIAS_CHILD.load(Ordering::Acquire);
+    if julia == 0 {
+        return;
+    }
+    let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: asks for an action, and lets libuv look for children that have ended, as its handler would. No signal may
+    // come meanwhile, because the handler takes a lock.
+    unsafe {
+        let present = action(libc::SIGCHLD);
+        if is_ours(present.sa_sigaction) {
+            return;
+        }
+        remember(&PYTHONS_CHILD, &present);
+        install(libc::SIGCHLD, on_child, &present);
+        let (mut all, mut before) = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let handler: extern "C" fn(c_int) = std::mem::transmute(julia);
+        handler(libc::SIGCHLD);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
     }
 }
 
@@ -106,8 +334,6 @@ unsafe fn action(signal: c_int) -> libc::sigaction {
 struct Faults {
     /// The thread that Julia serves.
     thread: libc::pthread_t,
-    /// The handler before Julia's start, such as faulthandler's.
-    python: libc::sigaction,
     /// Julia's, if it has one.
     julia: Option<libc::sigaction>,
     throw: unsafe extern "C" fn(*mut Value) -> !,
@@ -130,20 +356,22 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         let address = (*info).si_addr().addr() as u64;
         let stack = registers[RSP];
-        let overflow = (*info).si_code > 0
-            && address.abs_diff(stack.cast_unsigned()) < NEAR
-            && libc::pthread_self() == faults.thread;
-        let in_julia = CONTROL.load(Ordering::Relaxed) == JULIA;
+        let served = libc::pthread_self() == faults.thread;
+        let overflow = (*info).si_code > 0 && address.abs_diff(stack.cast_unsigned()) < NEAR && served;
+        let control = CONTROL.load(Ordering::Relaxed);
         match &faults.julia {
-            Some(julia) if !overflow || in_julia => forward(julia, signal, info, context),
-            None if overflow && in_julia => {
+            // On this thread only Julia's own code meets the pages by which its collector stops threads.
+            Some(julia) if !served || control == JULIA || (!overflow && control != PYTHON) => {
+                forward(julia, signal, info, context);
+            }
+            None if overflow && control == JULIA => {
                 // As Julia does it where it has handlers: the thread goes on in `jl_throw`, on a stack that has room,
                 // as if it had been called there with the exception.
                 registers[RSP] = word(faults.spare_stack & !15) - 8;
                 registers[RDI] = word(faults.stack_overflow.expose_provenance());
                 registers[RIP] = word(faults.throw as *const () as usize);
             }
-            _ => forward(&faults.python, signal, info, context),
+            _ => forward_to_python(&PYTHONS_FAULT, signal, info, context),
         }
     }
 }

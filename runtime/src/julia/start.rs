@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::julia::descriptors::{Early, StandIns};
+use crate::julia::frames;
 use crate::julia::options::{OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
@@ -41,6 +43,8 @@ pub(crate) enum StartError {
     Path { path: PathBuf },
     #[error("JULIA_NUM_THREADS is {value:?}, but must be {THREADS}")]
     Threads { value: String },
+    #[error("no descriptor can be opened for Julia's standard streams: {0}")]
+    Descriptors(std::io::Error),
     #[error("{0}")]
     TyPython(String),
     #[error(
@@ -186,10 +190,11 @@ impl Running {
 }
 
 /// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `warn` shows a warning, or
-/// fails where warnings are errors.
+/// fails where warnings are errors. `early` gets what Julia has written to `stdout` and `stderr` before these were Python's.
 pub(crate) fn start(
     start: &Start,
     host: &'static Host,
+    early: &mut [Vec<u8>; 2],
     warn: impl FnOnce(&str) -> Result<(), ()>,
 ) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,9 +231,13 @@ pub(crate) fn start(
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor));
+    let written = initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
     scope::withdraw();
-    let guest = match introduce(&libjulia, host, start) {
+    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
+    let introduced = introduce(&libjulia, host, start);
+    signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
+    *early = written.read();
+    let guest = match introduced {
         Ok(guest) => guest,
         Err(error) => {
             *failure = Some(error.to_string());
@@ -261,6 +270,7 @@ pub(crate) fn end() {
     if !started_julia() {
         return;
     }
+    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {
         if running.minor >= FOREIGN_THREADS_SINCE {
@@ -338,7 +348,15 @@ impl Drop for EnvironmentGuard {
     }
 }
 
-fn initialise(libjulia: &LibJulia, arguments: Vec<CString>, bindir: CString, image: CString, handling: bool) {
+fn initialise(
+    libjulia: &LibJulia,
+    arguments: Vec<CString>,
+    bindir: CString,
+    image: CString,
+    handling: bool,
+) -> Result<Early, StartError> {
+    let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
+    frames::hide_foreign(libjulia, &image);
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
@@ -353,6 +371,7 @@ fn initialise(libjulia: &LibJulia, arguments: Vec<CString>, bindir: CString, ima
         (libjulia.init_with_image)(bindir, image);
     }
     signals.restore(libjulia, handling);
+    Ok(descriptors.remove(libjulia))
 }
 
 /// Loads TyPython and exchanges the tables with it.

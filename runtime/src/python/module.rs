@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pyo3::exceptions::{PyImportError, PyRuntimeError, PyRuntimeWarning};
 use pyo3::prelude::*;
 
+use super::entry::output::{self, Stream};
 use super::entry::{self, host::HOST};
 use super::exception::{Root, refused};
 use crate::julia::relocation::Relocation;
@@ -35,7 +36,13 @@ fn start_julia(
         let text = std::ffi::CString::new(text).unwrap_or_default();
         PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1).map_err(|error| raised = Some(error))
     };
-    let outcome = start::start(&start, &HOST, warn);
+    let mut early = [Vec::new(), Vec::new()];
+    let outcome = start::start(&start, &HOST, &mut early, warn);
+    for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&early) {
+        if !text.is_empty() {
+            output::write(py, stream, text)?;
+        }
+    }
     outcome.map_err(|error| match error {
         StartError::Warning(_) => raised.unwrap_or_else(|| PyRuntimeError::new_err(error.to_string())),
         StartError::Library(_)
@@ -60,8 +67,9 @@ fn refuse_subinterpreter() -> PyResult<()> {
 
 /// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
 #[pyfunction]
-fn end() {
+fn end(py: Python<'_>) {
     start::end();
+    output::close(py);
 }
 
 /// The version of the running Julia, such as `1.5.3`; `None` before the start.

@@ -94,6 +94,22 @@ impl Library {
     }
 }
 
+unsafe extern "C" {
+    /// `dladdr` that also fills `extra` with what `flags` asks for.
+    pub(crate) fn dladdr1(
+        address: *const c_void,
+        info: *mut libc::Dl_info,
+        extra: *mut *mut c_void,
+        flags: c_int,
+    ) -> c_int;
+}
+
+/// The address of `symbol` in whatever library of the process's global scope has it.
+pub(crate) fn find_anywhere(symbol: &CStr) -> Option<NonNull<c_void>> {
+    // SAFETY: looks a name up.
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) })
+}
+
 /// Copies the writable pages of the library that is loaded at the address in `base`; then the loader need go no further.
 ///
 /// # Safety

@@ -3,7 +3,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicPtr;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::dl::{DlError, Library};
 use super::{scope, task};
@@ -56,6 +57,28 @@ fn newer(minor: u32) -> String {
 /// The name of a symbol, and the first minor version of Julia 1 that has it under this name.
 type Named = (u32, &'static CStr);
 
+/// A variable of libjulia that holds a pointer.
+#[repr(transparent)]
+pub(crate) struct Variable(NonNull<AtomicPtr<c_void>>);
+
+// SAFETY: the variable is one of a library that stays loaded, and is read and written atomically.
+unsafe impl Send for Variable {}
+// SAFETY: as above.
+unsafe impl Sync for Variable {}
+
+impl Variable {
+    /// Its address.
+    pub(crate) fn address(&self) -> *const c_void {
+        self.0.as_ptr().cast()
+    }
+
+    /// Writes it.
+    pub(crate) fn store(&self, value: *mut c_void) {
+        // SAFETY: the variable is one of a library that stays loaded.
+        unsafe { self.0.as_ref() }.store(value, Ordering::Relaxed);
+    }
+}
+
 macro_rules! functions {
     ($($(#[$doc:meta])* $field:ident: $names:expr => $signature:ty;)*) => {
         /// libjulia's entry points. The library stays open for the rest of the process.
@@ -101,6 +124,10 @@ functions! {
     throw: &[(0, c"jl_throw")] => unsafe extern "C" fn(*mut Value) -> !;
     /// `jl_stackovf_exception`: a variable, set when Julia has started.
     stack_overflow: &[(0, c"jl_stackovf_exception")] => AtomicPtr<*mut Value>;
+    /// `jl_uv_stdout`: a variable, the stream of C code, or 1. It lies where libuv lies.
+    stdout: &[(0, c"jl_uv_stdout")] => Variable;
+    /// `jl_uv_stderr`: a variable, the stream of C code, or 2.
+    stderr: &[(0, c"jl_uv_stderr")] => Variable;
     /// `jl_gc_safe_enter()`: until it is left the collector does not wait for this thread. Since Julia 1.9 only
     /// libjulia-internal has it.
     gc_safe_enter: &[(0, c"jl_gc_safe_enter")] => unsafe extern "C" fn() -> i8;

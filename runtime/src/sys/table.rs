@@ -54,6 +54,23 @@ pub(crate) struct Host {
     /// `call(callable, arguments, count, result)`: 0 with the result in a slot, a number or an owned object; -1 with a
     /// Python exception set; -2 in a thread that Python does not know. Objects in the arguments are borrowed.
     pub(crate) call: unsafe extern "C" fn(*mut PyObject, *const Slot, usize, *mut Slot) -> c_int,
+    /// `write_output(stream, text, length)`: writes to `sys.stdout` (1) or `sys.stderr` (2). 0, or -1 with a Python exception
+    /// set. Any thread: where Python's lock is not held, the text is written soon.
+    pub(crate) write_output: unsafe extern "C" fn(c_int, *const u8, usize) -> c_int,
+    /// `flush_output(stream)`: 0, or -1 with a Python exception set. Any thread, as above.
+    pub(crate) flush_output: unsafe extern "C" fn(c_int) -> c_int,
+    /// `read_input(buffer, size)`: reads from `sys.stdin` up to the end of a line. How many bytes, 0 at the end of input, or
+    /// -1 with a Python exception set. Any thread: where Python's lock is not held, from descriptor 0.
+    pub(crate) read_input: unsafe extern "C" fn(*mut u8, usize) -> isize,
+    /// `terminal(stream, size)`: whether a stream is a terminal, and its rows and columns then.
+    pub(crate) terminal: unsafe extern "C" fn(c_int, *mut c_int) -> c_int,
+    /// What has to be done from time to time while Julia waits: writes what other threads have left, and looks after child
+    /// processes.
+    pub(crate) while_waiting: unsafe extern "C" fn(),
+    /// `exit(status)`: raises `SystemExit` in Python's main thread, unless somebody takes the status before. Any thread.
+    pub(crate) exit: unsafe extern "C" fn(c_int),
+    /// The status that a thread wants to end the process with, or -1.
+    pub(crate) take_exit: unsafe extern "C" fn() -> c_int,
 }
 
 /// What TyPython offers to Rust.

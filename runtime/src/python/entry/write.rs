@@ -1,9 +1,10 @@
 //! Slots to Python objects.
 
-use pyo3::exceptions::{PyRuntimeError, PySystemError};
+use pyo3::exceptions::{PyRuntimeError, PySystemError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::{host, output};
 use crate::julia::lease;
 use crate::python::exception::{self, Root};
 use crate::sys::slot::{Kind, Slot};
@@ -14,6 +15,8 @@ use crate::sys::slot::{Kind, Slot};
 /// Julia wrote the slot as the result of an entry, and it is not used again.
 #[inline]
 pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
+    // What other threads have printed during the call comes before what Python prints after it.
+    output::write_pending();
     let object = match Kind::from_number(result.kind) {
         Some(Kind::Object) => std::ptr::with_exposed_provenance_mut(address(result.a)),
         // SAFETY: the slot holds a filled root and the name of a class, by the caller's promise.
@@ -121,6 +124,12 @@ unsafe fn raise(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
         )
     };
     let name = std::str::from_utf8(name).unwrap_or("RuntimeError");
+    if let Some(status) = host::wanted_exit() {
+        // The exception says that a task has not ended well, because it has called `exit`.
+        drop(Root::new(result.a));
+        PySystemExit::new_err(status).restore(py);
+        return std::ptr::null_mut();
+    }
     exception::from_julia(py, Root::new(result.a), name).restore(py);
     std::ptr::null_mut()
 }

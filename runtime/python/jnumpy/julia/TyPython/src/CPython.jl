@@ -17,7 +17,8 @@ include("border.jl")    # what has to be true while Python runs
 include("table.jl")     # Python's C functions
 include("py.jl")        # Python objects
 include("errors.jl")    # exceptions, both ways
-include("signals.jl")   # Ctrl-C during a call
+include("streams.jl")   # stdout, stderr and stdin
+include("signals.jl")   # Ctrl-C during a call, and `exit`
 include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory
 include("convert.jl")   # py_coerce, py_cast, arguments and results
@@ -29,5 +30,6 @@ include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
 include("guest.jl")     # what the runtime calls
+include("absent.jl")   # where Python does not run
 
 end

@@ -37,6 +37,16 @@ macro python(call)
     end
 end
 
+"""
+    @anywhere call
+
+As [`@python`](@ref), for functions of the runtime that any thread may call, those of Julia's own too.
+"""
+macro anywhere(call)
+    VERSION >= v"1.9" && return esc(:(@python $call))
+    return esc(:(on_served_thread() ? (@python $call) : $call))
+end
+
 @inline control() = unsafe_load(HOST[].control)
 @inline control!(where::UInt8) = unsafe_store!(HOST[].control, where)
 

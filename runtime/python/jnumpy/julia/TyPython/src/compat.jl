@@ -9,3 +9,33 @@ function mend_half_precision()
     v"1.6" <= VERSION < v"1.8" && Core.eval(Base, :(Float16(x::Float64) = Float16(Float32(x))))
     return nothing
 end
+
+"Makes a stream one of Julia's standard streams."
+set_stream(name::Symbol, stream) = Core.eval(Base, :($name = $stream))
+
+"""
+    follow_redirections(T, before, instead)
+
+Lets `redirect_stdout` and its like call `before(number)` first, and `instead(number, stream)` if the stream is a `T`. The
+step that all their methods have in common takes any argument, so that a method for Julia's streams replaces none.
+"""
+function follow_redirections(T, before, instead)
+    streams = Union{Base.LibuvStream,IOStream}
+    if isdefined(Base, :RedirectStdStream)
+        @eval function Base._redirect_io_libc(stream::$streams, number::Int)
+            $before(number)
+            return invoke(Base._redirect_io_libc, Tuple{Any,Int}, stream, number)
+        end
+        @eval (f::Base.RedirectStdStream)(stream::$T) = $instead(f.unix_fd, stream)
+    else
+        for (number, name) in enumerate((:stdin, :stdout, :stderr))
+            public, inner = Symbol(:redirect_, name), Symbol(:_redirect_, name)
+            @eval function Base.$inner(stream::$streams)
+                $before($(number - 1))
+                return invoke(Base.$inner, Tuple{Any}, stream)
+            end
+            @eval Base.$public(stream::$T) = $instead($(number - 1), stream)
+        end
+    end
+    return nothing
+end

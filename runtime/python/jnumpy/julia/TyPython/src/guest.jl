@@ -134,6 +134,7 @@ function start(host::Ptr{Cvoid})
         end
         setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
         watch_signals()
+        take_streams()
         GUEST[] = GuestTable(
             PROTOCOL,
             entry_pointer(entry_function(evaluate)),

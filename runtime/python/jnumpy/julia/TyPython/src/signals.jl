@@ -77,9 +77,11 @@ end
 
 "Called by Julia's event loop, which runs on the served thread only when all its tasks wait or yield."
 function while_waiting(::Timer)
+    ccall(HOST[].while_waiting, Cvoid, ())
     # Other threads may be about to wake the task themselves.
     ccall(:jl_in_threaded_region, Cint, ()) == 0 || return nothing
-    failure = raised_by_handlers()
+    status = ccall(HOST[].take_exit, Cint, ())
+    failure = status < 0 ? raised_by_handlers() : system_exit(Int(status))
     failure === nothing || current_task() === ROOT_TASK[] || schedule(ROOT_TASK[], failure; error=true)
     return nothing
 end
@@ -92,3 +94,24 @@ function watch_signals()
     Timer(while_waiting, PATIENCE / 1e9; interval=PATIENCE / 1e9)
     return nothing
 end
+
+# --- exit
+
+"""
+`exit` ends Python as `sys.exit` does: by an exception, so that everybody cleans up. From a task that Python has not called,
+the exception goes to the code that waits for tasks, or to Python's main thread.
+"""
+function Base.exit(status::Integer)
+    # Without Python, as while an image is built, it is Julia's own.
+    HOST[].protocol == 0 && return ccall(:jl_exit, Cvoid, (Int32,), status)
+    is_root(current_task()) && throw(system_exit(Int(status)))
+    on_served_thread() || ccall(HOST[].exit, Cvoid, (Cint,), status)
+    on_served_thread() && schedule(ROOT_TASK[], system_exit(Int(status)); error=true)
+    # Whoever waits for this task must not wait for ever.
+    error("exit(", status, ") in a task")
+end
+
+system_exit(status::Int) = PyException(G_PyBuiltin.SystemExit, G_PyBuiltin.SystemExit(status), borrowed_none())
+
+"Whether a task is a thread's first one, which runs what Python calls."
+is_root(task::Task) = !isdefined(task, :code) || task.code === nothing

@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(5)
+const PROTOCOL = UInt64(6)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -83,10 +83,17 @@ struct HostTable
     control::Ptr{UInt8}
     read_items::Ptr{Cvoid}
     call::Ptr{Cvoid}
+    write_output::Ptr{Cvoid}
+    flush_output::Ptr{Cvoid}
+    read_input::Ptr{Cvoid}
+    terminal::Ptr{Cvoid}
+    while_waiting::Ptr{Cvoid}
+    exit::Ptr{Cvoid}
+    take_exit::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 15)...))
+const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 22)...))
 
 "What the runtime calls."
 struct GuestTable
