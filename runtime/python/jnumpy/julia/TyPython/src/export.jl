@@ -395,6 +395,8 @@ function compiled_calls()
         (backtrace_text, (Any,)),
     ]
     append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
+    append!(calls, STREAM_CALLS)
+    append!(calls, SIGNAL_CALLS)
     for method in methods(exported)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue
