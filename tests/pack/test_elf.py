@@ -76,13 +76,15 @@ def compare(set_run_path: Path, library: Path, directory: Path, run_path: str) -
     ours, theirs = directory / "ours", directory / "theirs"
     said(set_run_path, run_path, library, ours)
     before, after = facts(library), facts(ours)
-    assert after.run_paths == [("RUNPATH", f"Library runpath: [{run_path}]")]
+    assert after.run_paths == [("RPATH", f"Library rpath: [{run_path}]")]
     assert (after.entries, after.symbols, after.versions) == (before.entries, before.symbols, before.versions)
     # The sections are where the table of sections says, and the segments where they may be.
     said("readelf", "--wide", "--segments", "--sections", ours)
 
     done = subprocess.run(
-        [PATCHELF, "--set-rpath", run_path, "--output", theirs, library], capture_output=True, text=True
+        [PATCHELF, "--force-rpath", "--set-rpath", run_path, "--output", theirs, library],
+        capture_output=True,
+        text=True,
     )
     if done.returncode != 0:
         return done.stderr.strip()

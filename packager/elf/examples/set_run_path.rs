@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [run_path, input, output] = &arguments[..] else {
         return Err("usage: set_run_path RUN_PATH INPUT OUTPUT".into());
     };
-    let edits = Edits { runpath: Some(run_path.clone()), ..Edits::default() };
+    let edits = Edits { run_path: Some(run_path.clone()), ..Edits::default() };
     fs_err::write(output, rewrite(fs_err::read(input)?, &edits)?)?;
     Ok(())
 }

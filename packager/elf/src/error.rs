@@ -53,7 +53,7 @@ impl Hint for ElfError {
             }
             Self::Edit { .. } => "choose a non-empty name without NUL characters".into(),
             Self::Unsupported { .. } => {
-                "rebuild the library so that it needs no edit: with RUNPATH `$ORIGIN` and without an executable stack"
+                "rebuild the library so that it needs no edit: with the run path `$ORIGIN`, as RPATH, and without an executable stack"
                     .into()
             }
             Self::Invariant { .. } => "the original is unchanged; please report this library as a bug".into(),

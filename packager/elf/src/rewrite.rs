@@ -16,9 +16,10 @@ use super::tables::{Dynamic, Tables, write_entries, write_segment};
 /// What to change in a file. The default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// The run path to have as `DT_RUNPATH`, colon-separated; the empty string removes it. Either way a `DT_RPATH`
+    /// The run path to have, colon-separated; the empty string removes it. It becomes a `DT_RPATH`, which is searched
+    /// before `LD_LIBRARY_PATH` and counts for libraries that the file opens by name too. Either way a `DT_RUNPATH`
     /// goes. `None` leaves both as they are.
-    pub runpath: Option<String>,
+    pub run_path: Option<String>,
     /// Whether to take away the request for an executable stack.
     pub clear_executable_stack: bool,
 }
@@ -31,7 +32,7 @@ impl Edits {
     }
 
     fn check(&self) -> Result<(), ElfError> {
-        match &self.runpath {
+        match &self.run_path {
             Some(name) if name.contains('\0') => {
                 Err(ElfError::Edit { name: name.clone(), why: "it contains a NUL character" })
             }
@@ -42,9 +43,9 @@ impl Edits {
     /// What a file says about itself after the edits.
     fn applied_to(&self, elf: &Elf) -> Elf {
         let mut after = elf.clone();
-        if let Some(runpath) = &self.runpath {
-            after.rpath = None;
-            after.runpath = Some(runpath.clone()).filter(|path| !path.is_empty());
+        if let Some(run_path) = &self.run_path {
+            after.rpath = Some(run_path.clone()).filter(|path| !path.is_empty());
+            after.runpath = None;
         }
         after.executable_stack &= !self.clear_executable_stack;
         after
@@ -172,15 +173,15 @@ fn plan(
 ) -> Result<(Vec<Planned>, Vec<u64>), ElfError> {
     let mut planned = Vec::new();
     let mut removed = Vec::new();
-    let mut runpath = edits.runpath.as_ref().filter(|path| !path.is_empty());
+    let mut run_path = edits.run_path.as_ref().filter(|path| !path.is_empty());
     for entry in &dynamic.entries {
         let (tag, wanted) = match entry.d_tag {
-            DT_RPATH | DT_RUNPATH if edits.runpath.is_some() => {
-                let Some(path) = runpath.take() else {
+            DT_RPATH | DT_RUNPATH if edits.run_path.is_some() => {
+                let Some(path) = run_path.take() else {
                     removed.push(entry.d_val);
                     continue;
                 };
-                (DT_RUNPATH, Some(path))
+                (DT_RPATH, Some(path))
             }
             other => (other, None),
         };
@@ -192,9 +193,9 @@ fn plan(
         };
         planned.push(Planned { entry: Dyn { d_tag: tag, d_val: entry.d_val }, text });
     }
-    if let Some(text) = runpath {
+    if let Some(text) = run_path {
         let text = Some(Wish { old: None, text: text.clone() });
-        planned.push(Planned { entry: Dyn { d_tag: DT_RUNPATH, d_val: 0 }, text });
+        planned.push(Planned { entry: Dyn { d_tag: DT_RPATH, d_val: 0 }, text });
     }
     Ok((planned, removed))
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::dynamic::{
-    DT_HASH, DT_NEEDED, DT_NULL, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, Dyn,
+    DT_HASH, DT_NEEDED, DT_NULL, DT_RPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, Dyn,
 };
 use goblin::elf::header::{EI_OSABI, ET_DYN, Header};
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, ProgramHeader};
@@ -23,7 +23,7 @@ pub fn shim(real: &str, soname: &str, run_path: Option<&str>, like: &Elf) -> Res
     let mut strings = Strings::new();
     let mut entries = vec![(DT_NEEDED, strings.add(real)?), (DT_SONAME, strings.add(soname)?)];
     if let Some(path) = run_path {
-        entries.push((DT_RUNPATH, strings.add(path)?));
+        entries.push((DT_RPATH, strings.add(path)?));
     }
     library(like, strings, entries, &[], &[])
 }

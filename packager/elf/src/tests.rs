@@ -48,8 +48,8 @@ fn opens(file: &Path, symbol: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(format!("{}: {reason}", output.status)) }
 }
 
-fn runpath(path: &str) -> Edits {
-    Edits { runpath: Some(path.into()), ..Edits::default() }
+fn run_path(path: &str) -> Edits {
+    Edits { run_path: Some(path.into()), ..Edits::default() }
 }
 
 fn rewritten(bytes: &[u8], edits: &Edits) -> Vec<u8> {
@@ -107,11 +107,11 @@ fn rewrites_system_libraries_so_that_readelf_and_the_loader_agree() {
     for (path, bytes) in system_libraries().into_iter().filter(shared).step_by(5).take(40) {
         let control = directory.path().join("control.so");
         let copy = directory.path().join("copy.so");
-        let changed = rewritten(&bytes, &runpath(LONG));
+        let changed = rewritten(&bytes, &run_path(LONG));
         fs_err::write(&control, &bytes).unwrap();
         fs_err::write(&copy, &changed).unwrap();
 
-        assert!(readelf("-d", &copy).contains(&format!("Library runpath: [{LONG}]")), "{}", path.display());
+        assert!(readelf("-d", &copy).contains(&format!("Library rpath: [{LONG}]")), "{}", path.display());
         let rows = |file: &Path, arguments: &str| -> Vec<String> {
             let text = readelf(arguments, file);
             text.lines().filter(|line| !line.contains("Addr:")).map(str::to_owned).collect()
@@ -133,28 +133,29 @@ fn a_run_path_that_fits_is_changed_in_place() {
     let directory = TempDir::new().unwrap();
     let flags = ["-shared", "-fPIC", "-Wl,-rpath,/build/machine/lib", "-Wl,--enable-new-dtags"];
     let library = fs_err::read(compile(&directory, "lib.so", "int f(void) { return 1; }", &flags)).unwrap();
-    let changed = rewritten(&library, &runpath("$ORIGIN"));
+    let changed = rewritten(&library, &run_path("$ORIGIN"));
     assert_eq!(changed.len(), library.len());
-    assert_eq!(Elf::parse(&changed).unwrap().runpath.as_deref(), Some("$ORIGIN"));
+    assert_eq!(Elf::parse(&changed).unwrap().rpath.as_deref(), Some("$ORIGIN"));
     assert!(!contains(&changed, b"/build/machine"), "the old path stayed in the file");
 
-    let longer = rewritten(&library, &runpath(LONG));
+    let longer = rewritten(&library, &run_path(LONG));
     assert!(!contains(&longer, b"/build/machine"), "the old path stayed in the file");
-    let removed = rewritten(&library, &runpath(""));
+    let removed = rewritten(&library, &run_path(""));
     assert_eq!(removed.len(), library.len());
-    assert_eq!(Elf::parse(&removed).unwrap().runpath, None);
+    let without = Elf::parse(&removed).unwrap();
+    assert_eq!((without.rpath, without.runpath), (None, None));
     assert!(!contains(&removed, b"/build/machine"), "the old path stayed in the file");
 }
 
 #[test]
-fn an_rpath_becomes_a_runpath() {
+fn a_runpath_becomes_an_rpath() {
     let directory = TempDir::new().unwrap();
-    let flags = ["-shared", "-fPIC", "-Wl,-rpath,/somewhere/else", "-Wl,--disable-new-dtags"];
+    let flags = ["-shared", "-fPIC", "-Wl,-rpath,/somewhere/else", "-Wl,--enable-new-dtags"];
     let library = fs_err::read(compile(&directory, "lib.so", "int f(void) { return 1; }", &flags)).unwrap();
-    assert_eq!(Elf::parse(&library).unwrap().rpath.as_deref(), Some("/somewhere/else"));
+    assert_eq!(Elf::parse(&library).unwrap().runpath.as_deref(), Some("/somewhere/else"));
     for path in ["$ORIGIN", "/somewhere/else", LONG] {
-        let changed = Elf::parse(&rewritten(&library, &runpath(path))).unwrap();
-        assert_eq!((changed.rpath, changed.runpath.as_deref()), (None, Some(path)));
+        let changed = Elf::parse(&rewritten(&library, &run_path(path))).unwrap();
+        assert_eq!((changed.rpath.as_deref(), changed.runpath), (Some(path), None));
     }
     assert!(rewrite(library.clone(), &Edits::default()).unwrap() == library);
 }
@@ -166,7 +167,7 @@ fn a_full_dynamic_table_moves() {
     let path =
         compile(&directory, "lib.so", "#include <stdio.h>\nint f(void) { return puts(\"\"); }", &flags);
     let library = fs_err::read(&path).unwrap();
-    let changed = rewritten(&library, &runpath(LONG));
+    let changed = rewritten(&library, &run_path(LONG));
     fs_err::write(&path, &changed).unwrap();
     assert!(readelf("-d", &path).contains(LONG));
     assert_eq!(opens(&path, "f"), Ok(()));
@@ -185,7 +186,7 @@ fn programs_run_after_their_headers_moved() {
     let directory = TempDir::new().unwrap();
     for flags in [["-pie", "-fPIE"], ["-no-pie", "-fno-PIE"]] {
         let program = compile(&directory, "program", source, &flags);
-        let bytes = rewritten(&fs_err::read(&program).unwrap(), &runpath(LONG));
+        let bytes = rewritten(&fs_err::read(&program).unwrap(), &run_path(LONG));
         assert_eq!(Elf::parse(&bytes).unwrap().kind, Kind::Executable);
         fs_err::write(&program, &bytes).unwrap();
         let output = run(&mut Command::new(&program), "gcc");
@@ -211,7 +212,7 @@ fn an_executable_stack_is_given_up() {
     assert_eq!(changed.len(), asking.len());
     assert!(!Elf::parse(&changed).unwrap().executable_stack);
     // Together with a move of the headers, whose copy must have the flag cleared too.
-    let moved = rewritten(&asking, &Edits { runpath: Some(LONG.into()), ..edits.clone() });
+    let moved = rewritten(&asking, &Edits { run_path: Some(LONG.into()), ..edits.clone() });
     assert!(!Elf::parse(&moved).unwrap().executable_stack);
 
     // A file that says nothing gets an executable stack on x86, and has no header to clear.
@@ -240,10 +241,10 @@ fn shims_forward_to_the_real_library() {
     assert_eq!(opens(&path, "f"), Ok(()));
     let text = readelf("-a", &path);
     assert!(text.contains("Shared library: [libreal.so.1]"), "{text}");
-    assert!(rewrite(bytes.clone(), &runpath("$ORIGIN")).unwrap() == bytes);
+    assert!(rewrite(bytes.clone(), &run_path("$ORIGIN")).unwrap() == bytes);
     // Without a run path there is no slot for one, and no section that says what else uses the strings.
     let bare = shim("libreal.so.1", "libreal.so", None, &like).unwrap();
-    fs_err::write(&path, rewritten(&bare, &runpath("$ORIGIN"))).unwrap();
+    fs_err::write(&path, rewritten(&bare, &run_path("$ORIGIN"))).unwrap();
     assert_eq!(opens(&path, "f"), Ok(()));
 }
 
@@ -290,7 +291,7 @@ fn stripping_takes_debug_information_and_nothing_else() {
     let kept = strip(full.clone(), |name| name == ".strtab" || name == ".text").unwrap();
     assert!(kept == full);
     // Stripped files can be given a run path, which adds a segment behind everything.
-    fs_err::write(&path, rewritten(&stripped, &runpath(LONG))).unwrap();
+    fs_err::write(&path, rewritten(&stripped, &run_path(LONG))).unwrap();
     assert_eq!(opens(&path, "f"), Ok(()));
     readelf("-a", &path);
     // What follows the sections belongs to somebody.
@@ -365,10 +366,10 @@ fn every_class_and_byte_order_is_read() {
         let bytes = shim("libreal.so.1", "libreal.so", Some("$ORIGIN"), &like).unwrap();
         let elf = Elf::parse(&bytes).unwrap();
         assert_eq!((elf.machine, elf.bits, elf.little_endian), (Machine(machine), bits, little_endian));
-        assert_eq!((elf.needed, elf.runpath), (vec!["libreal.so.1".into()], Some("$ORIGIN".into())));
+        assert_eq!((elf.needed, elf.rpath), (vec!["libreal.so.1".into()], Some("$ORIGIN".into())));
         assert_eq!((elf.soname.as_deref(), elf.kind), (Some("libreal.so"), Kind::SharedObject));
-        match rewrite(bytes, &runpath(LONG)) {
-            Ok(changed) => assert_eq!(Elf::parse(&changed).unwrap().runpath.as_deref(), Some(LONG)),
+        match rewrite(bytes, &run_path(LONG)) {
+            Ok(changed) => assert_eq!(Elf::parse(&changed).unwrap().rpath.as_deref(), Some(LONG)),
             Err(error) => assert!(!little_endian, "{error}"),
         }
     }
@@ -377,7 +378,7 @@ fn every_class_and_byte_order_is_read() {
 #[test]
 fn edits_that_make_no_sense_are_refused() {
     let file = system_libraries().remove(0).1;
-    assert!(matches!(rewrite(file, &runpath("a\0b")), Err(ElfError::Edit { .. })));
+    assert!(matches!(rewrite(file, &run_path("a\0b")), Err(ElfError::Edit { .. })));
     assert!(matches!(Elf::parse(b"not at all"), Err(ElfError::NotElf)));
 }
 
@@ -392,7 +393,7 @@ fn damaged_files_never_panic() {
         fs_err::read(compile(&directory, "program", "int main(void) { return 0; }", &["-Wl,-s"])).unwrap();
     let elf = Elf::parse(&library).unwrap();
     let small = shim("libreal.so.1", "libreal.so", Some("/a/long/enough/path"), &elf).unwrap();
-    let edits = [runpath("$ORIGIN"), Edits { clear_executable_stack: true, ..runpath(LONG) }];
+    let edits = [run_path("$ORIGIN"), Edits { clear_executable_stack: true, ..run_path(LONG) }];
     let (mut refused, mut accepted) = (0, 0);
     let mut check = |bytes: &[u8]| {
         for edits in &edits {

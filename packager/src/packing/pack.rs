@@ -97,6 +97,12 @@ impl Order {
         let project = Project::load(&self.project)?;
         let runtime = Runtime::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
+        if project.root.join("setup.py").is_file() {
+            report.warn(
+                "`setup.py` is not run: the wheel's metadata comes from `[project]` of `pyproject.toml`, and modules that \
+                 `setup.py` compiles are packed if they lie in the package: `python setup.py build_ext --inplace`",
+            );
+        }
 
         tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");

@@ -21,6 +21,12 @@ impl Tag {
         format!("cp{}{}-abi3-{platform}", python.0, python.1).parse()
     }
 
+    /// The tag of a wheel with modules that were compiled for these CPythons alone, as in `cp311`.
+    pub fn cpython<'a>(abis: impl IntoIterator<Item = &'a str>, platform: &str) -> Result<Self, WheelError> {
+        let abis = abis.into_iter().collect::<Vec<_>>().join(".");
+        format!("{abis}-{abis}-{platform}").parse()
+    }
+
     /// The interpreters, as in `cp310`.
     #[must_use]
     pub fn python(&self) -> &str {

@@ -40,6 +40,11 @@ def restore(*state):
 
 def _load():
     here = os.path.dirname(os.path.abspath(__file__))
+    if not os.path.isdir(here):
+        raise ImportError(
+            f"{here} is no directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
+            "install the wheel with pip, or unpack the file"
+        )
     vendored = os.path.join(here, "jnumpy")
     wanted = _protocol(vendored)
     if wanted is None:

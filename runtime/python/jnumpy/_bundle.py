@@ -80,6 +80,11 @@ class Bundle:
 
     def check(self) -> None:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
+        if os.pathsep in self.directory or not _is_utf8(self.directory):
+            raise ImportError(
+                f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon, "
+                "and nothing but UTF-8: install the package in another place"
+            )
         platform = self.description["platform"]
         machine = os.uname().machine
         if machine != platform["machine"]:
@@ -107,6 +112,15 @@ class Bundle:
 
 _REINSTALL = "reinstall the package"
 _SAME_PACKER = f"pack both with the same jnumpy-pack, or use one process for each; {more('one-julia')}"
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a path has no bytes that Python could not decode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _numbers(version: str) -> tuple[int, ...]:

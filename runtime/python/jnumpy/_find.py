@@ -16,6 +16,7 @@ from glob import glob
 from typing import TYPE_CHECKING, NamedTuple
 
 from jnumpy._errors import JuliaNotFoundError, more
+from jnumpy._project import home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,8 +168,7 @@ def _is_executable(path: str) -> bool:
 
 
 def _managed() -> str:
-    home = os.environ.get("JNUMPY_HOME") or os.path.join(os.path.expanduser("~"), ".jnumpy")
-    return os.path.join(os.path.abspath(home), "julia")
+    return os.path.join(os.path.abspath(home()), "julia")
 
 
 def _program(name: str) -> str:

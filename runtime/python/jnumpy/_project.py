@@ -1,6 +1,13 @@
-"""Reading the top of a ``Project.toml`` (``tomllib`` came with Python 3.11)."""
+"""The user's directory, and reading the top of a ``Project.toml`` (``tomllib`` came with Python 3.11)."""
 
 from __future__ import annotations
+
+import os
+
+
+def home() -> str:
+    """Where installed Julias and what packages write are."""
+    return os.environ.get("JNUMPY_HOME") or os.path.join(os.path.expanduser("~"), ".jnumpy")
 
 
 def top_level(path: str, key: str) -> str | None:

@@ -8,7 +8,7 @@ import sys
 
 from jnumpy import _runtime
 from jnumpy._errors import JuliaError
-from jnumpy._project import top_level
+from jnumpy._project import home, top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
@@ -74,9 +74,18 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
-        depots = os.pathsep.join(bundle.depots)
+        depots = os.pathsep.join([*_writable_depot(), *bundle.depots])
         variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
     return variables
+
+
+def _writable_depot() -> list[str]:
+    """Where packages write files of their own, such as scratch spaces: Julia gives them the first depot.
+
+    That of the bundle may belong to somebody else, and is the same for all users. Nothing is created here.
+    """
+    depot = os.path.join(home(), "depot")
+    return [depot] if os.path.isabs(depot) and os.pathsep not in depot else []
 
 
 def _require() -> None:

@@ -45,7 +45,9 @@ pub enum Check {
     Elf,
     /// ELF files are for the machine of the tag.
     Machine,
-    /// Run paths stay in the wheel.
+    /// Compiled Python modules are for the interpreters of the tag.
+    Interpreter,
+    /// Run paths stay in the wheel, and are searched before the user's.
     RunPath,
     /// Needed libraries are in the wheel, or every system has them.
     Needed,
@@ -70,6 +72,7 @@ impl Check {
             Self::Record => "installers compare files with RECORD, and remove by it",
             Self::Elf => "the dynamic loader will refuse it too",
             Self::Machine => "it cannot be loaded on the machines the tag names",
+            Self::Interpreter => "an installer takes it for interpreters that cannot import the module",
             Self::RunPath => {
                 "libraries of the user's machine would be loaded, or anything an attacker puts there"
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Examined;
 use super::finding::{Check, Finding};
 use crate::formats::policy::{self, Platform, PolicyError};
+use crate::stages::project::extension_parts;
 use jnumpy_base::text::printable;
 use jnumpy_elf::{Elf, VersionNeed, run_path};
 use jnumpy_wheel::{Tag, WheelPath};
@@ -47,6 +48,17 @@ pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: 
             findings.push(
                 Check::SystemLibrary.failure(Some(path), format!("it is the system's `{}`", printable(name))),
             );
+        }
+        if let Some((_, abi)) = extension_parts(path)
+            && !tag.abi().split('.').any(|promised| promised == abi)
+        {
+            let what = format!("it is compiled for `{abi}`, the wheel's tag is for `{}`", tag.abi());
+            findings.push(Check::Interpreter.failure(Some(path), what));
+        }
+        // Files of the package itself may have been linked elsewhere, and may know what they do.
+        if elf.runpath.is_some() && path.split('/').any(|part| part == "_jnumpy") {
+            let what = "its run path is a RUNPATH, which is searched after `LD_LIBRARY_PATH`";
+            findings.push(Check::RunPath.failure(Some(path), what));
         }
         let directories = run_paths(path, elf, findings);
         libraries.check_needed(path, elf, &directories, findings);

@@ -286,6 +286,14 @@ fn err_libraries() {
             Level::Failure,
             "`/usr/lib`",
         ),
+        ("a/x.cpython-312-x86_64-linux-gnu.so", elf(|_| ()), Check::Interpreter, Level::Failure, "`cp312`"),
+        (
+            "a/_jnumpy/x.so",
+            elf(|elf| elf.runpath = Some("$ORIGIN".into())),
+            Check::RunPath,
+            Level::Failure,
+            "`LD_LIBRARY_PATH`",
+        ),
         (
             "a/x.so",
             elf(|elf| elf.rpath = Some("$ORIGIN/../../y".into())),

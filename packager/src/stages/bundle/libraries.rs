@@ -276,7 +276,7 @@ impl Change<'_> {
             wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
         }
         let edits = Edits {
-            runpath: better_run_path(elf, own, &wanted),
+            run_path: better_run_path(elf, own, &wanted),
             clear_executable_stack: elf.executable_stack,
         };
         order.changed(path, Path::new(&in_bundle(place)), &edits)
@@ -413,18 +413,20 @@ impl Place {
 }
 
 /// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
-/// does, and leads nowhere else.
+/// does, leads nowhere else, and is searched before `LD_LIBRARY_PATH`.
 pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
-    let has: Vec<Option<PathBuf>> = elf
-        .runpath
-        .iter()
+    // The loader ignores an RPATH beside a RUNPATH.
+    let present = elf.runpath.as_ref().or(elf.rpath.as_ref());
+    let has: Vec<Option<PathBuf>> = present
+        .into_iter()
         .flat_map(|path| run_path::entries(path))
         .map(|entry| run_path::resolve_in_tree(own, entry))
         .collect();
-    let clean = elf.rpath.is_none() && has.iter().all(Option::is_some);
+    let clean = has.iter().all(Option::is_some);
     let enough = wanted.iter().all(|directory| has.iter().flatten().any(|entry| entry == directory));
     if clean && enough {
-        return None;
+        // As it is, but for its kind.
+        return elf.runpath.clone();
     }
     let entries: Vec<String> = wanted.iter().map(|directory| entry_to(own, directory)).collect();
     Some(entries.join(":"))

@@ -79,7 +79,7 @@ mod tests {
         let original = compile(directory.path(), "libtwo.so", &[]);
         let changed = directory.path().join("changed/libtwo.so");
         fs_err::create_dir(changed.parent().unwrap()).unwrap();
-        let edits = Edits { runpath: Some("$ORIGIN/../a/run/path/of/its/own".into()), ..Edits::default() };
+        let edits = Edits { run_path: Some("$ORIGIN/../a/run/path/of/its/own".into()), ..Edits::default() };
         let bytes = rewrite(fs_err::read(&original).unwrap(), &edits).unwrap();
         fs_err::write(&changed, &bytes).unwrap();
         loader.check(&original, &changed).unwrap();

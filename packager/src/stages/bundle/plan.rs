@@ -20,7 +20,7 @@ use crate::formats::policy::{self, Platform};
 use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
 use crate::stages::image::{Image, PackageImage, load_script};
 use crate::stages::julia::Julia;
-use crate::stages::project::{Manifest, Project, list_files};
+use crate::stages::project::{Manifest, Project, ProjectError, list_files};
 use crate::stages::runtime::Runtime;
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Places, VersionNeed, is_elf, places};
@@ -128,6 +128,10 @@ impl Ingredients<'_> {
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
             needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
         }
+        for (path, elf) in self.own_binaries()? {
+            let of_the_system = |need: &VersionNeed| policy::is_system_library(&need.library);
+            needs.extend(elf.requires.into_iter().filter(of_the_system).map(|need| (path.clone(), need)));
+        }
         let needs = || needs.iter().map(|(path, need)| (path.as_path(), need));
         let floor = policy::floor(machine, needs())?;
         let platform = self.platform.unwrap_or(floor.platform);
@@ -150,7 +154,10 @@ impl Ingredients<'_> {
         }
         prune.check_used(&inside.decisions)?;
         let Provenance { licenses, components } = provenance::collect(self, &libraries)?;
-        let tag = Tag::abi3(PYTHON, &platform.to_string())?;
+        let tag = match &self.project.abis {
+            None => Tag::abi3(PYTHON, &platform.to_string()),
+            Some(abis) => Tag::cpython(abis.iter().map(String::as_str), &platform.to_string()),
+        }?;
         let brought = inside.files.into_iter().map(|(path, (_, by))| (path, by)).collect();
         let explanations = Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought);
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
@@ -168,6 +175,9 @@ impl Ingredients<'_> {
                 _ => Content::file(&file.path),
             };
             contents.add(package.join(&file.name)?, content.executable(file.executable))?;
+        }
+        for file in &self.project.others {
+            contents.add(file.name.parse()?, Content::file(&file.path).executable(file.executable))?;
         }
         let placed = self.resolution.placed(&self.project.package_dir);
         let manifest: String = placed
@@ -187,6 +197,33 @@ impl Ingredients<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Libraries and programs among the package's own files.
+    fn own_binaries(&self) -> Result<Vec<(PathBuf, Elf)>, BundleError> {
+        let mut found = Vec::new();
+        for file in self.project.files.iter().chain(&self.project.others) {
+            interrupt::check()?;
+            if !starts_as_elf(&file.path)? {
+                continue;
+            }
+            let wrong = |source| BundleError::Elf { path: file.path.clone(), source };
+            let bytes = fs_err::read(&file.path)?;
+            let module = file.name.rsplit('/').next().and_then(|name| name.strip_suffix(".so"));
+            if let Some(module) = module.filter(|module| !module.contains('.'))
+                && let Some(symbols) = Elf::symbols(&bytes).map_err(wrong)?
+                && symbols.defined.contains(&format!("PyInit_{module}"))
+            {
+                return Err(ProjectError::ExtensionModule {
+                    path: file.path.clone(),
+                    reason: "its name does not say for which; CPython's own way is a name such as \
+                             `helper.cpython-311-x86_64-linux-gnu.so` or, for any CPython 3, `helper.abi3.so`",
+                }
+                .into());
+            }
+            found.push((file.path.clone(), Elf::parse(&bytes).map_err(wrong)?));
+        }
+        Ok(found)
     }
 
     fn add_runtime(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
@@ -240,6 +277,9 @@ impl Ingredients<'_> {
             if let Some((place, directory)) = placed.copied() {
                 let may_leave = placed.package.tree_hash.is_none();
                 trees.add(&below(place), directory, may_leave, &mut takes)?;
+                for (name, text) in &placed.package.relocated {
+                    trees.replace(&Path::new(&below(place)).join(name), text);
+                }
             }
         }
         for (hash, artifact) in &self.resolution.artifacts {

@@ -335,6 +335,7 @@ mod tests {
             ("julia/share/julia/stdlib/v1.5/Pkg/.travis.yml", "stdlib-docs"),
             ("julia/share/julia/stdlib/v1.5/Pkg/README.md", "stdlib-docs"),
             ("depot/packages/Example/aBcDe/test/runtests.jl", "package-tests"),
+            ("depot/packages/Example/aBcDe/deps/build.log", "package-tests"),
             ("depot/artifacts/0e64/lib/libx.a", "development-files"),
             ("julia/lib/x86_64-linux-gnu/libcurl-gnutls.so.4.7.0", "downloads"),
             ("julia/lib/x86_64-linux-gnu/julia/libgit2.so", "downloads"),

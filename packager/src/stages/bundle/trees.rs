@@ -37,6 +37,8 @@ struct File {
 enum FileKind {
     /// Taken as it is.
     Plain,
+    /// Taken with this text.
+    Text(String),
     /// A library or a program.
     Elf(Box<Elf>),
     /// Another name of the library at this path in the bundle.
@@ -79,6 +81,13 @@ impl Trees {
             }
         }
         Ok(())
+    }
+
+    /// Takes a file that is there already with another text.
+    pub(super) fn replace(&mut self, place: &Path, text: &str) {
+        if let Some(file) = self.files.get_mut(place) {
+            file.kind = FileKind::Text(text.to_owned());
+        }
     }
 
     /// What libraries of the trees need and no tree has: it must be Julia's.
@@ -126,6 +135,7 @@ impl Trees {
         let own = place.parent().unwrap_or(Path::new(""));
         match &file.kind {
             FileKind::Plain => Ok(Content::file(&file.path)),
+            FileKind::Text(text) => Ok(Content::bytes(text.as_str())),
             FileKind::Name(real, elf) => {
                 let entry = entry_to(own, real.parent().unwrap_or(Path::new("")));
                 let bytes = shim(&file_name(real), &file_name(place), Some(&entry), elf).map_err(failed)?;
@@ -145,7 +155,7 @@ impl Trees {
                     })
                     .collect();
                 let edits = Edits {
-                    runpath: better_run_path(elf, own, &wanted),
+                    run_path: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
                 };
                 order.changed(&file.path, place, &edits)

@@ -2,6 +2,7 @@
 //! (TyPython), in a directory the manifest names, or in a depot.
 
 mod artifacts;
+mod built;
 mod environment;
 mod files;
 mod slug;
@@ -51,6 +52,8 @@ pub struct Package {
     pub tree_hash: Option<String>,
     /// The hash of its files, when that is another one and the project has allowed it.
     pub edited: Option<TreeHash>,
+    /// Files that are packed with another text, so that it is right wherever the package lies: by path in the package.
+    pub relocated: BTreeMap<String, String>,
     /// Where its sources are.
     pub source: Source,
     /// What it depends on: name and UUID.
@@ -81,6 +84,7 @@ impl Package {
             version: None,
             tree_hash: None,
             edited: None,
+            relocated: BTreeMap::new(),
             source,
             deps: BTreeMap::new(),
             weak_deps: BTreeMap::new(),
@@ -516,12 +520,27 @@ impl Resolver<'_> {
     fn verify(&self, resolution: &mut Resolution) -> Result<(), DepotError> {
         let unverified = &self.project.settings.unverified;
         for package in resolution.packages.values_mut() {
-            let (Source::Directory(directory), Some(hash)) = (&package.source, &package.tree_hash) else {
-                continue;
-            };
+            let Source::Directory(directory) = &package.source else { continue };
+            package.relocated = built::relocated(directory)?;
+            if built::is_unbuilt(directory) {
+                resolution.notes.push(format!(
+                    "`{name}` has a build script that has not been run; if it does not load: \
+                     `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.build(\"{name}\")'`",
+                    name = package.name
+                ));
+            }
+            let Some(hash) = &package.tree_hash else { continue };
             let Ok(expected) = hash.parse::<TreeHash>() else { continue };
             let found = tree_hash(directory)?;
             if found == expected {
+                continue;
+            }
+            if let Some(outputs) = built::outputs(directory, expected)? {
+                resolution.notes.push(format!(
+                    "`{}` is packed with what its build script has made on this machine: {}",
+                    package.name,
+                    shown_outputs(directory, &outputs)
+                ));
                 continue;
             }
             if !unverified.contains(&package.name) {
@@ -582,6 +601,17 @@ impl Resolver<'_> {
         }
         resolution.notes.extend(notes);
     }
+}
+
+/// The names of the first files, and how many there are beside.
+fn shown_outputs(directory: &Path, files: &BTreeSet<PathBuf>) -> String {
+    const MOST: usize = 4;
+    let name = |file: &PathBuf| format!("`{}`", files::shown(file.strip_prefix(directory).unwrap_or(file)));
+    let mut names: Vec<String> = files.iter().take(MOST).map(name).collect();
+    if let Some(more @ 1..) = files.len().checked_sub(MOST) {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
 }
 
 #[cfg(test)]

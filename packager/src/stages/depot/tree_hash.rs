@@ -1,10 +1,11 @@
 //! Git's hash of a directory: what `Pkg.GitTools.tree_hash` computes, and what manifests pin.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
 
@@ -13,21 +14,29 @@ use jnumpy_base::interrupt;
 
 /// The hash of all files below `directory`. `.git` and directories without files count for nothing.
 pub fn tree_hash(directory: &Path) -> io::Result<TreeHash> {
-    Ok(tree(directory)?.unwrap_or_else(|| hash_of(b"tree", &[])))
+    tree_hash_without(directory, &BTreeSet::new())
+}
+
+/// The hash as it would be if these files were not there.
+pub(super) fn tree_hash_without(directory: &Path, left_out: &BTreeSet<PathBuf>) -> io::Result<TreeHash> {
+    Ok(tree(directory, left_out)?.unwrap_or_else(|| hash_of(b"tree", &[])))
 }
 
 /// The hash of a directory, unless there is no file in it.
-fn tree(directory: &Path) -> io::Result<Option<TreeHash>> {
+fn tree(directory: &Path, left_out: &BTreeSet<PathBuf>) -> io::Result<Option<TreeHash>> {
     let mut entries: Vec<(Vec<u8>, &str, OsString, TreeHash)> = Vec::new();
     let mut hidden = false;
     for entry in fs_err::read_dir(directory)? {
         interrupt::check().map_err(io::Error::other)?;
         let entry = entry?;
         let (name, path) = (entry.file_name(), entry.path());
+        if left_out.contains(&path) {
+            continue;
+        }
         let kind = entry.file_type()?;
         if name == ".git" {
             // To Julia a directory with nothing else in it is there, and empty.
-            hidden |= !kind.is_dir() || tree(&path)?.is_some();
+            hidden |= !kind.is_dir() || tree(&path, left_out)?.is_some();
             continue;
         }
         // Git sorts as if the name of a directory ended with a slash.
@@ -36,7 +45,7 @@ fn tree(directory: &Path) -> io::Result<Option<TreeHash>> {
             ("120000", hash_of(b"blob", &fs_err::read_link(&path)?.into_os_string().into_vec()))
         } else if kind.is_dir() {
             order.push(b'/');
-            match tree(&path)? {
+            match tree(&path, left_out)? {
                 Some(hash) => ("40000", hash),
                 None => continue,
             }

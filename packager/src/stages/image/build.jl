@@ -1,10 +1,13 @@
 # Runs in the Julia that writes a system image.
 # Arguments: the staging directory, the file of precompile statements, the directory of the sources, which has a depot,
-# then `uuid Name` of every package to load.
+# the directory below it where Julia's libraries will be, then `uuid Name` of every package to load.
 #
 # Julia starts this process as it starts the build of its own image: no `__init__` has run, so what they would have
 # set is set here, and put back at the end. Whatever a global holds at the end is written into the image, so this
 # file makes none. Each statement at the top sees what the ones before it have defined.
+
+include("prepare.jl")
+include("inspect.jl")
 
 let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.major).$(VERSION.minor)"
     Base.reinit_stdio()
@@ -15,9 +18,36 @@ let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.m
     isdefined(Base, :init_active_project) && Base.init_active_project()
 end
 
-for package in ARGS[4:end]
-    uuid, name = split(package, ' ')
-    Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
+JNumPyPreparation.start_standard_library()
+
+# Tables that were made while modules were loaded, and whose keys have another hash in every process. This module is the
+# first of those that are added to the image, so its `__init__` runs before theirs.
+module JNumPyTables
+
+const TABLES = Any[]
+__init__() = foreach(Base.rehash!, TABLES)
+
+end
+
+let before = Set(keys(Base.loaded_modules))
+    for package in ARGS[5:end]
+        uuid, name = split(package, ' ')
+        JNumPyInspection.loading(ARGS[3]) do
+            Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
+        end
+        if name == "TyPython"
+            loaded = Base.root_module(Base.PkgId(Base.UUID(uuid), "TyPython"))
+            Base.invokelatest(loaded.CPython.refuse_python)
+        end
+    end
+    own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir()])
+    is_own(id, loaded) = !(id in before || id.name == "TyPython" || JNumPyPreparation.is_standard(loaded))
+    JNumPyInspection.run(
+        [loaded for (id, loaded) in Base.loaded_modules if is_own(id, loaded)], ARGS[3], own, JNumPyTables.TABLES,
+    )
+    # An image without a compiler has to have what is called at its start.
+    precompile(JNumPyTables.__init__, ())
+    foreach(table -> precompile(Base.rehash!, (typeof(table),)), JNumPyTables.TABLES)
 end
 
 # What the runtime calls by name is compiled whether a recorded run has called it or not.
@@ -82,8 +112,15 @@ if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
     end
 end
 
+JNumPyPreparation.end_standard_library()
+for (id, package) in Base.loaded_modules
+    id.name == "TyPython" && Base.invokelatest(package.CPython.forget_python)
+end
 empty!(LOAD_PATH)
 empty!(DEPOT_PATH)
+# Libraries that are opened by name are the bundle's, whatever else the process has of that name. The path is replaced
+# with that of the installed package.
+push!(empty!(Base.DL_LOAD_PATH), joinpath(ARGS[3], ARGS[4]))
 empty!(ARGS)
 Base.ACTIVE_PROJECT[] = nothing
 Core.eval(Sys, :(BINDIR = ""; STDLIB = ""))

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::ImageError;
+use super::finding::{self, Finding};
 use super::packages::named;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
@@ -14,10 +15,13 @@ use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;
 
-/// The script that the child Julia runs. It is a part of the staged tree.
-pub(super) const SCRIPT: &str = include_str!("build.jl");
-/// Its name in the staging directory.
-pub(super) const SCRIPT_NAME: &str = "build.jl";
+/// The script that the child Julia runs, and what it includes, by their names in the staging directory.
+pub(super) const SCRIPTS: [(&str, &str); 3] = [
+    (SCRIPT_NAME, include_str!("build.jl")),
+    ("prepare.jl", include_str!("prepare.jl")),
+    ("inspect.jl", include_str!("inspect.jl")),
+];
+const SCRIPT_NAME: &str = "build.jl";
 /// The name of the file of precompile statements in the staging directory.
 pub(super) const STATEMENTS_NAME: &str = "statements.jl";
 
@@ -64,12 +68,12 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Compiles, in the directory `workspace`; returns the object code.
+    /// Compiles, in the directory `workspace`; returns the object code, and what was found in the modules' globals.
     pub(super) fn compile(
         &self,
         workspace: &Path,
         mut progress: impl FnMut(Duration),
-    ) -> Result<PathBuf, ImageError> {
+    ) -> Result<(PathBuf, Vec<Finding>), ImageError> {
         let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
         // Relative, so that the command line is the same whatever the directory is called.
         let (heap, object) = ("heap.ji", "image.a");
@@ -84,7 +88,7 @@ impl Build<'_> {
             let run = self.julia(&stock, &self.target.to_string(), &format!("--output-o={object}"));
             self.run(self.with_script(run), workspace, progress)?;
         }
-        Ok(workspace.join(object))
+        Ok((workspace.join(object), finding::read(workspace)?))
     }
 
     fn julia(&self, sysimage: &Path, target: &str, output: &str) -> Run {
@@ -101,6 +105,7 @@ impl Build<'_> {
             .arg(self.stage)
             .arg(self.stage.join(STATEMENTS_NAME))
             .arg(self.stage.join(SOURCES))
+            .arg(Path::new("_jnumpy/julia").join(&self.julia.layout.private_libdir))
             .args(self.load.iter().map(named))
     }
 
@@ -108,7 +113,10 @@ impl Build<'_> {
         match run.directory(workspace).log(self.log).run(progress) {
             Ok(_) => Ok(()),
             Err(JuliaError::Child(ChildError::Failed { status, said, .. })) => {
-                Err(ImageError::Compile { status, log: self.log.to_owned(), source: said })
+                Err(match finding::refusal(&finding::read(workspace)?) {
+                    Some((what, remedy)) => ImageError::Global { what, remedy },
+                    None => ImageError::Compile { status, log: self.log.to_owned(), source: said },
+                })
             }
             Err(error) => Err(error.into()),
         }
@@ -121,7 +129,7 @@ impl Build<'_> {
         // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
         // through libjulia, so the image asks for no newer libc than Julia itself does.
         command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
-        command.args(["-Wl,--enable-new-dtags", "-Wl,-rpath"]);
+        command.args(["-Wl,--disable-new-dtags", "-Wl,-rpath"]);
         command.arg(format!("-Wl,{}", self.path_to_libjulia()));
         command.arg("-o").arg(image);
         command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");

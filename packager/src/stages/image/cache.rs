@@ -33,6 +33,8 @@ pub(super) struct Record {
     pub(super) statements: usize,
     /// Stubs of the exported modules, by their paths in the package.
     pub(super) stubs: BTreeMap<String, String>,
+    /// What the user was told of globals that do not live on in the image, and is told again.
+    pub(super) warnings: Vec<String>,
     /// What the package images are of, in the order in which Julia loads them; nothing for a system image.
     pub(super) packages: Vec<PackageImage>,
     /// The files of the entry.
@@ -332,6 +334,7 @@ mod tests {
             julia: "1.5.3".into(),
             cpu_target: "generic".into(),
             statements: 2,
+            warnings: Vec::new(),
             stubs: [("_add.pyi".into(), "def add() -> None: ...\n".into())].into(),
             packages: Vec::new(),
             files,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ImageError;
 use super::packages::{CALLS, CALLS_NAME, CALLS_PLACE, CALLS_UUID, calls_entry, named};
@@ -35,17 +35,20 @@ impl Environment {
     ) -> Result<Self, ImageError> {
         let mut files = BTreeMap::new();
         let mut manifest = String::new();
-        let mut add = |place: &str, name: &str, path: PathBuf| {
-            files.insert(format!("{SOURCES}/{place}{name}"), StagedFile::Copy(path));
+        let mut add = |place: &str, name: &str, file: StagedFile| {
+            files.insert(format!("{SOURCES}/{place}{name}"), file);
         };
         for placed in resolution.placed(&project.package_dir) {
             if let Some((place, directory)) = placed.copied() {
                 for file in files_of(directory, placed.package.tree_hash.is_none())? {
-                    add(&format!("{place}/"), &file.name, file.real);
+                    match placed.package.relocated.get(&file.name) {
+                        Some(text) => add(&format!("{place}/"), &file.name, StagedFile::Text(text.clone())),
+                        None => add(&format!("{place}/"), &file.name, StagedFile::Copy(file.real)),
+                    }
                 }
             } else if let (Source::Runtime, Some(place)) = (&placed.package.source, &placed.place) {
                 for file in list_files(typython)? {
-                    add(&format!("{place}/"), &file.name, file.path);
+                    add(&format!("{place}/"), &file.name, StagedFile::Copy(file.path));
                 }
             }
             let path = placed.place.as_ref().map(|place| format!("../{SOURCES}/{place}"));
@@ -56,7 +59,7 @@ impl Environment {
             Path::new(name).extension().is_some_and(|extension| extension == "py" || extension == "pyi")
         };
         for file in project.files.iter().filter(|file| !is_python(&file.name)) {
-            add("", &file.name, file.path.clone());
+            add("", &file.name, StagedFile::Copy(file.path.clone()));
         }
         let own = Package {
             deps: project.julia.deps.clone(),

@@ -7,6 +7,7 @@
 mod build;
 mod cache;
 mod environment;
+mod finding;
 mod key;
 mod packages;
 mod stage;
@@ -17,7 +18,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use build::{Build, Linker, SCRIPT, SCRIPT_NAME, STATEMENTS_NAME};
+use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, IMAGE, Record, Workspace};
 use environment::Environment;
@@ -38,7 +39,7 @@ use jnumpy_base::text::megabytes;
 use jnumpy_base::{Hint, Report, Stage as StageLine};
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
 const PACKAGE_IMAGES_SINCE: u32 = 9;
 
@@ -73,6 +74,8 @@ pub struct Image {
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
+    /// What the user should know of globals that do not live on in the image.
+    pub warnings: Vec<String>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
     /// Keeps it in the cache.
@@ -129,6 +132,7 @@ impl Request<'_> {
             }
         }?;
         image.python = python.map(Python::into_path);
+        image.warnings.iter().for_each(|warning| report.warn(warning));
         Ok(image)
     }
 
@@ -141,7 +145,9 @@ impl Request<'_> {
         stage_line: StageLine<'_>,
     ) -> Result<Image, ImageError> {
         let linker = Linker::find()?;
-        environment.files.insert(SCRIPT_NAME.into(), StagedFile::Text(SCRIPT.into()));
+        for (name, text) in SCRIPTS {
+            environment.files.insert(name.into(), StagedFile::Text(text.into()));
+        }
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
         key.text("linker", &linker.version);
@@ -169,10 +175,11 @@ impl Request<'_> {
             stripped: !compiler,
             log: &build_log,
         };
-        let object = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
+        let (object, findings) = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
         stage_line.progress("linking");
         build.link(&object, &workspace.path().join(IMAGE))?;
-        let record = self.publish(workspace, [IMAGE.to_owned()], Vec::new(), recorded)?;
+        let warnings = finding::warnings(&findings);
+        let record = self.publish(workspace, [IMAGE.to_owned()], Vec::new(), recorded, warnings)?;
         self.finish(&record, [record_log, build_log], stage_line);
         self.image(&entry, &key, &key, record, false)
     }
@@ -210,7 +217,7 @@ impl Request<'_> {
                 .load(&depots, &packages, |_| stage_line.progress("compiling what the project depends on"))?;
             let files: Vec<String> =
                 list_files(workspace.path())?.into_iter().map(|file| file.name).collect();
-            self.publish(workspace, files, Vec::new(), Recorded::default())?;
+            self.publish(workspace, files, Vec::new(), Recorded::default(), Vec::new())?;
         }
         let _hold = dependencies.hold()?;
 
@@ -231,7 +238,7 @@ impl Request<'_> {
         }
         fs_err::remove_dir_all(&depots[0])?;
         let files: Vec<String> = made.iter().map(|package| package.file.clone()).collect();
-        let record = self.publish(workspace, files, made, recorded)?;
+        let record = self.publish(workspace, files, made, recorded, Vec::new())?;
         self.finish(&record, [record_log, build_log], stage_line);
         self.image(&entry, &key, &dependencies_key, record, false)
     }
@@ -269,6 +276,7 @@ impl Request<'_> {
         files: impl IntoIterator<Item = String>,
         packages: Vec<PackageImage>,
         recorded: Recorded,
+        warnings: Vec<String>,
     ) -> Result<Record, ImageError> {
         let Recorded { statements, stubs } = recorded;
         workspace.publish(files, |files| Record {
@@ -277,6 +285,7 @@ impl Request<'_> {
             cpu_target: self.cpu_target.to_string(),
             statements: statements.lines().count(),
             stubs,
+            warnings,
             packages,
             files,
         })
@@ -305,7 +314,7 @@ impl Request<'_> {
         cached: bool,
     ) -> Result<Image, ImageError> {
         let size = record.size();
-        let Record { stubs, packages, .. } = record;
+        let Record { stubs, warnings, packages, .. } = record;
         let path = match self.kind {
             Kind::Full { .. } => entry.path().join(IMAGE),
             Kind::Packages => self.julia.prefix.join(&self.julia.layout.sysimage),
@@ -326,6 +335,7 @@ impl Request<'_> {
             size,
             cached,
             stubs,
+            warnings,
             python: None,
             _hold: hold,
         })
@@ -478,6 +488,14 @@ pub enum ImageError {
         /// The end of it.
         source: LastLines,
     },
+    /// A module does, or holds, what cannot be in an image.
+    #[error("the project does not compile: {what}")]
+    Global {
+        /// Which module's global, or where.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The linker failed.
     #[error("the image cannot be linked")]
     Link {
@@ -533,6 +551,7 @@ impl Hint for ImageError {
             Self::Workload { .. } => {
                 Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
             }
+            Self::Global { remedy, .. } => Some((*remedy).into()),
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
             Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),

@@ -138,8 +138,14 @@ impl Recording<'_> {
                               json.dump(_stubs.render(module), open(stubs, 'w', encoding='utf-8'))";
         let copy = scratch.join("python");
         let stubs = scratch.join("stubs.json");
-        for file in &self.project.files {
-            let target = copy.join(&self.project.package_name).join(&file.name);
+        let own = self
+            .project
+            .files
+            .iter()
+            .map(|file| (Path::new(&self.project.package_name).join(&file.name), file));
+        let others = self.project.others.iter().map(|file| (PathBuf::from(&file.name), file));
+        for (name, file) in own.chain(others) {
+            let target = copy.join(name);
             if let Some(parent) = target.parent() {
                 fs_err::create_dir_all(parent)?;
             }

@@ -3,14 +3,18 @@
 //! A project is a directory with `pyproject.toml` and one Python package that is a Julia package too: its
 //! directory holds `__init__.py`, `Project.toml` and `src/<name>.jl`.
 
+mod extensions;
 mod files;
 mod manifest;
+mod others;
 mod project_toml;
 mod pyproject;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub(crate) use extensions::parts as extension_parts;
 pub use files::PackageFile;
 pub(crate) use files::list as list_files;
 pub use manifest::{Manifest, Pinned, TreeHash};
@@ -43,6 +47,10 @@ pub struct Project {
     pub settings: Settings,
     /// Every file of the package that belongs into a wheel, sorted by path.
     pub files: Vec<PackageFile>,
+    /// Files of other Python packages and modules, by their paths in the wheel, sorted.
+    pub others: Vec<PackageFile>,
+    /// The CPythons that the package's compiled modules are for, as in `cp311`; `None` when it has none of its own.
+    pub abis: Option<BTreeSet<String>>,
 }
 
 impl Project {
@@ -77,7 +85,22 @@ impl Project {
         }
         let mut files = list_files(&package_dir)?;
         add_data(&root, &settings, &mut files)?;
-        Ok(Self { root, package_dir, package_name, project_toml, julia, pyproject, settings, files })
+        others::check_top_level(&root, &package_dir, &package_name, &files)?;
+        let others = others::files(&root, &package_dir, &settings)?;
+        let all: Vec<PackageFile> = files.iter().chain(&others).cloned().collect();
+        let abis = extensions::abis(&all)?;
+        Ok(Self {
+            root,
+            package_dir,
+            package_name,
+            project_toml,
+            julia,
+            pyproject,
+            settings,
+            files,
+            others,
+            abis,
+        })
     }
 
     /// Reads the manifest that fits this Julia, when there is one.
@@ -157,6 +180,20 @@ pub enum ProjectError {
         /// All of them.
         candidates: Vec<PathBuf>,
     },
+    /// Python packages that nobody has decided about.
+    #[error("the project has other Python packages: {}", list(others))]
+    OtherPackages {
+        /// Their directories.
+        others: Vec<PathBuf>,
+    },
+    /// The package is a part of another one.
+    #[error("the package `{}` is imported as `{whole}`, and only a top-level package can be packed", path.display())]
+    Nested {
+        /// Its directory.
+        path: PathBuf,
+        /// The name it is imported by.
+        whole: String,
+    },
     /// The directory's name cannot be imported.
     #[error("the package directory `{}` has a name that Python cannot import: `{name}`", path.display())]
     PackageName {
@@ -225,6 +262,14 @@ pub enum ProjectError {
         /// What it is.
         reason: &'static str,
     },
+    /// A compiled module of the package is for no Python that could run the wheel.
+    #[error("no Python can import the compiled module `{}` from the wheel: {reason}", path.display())]
+    ExtensionModule {
+        /// The module's file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// `[project]` is wrong.
     #[error(transparent)]
     Pyproject(#[from] PyprojectError),
@@ -244,6 +289,15 @@ impl Hint for ProjectError {
                  top of the project or under `src`; elsewhere, name it: `package` in `[tool.jnumpy]`"
                     .into(),
             ),
+            Self::OtherPackages { others } => {
+                let name = others.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+                Some(format!(
+                    "to pack them too: `packages = [\"{name}\"]` in `[tool.jnumpy]`; to leave them out: `packages = []`"
+                ))
+            }
+            Self::Nested { .. } => Some(
+                "move the Julia project to a top-level package, such as `_name_core`, and import it from here".into(),
+            ),
             Self::SeveralPackages { .. } => Some("choose one: `package` in `[tool.jnumpy]`".into()),
             Self::NoName { .. } => {
                 Some("put `name = \"MyModule\"` at its top, and the module into `src/MyModule.jl`".into())
@@ -258,6 +312,9 @@ impl Hint for ProjectError {
                 None => format!("the keys are {}", settings::KEYS.join(", ")),
             }),
             Self::NoSuchFile { .. } => Some("paths are relative to the directory of `pyproject.toml`".into()),
+            Self::ExtensionModule { .. } => {
+                Some("compile all of them for one CPython, or remove those that are left from another".into())
+            }
             Self::Pyproject(error) => error.hint(),
             _ => None,
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::{ProjectError, TomlFile};
 
 /// The keys of `[tool.jnumpy]`.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "compiler",
     "data",
     "exclude",
@@ -17,6 +17,7 @@ pub(super) const KEYS: [&str; 10] = [
     "libraries",
     "library-dirs",
     "package",
+    "packages",
     "precompile",
     "unverified",
 ];
@@ -27,6 +28,8 @@ pub(super) const KEYS: [&str; 10] = [
 pub struct Settings {
     /// The package's directory, relative to the project; found when absent.
     pub package: Option<PathBuf>,
+    /// Python packages and modules to pack beside it, relative to the project; with none named, others are an error.
+    pub packages: Option<Vec<PathBuf>>,
     /// Scripts, `.py` or `.jl`, whose run says what to compile into the image; relative to the project. Written as
     /// one path or a list.
     #[serde(deserialize_with = "one_or_more")]
@@ -71,7 +74,12 @@ impl Settings {
             .try_into()
             .map_err(|error: toml::de::Error| invalid(error.message().trim_end().to_owned()))?;
         let libraries = settings.libraries.iter().filter(|name| name.contains('/')).map(Path::new);
-        let paths = settings.package.iter().chain(&settings.precompile).chain(settings.data.values());
+        let paths = settings
+            .package
+            .iter()
+            .chain(settings.packages.iter().flatten())
+            .chain(&settings.precompile)
+            .chain(settings.data.values());
         let places = settings.data.keys().map(Path::new);
         for path in paths.map(PathBuf::as_path).chain(libraries).chain(places) {
             let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));

@@ -138,7 +138,7 @@ fn an_rpath_counts_for_the_needed_libraries_too() {
     let path = Elf::parse(&root).unwrap().rpath;
     fs_err::write(
         tree.path("libroot.so"),
-        rewrite(root, &Edits { runpath: path, ..Edits::default() }).unwrap(),
+        rewrite(root, &Edits { run_path: path, ..Edits::default() }).unwrap(),
     )
     .unwrap();
     assert!(matches!(tree.closure(&["libroot.so"], &[], &[]), Err(ClosureError::Missing(_))));

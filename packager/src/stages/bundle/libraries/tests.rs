@@ -99,10 +99,10 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
     let parse = |name: &str| parse(&libraries, name);
     let second_name = parse("lib/julia/libbar.so");
     assert_eq!(second_name.needed, ["libbar.so.2"]);
-    assert_eq!(second_name.runpath.as_deref(), Some("$ORIGIN/.."));
+    assert_eq!(second_name.rpath.as_deref(), Some("$ORIGIN/.."));
     // It had an absolute path, and must find what it opens for the image too.
-    assert_eq!(parse("lib/libjulia.so.1").runpath.as_deref(), Some("$ORIGIN:$ORIGIN/julia"));
-    assert_eq!(parse("lib/julia/sys.so").runpath.as_deref(), Some("$ORIGIN/.."));
+    assert_eq!(parse("lib/libjulia.so.1").rpath.as_deref(), Some("$ORIGIN:$ORIGIN/julia"));
+    assert_eq!(parse("lib/julia/sys.so").rpath.as_deref(), Some("$ORIGIN/.."));
     let real = julia.prefix.join("lib/libbar.so.2.0");
     assert_eq!(libraries.files[Path::new("lib/libbar.so.2")].source, Source::File(real));
 }
@@ -155,7 +155,7 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         let path = write("lib/libnew.so", &library(needs, "libnew.so", before));
         match libraries.other(&order, &path, &place("lib/libnew.so")).unwrap().source {
             Source::File(changed) if changed != path => {
-                Elf::parse(&fs_err::read(changed).unwrap()).unwrap().runpath
+                Elf::parse(&fs_err::read(changed).unwrap()).unwrap().rpath
             }
             source => panic!("{source} is not changed"),
         }
@@ -204,8 +204,8 @@ fn ok_libraries_of_the_project_lie_beside_julias_own() {
     for name in ["lib/julia/libown.so.3", "lib/julia/libdeep.so", "lib/julia/libunused.so"] {
         assert!(libraries.files.contains_key(Path::new(name)), "{:?}", libraries.files.keys());
     }
-    assert_eq!(parse(&libraries, "lib/julia/libown.so.3").runpath.as_deref(), Some("$ORIGIN"));
-    assert_eq!(parse(&libraries, "lib/julia/libdeep.so").runpath.as_deref(), Some("$ORIGIN/.."));
+    assert_eq!(parse(&libraries, "lib/julia/libown.so.3").rpath.as_deref(), Some("$ORIGIN"));
+    assert_eq!(parse(&libraries, "lib/julia/libdeep.so").rpath.as_deref(), Some("$ORIGIN/.."));
     assert_eq!(libraries.closure.explain("libown.so.3").unwrap()[1], "`libraries` of `[tool.jnumpy]`");
 
     let absent = Settings { libraries: vec!["native/libno.so".into()], ..Settings::default() };

@@ -346,12 +346,12 @@ impl Tree<'_> {
         if elf.kind == Kind::Other {
             return Ok(());
         }
-        let runpath = if path.starts_with("bin") {
+        let run_path = if path.starts_with("bin") {
             format!("$ORIGIN/../lib/{}", self.multiarch)
         } else {
             "$ORIGIN:$ORIGIN/..:$ORIGIN/julia".into()
         };
-        let edits = Edits { runpath: Some(runpath), clear_executable_stack: elf.executable_stack };
+        let edits = Edits { run_path: Some(run_path), clear_executable_stack: elf.executable_stack };
         Ok(fs_err::write(&place, rewrite(bytes, &edits).map_err(failed)?)?)
     }
 

@@ -1,0 +1,205 @@
+# Looks through the globals of modules for values that do not live on in an image: Julia writes pointers as NULL, and
+# an open file, a task or a held lock means nothing in another process.
+module JNumPyInspection
+
+"What was found: kind, the global's name, more about it. The kinds are those of `image/finding.rs`."
+const Finding = Tuple{String,String,String}
+
+"The file that the packager reads."
+const FINDINGS = "findings.tsv"
+
+"More values than this are not looked at: a table of numbers is no place for a pointer."
+const MOST_VALUES = 2_000_000
+
+struct Inspection
+    "The directory of the sources, whose path is replaced when the image is loaded."
+    sources::String
+    "Directories of this machine alone."
+    own::Vector{String}
+    findings::Vector{Finding}
+    "Tables that have to be hashed again when the image is loaded."
+    tables::Vector{Any}
+    seen::IdDict{Any,Nothing}
+    "What is still to be looked at: a value, and the global that it belongs to."
+    waiting::Vector{Tuple{Any,String}}
+end
+
+Inspection(sources, own, tables) = Inspection(sources, own, Finding[], tables, IdDict{Any,Nothing}(), Tuple{Any,String}[])
+
+"Loads packages: `load()`. Code that calls Python meanwhile is reported by its place; then this process ends."
+function loading(load, sources)
+    try
+        load()
+    catch failure
+        place, cause = "", failure
+        while cause isa Union{LoadError,InitError}
+            cause isa LoadError && (place = string(cause.file, ':', cause.line))
+            cause = cause.error
+        end
+        nameof(typeof(cause)) === :NoPythonError || rethrow()
+        write_findings(Finding[("python", replace(place, sources * '/' => ""), "")])
+        exit(1)
+    end
+end
+
+"""
+Looks through modules and writes what was found. An image with a task in it cannot be written, and a held lock knows the
+task that holds it, so this process ends then.
+"""
+function run(modules, sources, own, tables)
+    inspection = Inspection(sources, own, tables)
+    foreach(inspected -> inspect(inspection, inspected), modules)
+    write_findings(sort!(inspection.findings))
+    any(finding -> finding[1] in ("task", "lock"), inspection.findings) && exit(1)
+    return nothing
+end
+
+write_findings(findings) = open(FINDINGS, "w") do file
+    for finding in findings
+        println(file, join(map(part -> replace(part, r"[\t\r\n]" => ' '), finding), '\t'))
+    end
+end
+
+report(inspection, kind, name, more="") =
+    (kind, name, more) in inspection.findings || push!(inspection.findings, (kind, name, more))
+
+"Looks through the globals of a module and of the modules in it."
+function inspect(inspection, inspected::Module)
+    for name in names(inspected; all=true)
+        (startswith(string(name), '#') || Base.isdeprecated(inspected, name)) && continue
+        isdefined(inspected, name) || continue
+        value = getfield(inspected, name)
+        if value isa Module
+            value !== inspected && parentmodule(value) === inspected && inspect(inspection, value)
+        else
+            push!(inspection.waiting, (value, string(inspected, '.', name)))
+        end
+    end
+    for _ in 1:MOST_VALUES
+        isempty(inspection.waiting) && break
+        look(inspection, pop!(inspection.waiting)...)
+    end
+    empty!(inspection.waiting)
+    return nothing
+end
+
+# Values that are as good in another process.
+const HARMLESS = Union{
+    Module,Type,Method,Core.MethodInstance,Core.CodeInfo,Core.MethodTable,Core.TypeName,TypeVar,Symbol,Number,AbstractChar,
+    Regex,VersionNumber,LineNumberNode,
+}
+
+# What an array, or a table, keeps its elements in: since Julia 1.11 with a pointer of its own, which is written rightly.
+@static if isdefined(Core, :GenericMemory)
+    const Storage = Union{Array,Core.GenericMemory}
+    storage(ref::Core.GenericMemoryRef) = ref.mem
+else
+    const Storage = Array
+end
+storage(value) = value
+
+function look(inspection, value, name)
+    value = storage(value)
+    value isa HARMLESS && return nothing
+    value isa String && return look_at_text(inspection, value, name)
+    value isa Ptr && return (is_written(value) || report(inspection, "pointer", name); nothing)
+    T = typeof(value)
+    if ismutable_type(T) || value isa Core.SimpleVector
+        haskey(inspection.seen, value) && return nothing
+        inspection.seen[value] = nothing
+    end
+    kind = is_seeded(value) ? "random" : live_kind(value)
+    kind === nothing || return (report(inspection, kind, name, string(nameof(T))); nothing)
+    if value isa Storage
+        if !isbitstype(eltype(value)) || holds_pointer(eltype(value))
+            for index in eachindex(value)
+                isassigned(value, index) && push!(inspection.waiting, (value[index], name))
+            end
+        end
+        return nothing
+    end
+    value isa AbstractDict && look_at_keys(inspection, value, keys(value), name)
+    value isa AbstractSet && !(value isa Set) && look_at_keys(inspection, value, value, name)
+    for field in 1:fieldcount(T)
+        if isdefined(value, field)
+            part = getfield(value, field)
+            isbitstype(typeof(part)) && !holds_pointer(typeof(part)) || push!(inspection.waiting, (part, name))
+        end
+    end
+    return nothing
+end
+
+@static if isdefined(Base, :ismutabletype)
+    ismutable_type(T::DataType) = Base.ismutabletype(T)
+else
+    ismutable_type(T::DataType) = T.mutable
+end
+
+"Whether an image keeps the pointer: it holds NULL, or the number that stands for none."
+is_written(pointer::Ptr) = UInt(pointer) == 0 || UInt(pointer) == typemax(UInt)
+
+holds_pointer(::Type) = false
+holds_pointer(::Type{<:Ptr}) = true
+holds_pointer(T::DataType) = T <: Ptr || isbitstype(T) && any(holds_pointer, fieldtypes(T))
+
+"What kind of thing a value is that belongs to this process; `nothing` for one that does not."
+live_kind(::Any) = nothing
+live_kind(::Task) = "task"
+live_kind(stream::IOStream) = isopen(stream) ? "stream" : nothing
+live_kind(stream::Union{Base.LibuvStream,Base.LibuvServer}) = stream.handle == C_NULL ? nothing : "stream"
+live_kind(file::Base.Filesystem.AbstractFile) = isopen(file) ? "stream" : nothing
+live_kind(timer::Union{Timer,Base.AsyncCondition}) = isopen(timer) ? "timer" : nothing
+live_kind(process::Base.Process) = process.handle == C_NULL ? nothing : "process"
+live_kind(lock::Base.AbstractLock) = islocked(lock) ? "lock" : nothing
+
+"""
+Whether a value is a generator of random numbers that was not seeded on purpose, as far as it can tell: a seed that is
+given is a number, one that is drawn is several.
+"""
+function is_seeded(value)
+    T = typeof(value)
+    nameof(T) in (:MersenneTwister, :Xoshiro) && nameof(parentmodule(T)) === :Random || return false
+    return !(hasfield(T, :seed) && value.seed isa Union{Integer,Vector{UInt32}} && length(value.seed) < 4)
+end
+
+function look_at_text(inspection, text, name)
+    build = basename(dirname(inspection.sources))
+    if occursin(build, text) || occursin(basename(inspection.sources), text)
+        occursin(inspection.sources, text) || report(inspection, "build-path", name, text)
+    else
+        foreach(path -> occursin(path, text) && report(inspection, "own-path", name, text), inspection.own)
+    end
+    return nothing
+end
+
+function look_at_keys(inspection, table, keys, name)
+    stable = all(key -> has_stable_hash(inspection, key), keys)
+    stable && return nothing
+    # What Julia itself hashes again, or does not hash.
+    table isa Union{IdDict,Base.ImmutableDict,Base.EnvDict} && return nothing
+    has_path = any(key -> holds_path(inspection, key), keys)
+    if table isa Dict
+        push!(inspection.tables, table)
+        has_path && report(inspection, "hashed-again", name)
+    elseif has_path && !(table isa WeakKeyDict)
+        report(inspection, "path-key", name, string(nameof(typeof(table))))
+    end
+    return nothing
+end
+
+"""
+Whether the hash of a key is the same in every process. That of a type, a function or a mutable value follows from where
+it is in memory, and that of a path of the sources from the text that is replaced.
+"""
+has_stable_hash(inspection, key) = isbits(key)
+has_stable_hash(inspection, key::Union{Number,AbstractChar,VersionNumber}) = true
+has_stable_hash(inspection, key::Union{AbstractString,Symbol}) = !holds_path(inspection, key)
+has_stable_hash(inspection, key::Union{Tuple,NamedTuple,AbstractArray,Pair}) =
+    all(part -> has_stable_hash(inspection, part), key isa Pair ? (key.first, key.second) : key)
+
+holds_path(inspection, key) = false
+holds_path(inspection, key::Union{AbstractString,Symbol}) = occursin(inspection.sources, string(key))
+holds_path(inspection, key::Union{Tuple,NamedTuple,AbstractArray,Pair}) =
+    any(part -> holds_path(inspection, part), key isa Pair ? (key.first, key.second) : key)
+
+end

@@ -1,0 +1,118 @@
+# The state of a process that has started, for the modules that are loaded while an image is built, and its end.
+# Julia runs no `__init__` in a process that writes an image.
+module JNumPyPreparation
+
+# What these set up is of no use to a module that is loaded, and cannot be taken back: they start tasks, add themselves
+# to the REPL or reserve memory.
+const LEFT_ALONE = ("Distributed", "Pkg", "Profile", "Logging", "Downloads")
+
+"What is written back in the end: each puts one container or global back."
+const PUT_BACK = Any[]
+const STARTED = IdDict{Module,Nothing}()
+
+"Runs the `__init__` of every module in the image, those that a module uses before its own."
+function start_standard_library()
+    hooks = kept_hooks()
+    roots = collect(values(Base.loaded_modules))
+    foreach(root -> start(root, roots), roots)
+    foreach(put_back -> put_back(), hooks)
+    # So of what is loaded later, and of binary packages, which say in `__init__` where their libraries are: other packages
+    # ask for that while they are loaded.
+    callback = function (id)
+        loaded = Base.root_module(id)
+        (endswith(id.name, "_jll") || is_standard(loaded)) && start(loaded, Module[])
+    end
+    push!(Base.package_callbacks, callback)
+    push!(PUT_BACK, () -> filter!(known -> known !== callback, Base.package_callbacks))
+    return nothing
+end
+
+"Whether a module is a part of Julia's standard library that is not in Julia's own image."
+function is_standard(loaded::Module)
+    path = pathof(loaded)
+    return path !== nothing && startswith(normpath(path), normpath(Sys.STDLIB))
+end
+
+function start(started::Module, roots)
+    haskey(STARTED, started) && return nothing
+    STARTED[started] = nothing
+    # `using` alone gives a module no name for what it uses.
+    for used in ccall(:jl_module_usings, Any, (Any,), started)
+        used in roots && start(used, roots)
+    end
+    for name in names(started; all=true, imported=true)
+        (Base.isdeprecated(started, name) || !isdefined(started, name)) && continue
+        value = getfield(started, name)
+        value isa Module && (value in roots || parentmodule(value) === started) && start(value, roots)
+    end
+    is_own = isdefined(started, :__init__) && parentmodule(started.__init__) === started
+    # `build.jl` does what that of Base does.
+    if is_own && started !== Base && !(string(nameof(Base.moduleroot(started))) in LEFT_ALONE)
+        startswith(string(started), "Base.") || keep_globals(started)
+        try
+            started === Base.GMP && VERSION < v"1.6" ? start_gmp() : Base.invokelatest(started.__init__)
+        catch failure
+            println("`__init__` of ", started, " failed: ", sprint(showerror, failure))
+        end
+    end
+    return nothing
+end
+
+# Julia 1.5 cannot compile the `__init__` of this module in a process that writes an image (a library's variable, then a
+# function of the same library). This is what sums need of it; memory may be the C library's meanwhile.
+function start_gmp()
+    one = Base.GMP.ONE
+    one.alloc, one.size, one.d = 1, 1, pointer(Base.GMP._ONE)
+end
+
+# An `__init__` adds to these, and will do so again in every process.
+function kept_hooks()
+    names = (:atexit_hooks, :repl_hooks, :disable_library_threading_hooks, :package_callbacks)
+    containers = Any[getfield(Base, name) for name in names if isdefined(Base, name)]
+    hints = Base.Experimental._hint_handlers
+    return Any[map(kept, containers); map(kept, collect(values(hints))); kept(hints)]
+end
+
+"Remembers what the globals of a module of the standard library hold now."
+function keep_globals(owner::Module)
+    for name in names(owner; all=true)
+        (startswith(string(name), '#') || Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
+        value = getfield(owner, name)
+        if !isconst(owner, name)
+            push!(PUT_BACK, () -> Core.eval(owner, :($name = $(QuoteNode(value)))))
+        elseif value isa Union{Vector,Dict,IdDict,Base.RefValue}
+            push!(PUT_BACK, kept(value))
+        end
+    end
+    return nothing
+end
+
+"A function that puts a container back to what it holds now."
+function kept(container::Vector)
+    before = copy(container)
+    return () -> copyto!(resize!(container, length(before)), before)
+end
+
+function kept(table::Union{Dict,IdDict})
+    before = copy(table)
+    return () -> merge!(empty!(table), before)
+end
+
+function kept(ref::Base.RefValue)
+    if isassigned(ref)
+        before = ref[]
+        return () -> ref[] = before
+    end
+    # No operation of Julia's makes a reference unassigned again, such as the one to the open `/dev/urandom`.
+    return () -> GC.@preserve ref unsafe_store!(Ptr{Ptr{Cvoid}}(pointer_from_objref(ref)), C_NULL)
+end
+
+"Puts back what `start_standard_library` and the modules loaded since have changed in the standard library."
+function end_standard_library()
+    foreach(put_back -> Base.invokelatest(put_back), reverse(PUT_BACK))
+    empty!(PUT_BACK)
+    empty!(STARTED)
+    return nothing
+end
+
+end

@@ -1,0 +1,35 @@
+# Julia without Python: a process that writes an image, or `julia` itself with a project that uses TyPython.
+
+"Thrown by whatever calls Python in a process where Python does not run."
+struct NoPythonError <: Exception end
+
+Base.showerror(io::IO, ::NoPythonError) = print(
+    io,
+    "Python does not run in this process, so nothing of it can be called; what a module needs of Python is fetched in ",
+    "its `init()`, which runs when Python imports the package",
+)
+
+refuse_call() = throw(NoPythonError())
+
+# Where calls note where control is, as long as the runtime has not said where.
+const NOWHERE = Ref(IN_JULIA)
+
+"From now on each call of Python throws a [`NoPythonError`](@ref), until [`start`](@ref) is called."
+function refuse_python()
+    refusal = @cfunction(refuse_call, Cvoid, ())
+    field(::Type{UInt64}) = UInt64(0)
+    field(::Type{Ptr{Cvoid}}) = refusal
+    field(::Type{Ptr{UInt8}}) = Ptr{UInt8}(pointer_from_objref(NOWHERE))
+    HOST[] = HostTable(map(field, fieldtypes(HostTable))...)
+    fill!(resize!(C_ADDRESSES, length(C_NAMES)), refusal)
+    return nothing
+end
+
+"Takes out the addresses of this process, before an image is written."
+function forget_python()
+    HOST[] = HostTable(map(T -> T(0), fieldtypes(HostTable))...)
+    empty!(C_ADDRESSES)
+    return nothing
+end
+
+__init__() = refuse_python()
