@@ -279,8 +279,8 @@ def test_full_disk(pack, julia, project, tmp_path):
     inside = ["sh", "-c", script, "sh", str(out), pack, str(project), julia]
     result = subprocess.run(["unshare", "--map-root-user", "--mount", *inside], capture_output=True, text=True)
     assert result.returncode == 1, result.stderr
-    assert "error: the wheel cannot be written" in result.stderr
-    assert "hint: free some space" in result.stderr
+    assert "error: cannot write the wheel" in result.stderr
+    assert "hint: free disk space" in result.stderr
     assert result.stdout == "", "something was left"
 
 

@@ -398,7 +398,7 @@ def test_code_is_evaluated_in_main(c: Any) -> None:
 
     assert jnumpy.exec_julia("x_of_test = 20\ny_of_test = 22") is None
     assert jnumpy.eval_julia("x_of_test + y_of_test") == 42
-    with pytest.raises(jnumpy.JuliaError, match="syntax|ParseError"):
+    with pytest.raises(jnumpy.JuliaError, match=r"syntax|ParseError"):
         jnumpy.exec_julia("1 +")
     with pytest.raises(NameError, match="nowhere_defined not defined"):
         jnumpy.eval_julia("nowhere_defined")

@@ -78,7 +78,7 @@ def test_streams_are_those_of_the_moment(julia):
     )
     said = succeeds(code, julia).splitlines()
     assert said[0].startswith(r"'\u03b1\n1\xd72 "), said
-    assert said[0].endswith(r"1  2x\u03b2\ufffdA' w e"), said
+    assert said[0].endswith(r"x\u03b2\ufffdA' w e"), said
     assert said[1:] == ["own to an object"]
 
 

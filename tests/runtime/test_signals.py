@@ -1,5 +1,7 @@
 """Ctrl-C, Python's other signals, and faults of the stack, each in a process of its own."""
 
+import ast
+
 import pytest
 from child import run, succeeds
 
@@ -154,12 +156,15 @@ def test_dispositions_and_mask_are_as_before(julia, threads):
         "before = state()\n"
         "jnumpy.init_jl(); jnumpy.exec_julia('run(`true`)')\n"
         "after = state()\n"
-        "print({name: sorted(before[name] ^ after[name]) for name in before})"
+        "print({name: sorted(before[name] ^ after[name]) for name in before}, jnumpy.julia_version, sep=';')"
     )
-    changed = eval(succeeds(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER=""))
+    told, version = succeeds(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER="").split(";")
+    changed = ast.literal_eval(told)
+    # Since Julia 1.9 any thread may call, so that the collector has to stop threads.
+    several = threads == "2" or int(version.split(".")[1]) >= 9
     # The signals above 31 are the C library's own.
     caught = [signal for signal in changed.pop("SigCgt") if signal < 32]
-    assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [11] if threads == "1" else [10, 11, 12])
+    assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [10, 11, 12] if several else [11])
 
 
 CHILDREN = """

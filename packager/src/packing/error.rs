@@ -95,7 +95,7 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         if is_disk_full(self) {
             return Some(
-                "free some space, or point `--out-dir`, `TMPDIR` or `JNUMPY_HOME` at a larger disk".into(),
+                "free disk space, or set `--out-dir`, `TMPDIR`, or `JNUMPY_HOME` to a directory on a larger disk".into(),
             );
         }
         match self {
@@ -155,7 +155,7 @@ mod tests {
             Error::Wheel(WheelError::Write(full())),
             Error::Julia(JuliaError::Io(full())),
         ] {
-            assert!(error.hint().is_some_and(|hint| hint.starts_with("free some space")), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.starts_with("free disk space")), "{error}");
         }
         assert_eq!(Error::Io(fs_err::read("/no/such").unwrap_err()).hint(), None);
     }

@@ -24,7 +24,7 @@ impl EntryPoints {
             reason: reason.into(),
         };
         if !group.split('.').all(is_word) {
-            return Err(fail(group, "a group's name is of letters, digits, `_`, joined with `.`"));
+            return Err(fail(group, "a group name consists of letters, digits, and `_`, joined with `.`"));
         }
         let is_name = |c: char| !c.is_control() && c != '=';
         if name.is_empty()
@@ -32,10 +32,13 @@ impl EntryPoints {
             || name.starts_with(['[', '#', ';'])
             || !name.chars().all(is_name)
         {
-            return Err(fail(name, "a name has no `=`, and no `[`, `#`, `;` or space at its ends"));
+            return Err(fail(
+                name,
+                "a name must not contain `=`, start with `[` or `#`, or start or end with a space",
+            ));
         }
         if !is_object(object) {
-            return Err(fail(object, "an object is written `package.module:attribute`"));
+            return Err(fail(object, "an object has the form `package.module:attribute`"));
         }
         self.0.entry(group.into()).or_default().insert(name.into(), object.into());
         Ok(())

@@ -106,7 +106,7 @@ impl Metadata {
     /// The normalised name.
     pub fn distribution(&self) -> Result<PackageName, WheelError> {
         PackageName::new(self.name.clone()).map_err(|_| {
-            invalid("Name", &self.name, "it must be of ASCII letters, digits and inner `-`, `_`, `.`")
+            invalid("Name", &self.name, "it must consist of ASCII letters, digits, and inner `-`, `_`, `.`")
         })
     }
 
@@ -203,7 +203,7 @@ impl Headers {
                 return Err(invalid(field, name, "a name must not contain a comma"));
             }
             match (name, person.email.as_deref()) {
-                (None, None) => return Err(invalid(field, "", "it needs a name or a mail address")),
+                (None, None) => return Err(invalid(field, "", "it needs a name or an email address")),
                 (Some(name), None) => names.push(name.to_owned()),
                 (None, Some(email)) => addresses.push(mail_address(field, email)?),
                 (Some(name), Some(email)) => {
@@ -233,7 +233,7 @@ fn quoted(name: &str) -> String {
 fn mail_address(field: &str, email: &str) -> Result<String, WheelError> {
     let parts = email.rsplit_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
     if parts.is_none() || email.contains(|c: char| c.is_whitespace() || "<>,".contains(c)) {
-        return Err(invalid(&format!("{field}-email"), email, "it is no mail address"));
+        return Err(invalid(&format!("{field}-email"), email, "it is not an email address"));
     }
     Ok(email.to_owned())
 }
@@ -266,12 +266,13 @@ impl ReadMetadata {
                 break;
             }
             if line.starts_with([' ', '\t']) {
-                let (_, value) = fields.last_mut().ok_or_else(|| fail("it begins with a space".into()))?;
+                let (_, value) = fields.last_mut().ok_or_else(|| fail("it starts with a space".into()))?;
                 value.push('\n');
                 value.push_str(line.trim_start());
             } else {
-                let (name, value) =
-                    line.split_once(':').ok_or_else(|| fail(format!("`{}` is no field", printable(line))))?;
+                let (name, value) = line
+                    .split_once(':')
+                    .ok_or_else(|| fail(format!("`{}` is not a field", printable(line))))?;
                 fields.push((name.into(), value.trim().into()));
             }
         }

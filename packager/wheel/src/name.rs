@@ -1,4 +1,4 @@
-//! The name of a wheel file: distribution, version and tag.
+//! The name of a wheel file: distribution, version, and tag.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use super::tag::Tag;
 use jnumpy_base::text::printable;
 
 /// The name of a wheel, `<distribution>-<version>-<tag>.whl`, with distribution and version in their normal forms.
-/// Names with a build tag, which this packager never writes, are refused.
+/// Names with a build tag are refused, because this packager never writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WheelName {
     distribution: PackageName,
@@ -21,13 +21,13 @@ pub struct WheelName {
 }
 
 impl WheelName {
-    /// The name of a version of a distribution for a tag.
+    /// The wheel name for a distribution, version, and tag.
     #[must_use]
     pub fn new(distribution: PackageName, version: Version, tag: Tag) -> Self {
         Self { distribution, version, tag }
     }
 
-    /// The distribution's normalised name.
+    /// The distribution's normalized name.
     #[must_use]
     pub fn distribution(&self) -> &PackageName {
         &self.distribution
@@ -45,7 +45,7 @@ impl WheelName {
         &self.tag
     }
 
-    /// Name of the directory with the wheel's description, `<distribution>-<version>.dist-info`.
+    /// Name of the metadata directory, `<distribution>-<version>.dist-info`.
     pub fn dist_info(&self) -> Result<WheelPath, WheelError> {
         format!("{}-{}.dist-info", self.distribution.as_dist_info_name(), self.version).parse()
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn ok_normalised() {
+    fn ok_normalized() {
         let name = WheelName::new(
             pep508_rs::PackageName::new("Jl.Kmeans--1d".into()).unwrap(),
             "01.0-ALPHA1".parse().unwrap(),

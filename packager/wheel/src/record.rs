@@ -54,13 +54,13 @@ pub fn read(record: &[u8]) -> Result<Vec<Row>, WheelError> {
         let fields: Vec<&str> = (record.iter().map(std::str::from_utf8).collect::<Result<_, _>>())
             .map_err(|_| fail("it is not UTF-8"))?;
         let [path, hash, size] = fields[..] else {
-            return Err(fail("it must have path, hash and size"));
+            return Err(fail("it must have a path, a hash, and a size"));
         };
         let content = if hash.is_empty() && size.is_empty() {
             None
         } else {
             let encoded = (hash.strip_prefix(SHA256).and_then(|rest| rest.strip_prefix('=')))
-                .ok_or_else(|| fail("its hash must begin with `sha256=`"))?;
+                .ok_or_else(|| fail("its hash must start with `sha256=`"))?;
             let sha256 = (URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|bytes| bytes.try_into().ok()))
                 .ok_or_else(|| fail("its hash must be 32 bytes in URL-safe base64 without padding"))?;
             let size = size.parse().map_err(|_| fail("its size must be a number"))?;

@@ -1,4 +1,4 @@
-//! Compatibility tags: which interpreters and machines a wheel is for.
+//! Compatibility tags of wheels.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,31 +15,31 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// The tag of a wheel whose extension uses the limited API of CPython `python`, as in (3, 10), and later;
-    /// `platform` as in `manylinux_2_28_x86_64`.
+    /// The tag of a wheel whose extension uses the limited API of CPython `python`, for example `(3, 10)`. `platform`
+    /// is for example `manylinux_2_28_x86_64`.
     pub fn abi3(python: (u32, u32), platform: &str) -> Result<Self, WheelError> {
         format!("cp{}{}-abi3-{platform}", python.0, python.1).parse()
     }
 
-    /// The tag of a wheel with modules that were compiled for these CPythons alone, as in `cp311`.
+    /// The tag of a wheel with modules that were compiled for these CPythons only, for example `cp311`.
     pub fn cpython<'a>(abis: impl IntoIterator<Item = &'a str>, platform: &str) -> Result<Self, WheelError> {
         let abis = abis.into_iter().collect::<Vec<_>>().join(".");
         format!("{abis}-{abis}-{platform}").parse()
     }
 
-    /// The interpreters, as in `cp310`.
+    /// Python tags, for example `cp310`.
     #[must_use]
     pub fn python(&self) -> &str {
         &self.python
     }
 
-    /// The interface to the interpreter, as in `abi3`.
+    /// ABI tags, for example `abi3`.
     #[must_use]
     pub fn abi(&self) -> &str {
         &self.abi
     }
 
-    /// The platforms, as in `manylinux_2_28_x86_64`.
+    /// Platform tags, for example `manylinux_2_28_x86_64`.
     #[must_use]
     pub fn platform(&self) -> &str {
         &self.platform
@@ -73,7 +73,7 @@ impl FromStr for Tag {
             !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         };
         if !parts.iter().all(|part| part.split('.').all(is_word)) {
-            return Err(fail("its parts must be of the letters `a` to `z`, digits and `_`"));
+            return Err(fail("its parts must consist of `a` to `z`, digits, and `_`"));
         }
         Ok(Self { python: python.into(), abi: abi.into(), platform: platform.into() })
     }

@@ -39,6 +39,8 @@ class JuliaError(Exception):
                 return self._exception if part == "message" else ""
             try:
                 self._parts[part] = self._exception.describe(part)
+            except JuliaError:
+                return "a Julia exception that Julia cannot describe"
             except RuntimeError as refused:
                 return f"a Julia exception whose text is out of reach: {refused}"
         return self._parts[part]

@@ -193,6 +193,9 @@ end
 "The name of an exception's type."
 julia_type(@nospecialize(failure)) = rendered(print, typeof(failure), String(nameof(typeof(failure))))
 
+"What `catch_backtrace` returns."
+const Backtrace = Vector{Union{Ptr{Nothing},Base.InterpreterIP}}
+
 "What Julia prints of a backtrace."
 backtrace_text(@nospecialize(backtrace)) =
     rendered(Base.show_backtrace, backtrace, "\na backtrace that Julia fails to show")

@@ -393,8 +393,12 @@ function compiled_calls()
         (message, (Any,)),
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
+        (unsafe_store!, (Ptr{Slot}, Slot)),
     ]
+    append!(calls, ((store, (Ptr{Slot}, type)) for type in (Nothing, Bool, Int64, UInt64, Float64, ComplexF64, String)))
     append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
+    append!(calls, STREAM_CALLS)
+    append!(calls, SIGNAL_CALLS)
     for method in methods(exported)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue

@@ -61,7 +61,9 @@ end
 
 "A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
 @export_py function describe(number::UInt64, part::Int)::String
-    failure, backtrace = rooted(number)
+    # Types are named, so that the compiled code needs none for each type of exception.
+    kept = rooted(number)::Tuple
+    failure, backtrace = getfield(kept, 1), getfield(kept, 2)::Backtrace
     part == 0 && return message(failure)
     part == 1 && return with_places(backtrace_text(filter(is_julia_frame, backtrace)))
     return julia_type(failure)

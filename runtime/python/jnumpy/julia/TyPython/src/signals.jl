@@ -115,3 +115,12 @@ system_exit(status::Int) = PyException(G_PyBuiltin.SystemExit, G_PyBuiltin.Syste
 
 "Whether a task is a thread's first one, which runs what Python calls."
 is_root(task::Task) = !isdefined(task, :code) || task.code === nothing
+
+"What runs without being called: see [`compiled_calls`](@ref)."
+const SIGNAL_CALLS = Tuple{Any,Tuple}[
+    (while_waiting, (Timer,)),
+    (after_collection, (Cint,)),
+    (run_handlers, ()),
+    (check_signals, ()),
+    (exit, (Int,)),
+]

@@ -272,3 +272,26 @@ function end_redirection(number::Int)
 end
 
 follow_redirections(PythonStream, before_redirection, redirect_to_python)
+
+"What prints and reads: see [`compiled_calls`](@ref)."
+const STREAM_CALLS = Tuple{Any,Tuple}[
+    (take_streams, ()),
+    (lock, (PythonOutput,)),
+    (unlock, (PythonOutput,)),
+    (flush, (PythonOutput,)),
+    (displaysize, (PythonOutput,)),
+    (get, (PythonOutput, Symbol, Bool)),
+    (unsafe_write, (PythonOutput, Ptr{UInt8}, UInt)),
+    (write, (PythonOutput, UInt8)),
+    (write, (PythonOutput, Vector{UInt8})),
+    (print, (PythonOutput, String)),
+    (println, (PythonOutput, String)),
+    (println, (String,)),
+    (fill_ahead, (PythonInput,)),
+    (readline, (PythonInput,)),
+    (Base.read, (PythonInput, Type{UInt8})),
+    (Base.unsafe_read, (PythonInput, Ptr{UInt8}, UInt)),
+    (Base.setup_stdio, (PythonOutput, Bool)),
+    (before_redirection, (Int,)),
+    (redirect_to_python, (Int, PythonOutput)),
+]
