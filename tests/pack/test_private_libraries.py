@@ -36,10 +36,11 @@ def fakes(tmp_path_factory):
 
     def fill(bundle: Path, directory: Path) -> Path:
         directory.mkdir()
-        for name in {path.name for path in bundle.rglob("*.so*")}:
-            # What asks for a name may leave the ending out, or the version.
-            for other in {name, name.partition(".so")[0] + ".so", name.partition(".so")[0]}:
-                (directory / other).symlink_to(library)
+        # What asks for a name may leave the version out.
+        names = {path.name for path in bundle.rglob("*.so*")}
+        names |= {name.partition(".so")[0] + ".so" for name in names}
+        for name in names:
+            (directory / name).symlink_to(library)
         return directory
 
     return fill
