@@ -74,7 +74,11 @@ mod tests {
     fn ok_every_section_says_something() {
         assert!(topics().count() > 10);
         for topic in topics() {
-            assert!(topic.summary().len() > 10 && topic.text.contains("\n- "), "{}", topic.name);
+            assert!(
+                topic.summary().len() > 10 && (topic.text.contains("\n- ") || topic.text.contains("\n| ")),
+                "{}",
+                topic.name
+            );
         }
     }
 

@@ -18,18 +18,17 @@ const ALLOW: u8 = 1;
 const WARN: u8 = 2;
 const ERROR: u8 = 3;
 
-/// Sets what happens to an array argument that Julia cannot use in place, in every thread of this process.
+/// Sets the copy policy: what happens to an array argument that Julia cannot use in place, in every thread.
 ///
-/// | policy | an array that has to be copied | one for a function whose Julia name ends in `!` |
-/// |---|---|---|
-/// | `default` | is copied | `ValueError` |
-/// | `allow` | is copied | is copied |
-/// | `warn` | is copied with a `RuntimeWarning` | `ValueError` |
-/// | `error` | `ValueError` | `ValueError` |
+/// - ``"default"``: the array is copied. A function whose Julia name ends in ``!`` raises ``ValueError``.
+/// - ``"allow"``: the array is copied for every function.
+/// - ``"warn"``: the array is copied with a ``RuntimeWarning``. A function whose Julia name ends in ``!`` raises
+///   ``ValueError``.
+/// - ``"error"``: every function raises ``ValueError``.
 ///
-/// A function whose name ends in `!` writes into its arguments; what it writes into a copy is lost. Copied are arrays that
-/// are strided, reversed, broadcast, unaligned, read-only or byte-swapped, and those whose element type or order the
-/// declared type does not take. Another policy is a `ValueError`.
+/// A function whose name ends in ``!`` writes into its arguments, and Python does not see what it writes into a copy. An
+/// array is copied if it is strided, reversed, broadcast, unaligned, read-only, or byte-swapped, or if the declared type
+/// has another element type or memory order. Any other policy raises ``ValueError``.
 #[pyfunction]
 pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
     let number = match policy {

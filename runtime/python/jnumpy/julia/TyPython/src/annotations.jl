@@ -25,7 +25,7 @@ function argument_annotation(@nospecialize(T))::String
     T <: AbstractVector{UInt8} && return "NDArray[np.uint8] | bytes | bytearray | memoryview"
     T <: AbstractArray && return array_annotation(T)
     T <: AbstractSet && return string("AbstractSet[", argument_annotation(eltype(T)), "]")
-    T <: AbstractDict && return string("Mapping[", join(map(argument_annotation, entry_types(T)), ", "), "]")
+    T <: AbstractDict && return string("Mapping[", listed_types(argument_annotation, entry_types(T)), "]")
     T <: Union{AbstractChar,Symbol} && return "str"
     T <: Enum && return "IntEnum | str"
     T <: Rational && return "Fraction | SupportsIndex"
@@ -67,7 +67,7 @@ function result_annotation(@nospecialize(T))::String
         return string("dict[", result_annotation(keytype(T)), ", ", result_annotation(valtype(T)), "]")
     end
     T <: AbstractSet && return string("set[", result_annotation(eltype(T)), "]")
-    T <: Pair && return T isa DataType ? string("tuple[", join(map(result_annotation, fieldtypes(T)), ", "), "]") : "tuple[Any, Any]"
+    T <: Pair && return T isa DataType ? string("tuple[", listed_types(result_annotation, fieldtypes(T)), "]") : "tuple[Any, Any]"
     T <: Enum && return "IntEnum"
     return date_annotation(T)
 end
@@ -87,7 +87,7 @@ function tuple_annotation(annotation, @nospecialize(T))
         length(types) == 1 || return "tuple[Any, ...]"
         return string("tuple[", annotation(Base.unwrapva(last(types))), ", ...]")
     end
-    return string("tuple[", join(map(annotation, types), ", "), "]")
+    return string("tuple[", listed_types(annotation, types), "]")
 end
 
 "NumPy's names of element types, the narrowest first."
@@ -116,3 +116,6 @@ function annotations(described::Export)
     lines = String[argument_annotation(parameter.type) for parameter in described.parameters]
     return join(push!(lines, result_annotation(described.result)), "\n")
 end
+
+# A `Vector`, because `join` of a tuple is compiled for its length, and this runs at every import.
+listed_types(annotation, types) = join(String[annotation(type) for type in types], ", ")

@@ -26,7 +26,7 @@ const MOST_PENDING = 1 << 16
 function pending(io::PythonOutput)
     storage = current_task().storage
     storage === nothing && return nothing
-    return get(storage, io, nothing)::Union{Nothing,Pending}
+    return get(storage::IdDict{Any,Any}, io, nothing)::Union{Nothing,Pending}
 end
 
 function Base.lock(io::PythonOutput)
@@ -220,7 +220,10 @@ function renew_logger(before)
         name === :meta_formatter && return with_short_path(field)
         return field
     end
-    Base.CoreLogging.global_logger(typeof(logger)(fields...))
+    # Its constructor would be compiled for these fields at every start.
+    renewed = Any[fields...]
+    copied = ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), typeof(logger), renewed, length(renewed))
+    Base.CoreLogging.global_logger(copied::Base.CoreLogging.AbstractLogger)
     return nothing
 end
 
