@@ -122,7 +122,7 @@ def test_an_editable_install_follows_the_sources(environment, project, julia):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("cpu-targets=generic", "there is no setting `cpu-targets`; the settings are `no-image`, `no-compiler`, `julia`"),
+        ("cpu-targets=generic", "there is no setting `cpu-targets`; the settings are `no-image`, `no-compiler`"),
         ("no-image=perhaps", "the setting `no-image` is `true` or `false`, not `perhaps`"),
         ("compress=hardest", "invalid value 'hardest' for '--compress <HOW>'"),
     ],

@@ -1,7 +1,9 @@
 """Starting a Julia that is too new, damaged, or not complete: an exception in words, and Python goes on."""
 
+import shutil
 import subprocess
 
+import fake_julias
 from child import last_line, run, succeeds
 
 START = "import jnumpy\ntry: jnumpy.init_jl()\nexcept ImportError as error: print(error)\n"
@@ -9,17 +11,12 @@ START = "import jnumpy\ntry: jnumpy.init_jl()\nexcept ImportError as error: prin
 
 def fake_julia(directory, version, source, libraries=()):
     """Return the path of a Julia that is a libjulia of C `source`, and `libraries` in its private directory."""
-    private = directory / "lib/julia"
-    private.mkdir(parents=True)
-    (private / "sys.so").write_bytes(b"")
+    julia = fake_julias.write(directory, f"{version}.2")
     for name in libraries:
-        compiled(private / name, "")
+        compiled(directory / "lib/julia" / name, "")
     compiled(directory / f"lib/libjulia.so.{version}", source)
-    julia = directory / "bin/julia"
-    julia.parent.mkdir()
-    julia.write_text("#!/bin/sh\nexit 1\n")
-    julia.chmod(0o755)
-    return str(julia)
+    # A program, unlike a script, is not started to find out about its Julia.
+    return shutil.copy("/bin/false", julia)
 
 
 def compiled(path, source):
@@ -47,9 +44,9 @@ def test_a_newer_julia_is_warned_about_and_its_missing_symbol_is_named(tmp_path)
 
 
 def test_an_old_julia_is_refused(tmp_path):
-    julia = fake_julia(tmp_path, "1.4", 'const char *jl_ver_string(void) { return "1.4.2"; }')
+    julia = fake_julia(tmp_path, "1.5", 'const char *jl_ver_string(void) { return "1.4.2"; }')
     assert succeeds(START, julia) == (
-        f"Julia 1.4.2 at `{tmp_path}/lib/libjulia.so.1.4` is not supported: 1.5 or later is needed\n"
+        f"Julia 1.4.2 at `{tmp_path}/lib/libjulia.so.1.5` is not supported: 1.5 or later is needed\n"
     )
 
 
@@ -89,7 +86,7 @@ def test_no_process_is_started_to_look_for_libraries(julia, tmp_path):
 # All that the runtime looks for, of a Julia that cannot do anything.
 LATER = """
 const char *jl_ver_string(void) { return "1.99.2"; }
-void *jl_stackovf_exception;
+void *jl_stackovf_exception, *jl_uv_stdout, *jl_uv_stderr, *jl_uv_stdin;
 void *jl_eval_string(const char *code) { return 0; }
 void jl_parse_opts(void) {} void jl_init_with_image_file(void) {} void jl_unbox_voidpointer(void) {}
 void jl_atexit_hook(void) {} void jl_throw(void) {} void jl_gc_safe_enter(void) {} void jl_gc_unsafe_enter(void) {}
@@ -111,4 +108,4 @@ def test_a_newer_julia_is_warned_about_and_tried(tmp_path):
 def test_a_warning_that_is_an_error_stops_the_start(tmp_path):
     julia = fake_julia(tmp_path, "1.99", LATER)
     code = "import warnings; warnings.simplefilter('error')\nimport jnumpy; jnumpy.init_jl()"
-    assert last_line(run(code, julia)).startswith("RuntimeWarning: Julia 1.99.2 is newer than this version of jnumpy")
+    assert last_line(run(code, julia)).startswith("RuntimeWarning: Julia 1.99 is newer than 1.13, the newest")

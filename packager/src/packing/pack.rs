@@ -86,6 +86,15 @@ pub struct Summary {
     pub explanations: Explanations,
 }
 
+fn warn_of_setup_py(project: &Project, report: &Report) {
+    if project.root.join("setup.py").is_file() {
+        report.warn(
+            "`setup.py` is not run: the wheel's metadata comes from `[project]` of `pyproject.toml`, and modules that \
+             `setup.py` compiles are packed if they lie in the package: `python setup.py build_ext --inplace`",
+        );
+    }
+}
+
 impl Order {
     /// Does everything but write the wheel.
     pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
@@ -97,13 +106,7 @@ impl Order {
         let project = Project::load(&self.project)?;
         let runtime = Runtime::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
-        if project.root.join("setup.py").is_file() {
-            report.warn(
-                "`setup.py` is not run: the wheel's metadata comes from `[project]` of `pyproject.toml`, and modules that \
-                 `setup.py` compiles are packed if they lie in the package: `python setup.py build_ext --inplace`",
-            );
-        }
-
+        warn_of_setup_py(&project, report);
         tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");
         let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;

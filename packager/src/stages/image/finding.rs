@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn ok_many_globals_are_counted() {
-        let text: String = (0..8).map(|number| format!("timer\tA.L{number}\t\n")).collect();
+        let text = (0..8).map(|number| format!("timer\tA.L{number}\t")).collect::<Vec<_>>().join("\n");
         let warnings = warnings(&findings(&text));
         assert!(
             warnings[0].starts_with("`A.L0`, `A.L1`, `A.L2`, `A.L3`, `A.L4` and 3 more, each of which holds")

@@ -10,7 +10,7 @@ pub(super) fn abis(files: &[PackageFile]) -> Result<Option<BTreeSet<String>>, Pr
     for file in files {
         let Some((module, abi)) = parts(&file.name) else { continue };
         let version: Option<u32> = abi.strip_prefix("cp3").and_then(|minor| minor.parse().ok());
-        if !version.is_some_and(|minor| minor >= 10) {
+        if version.is_none_or(|minor| minor < 10) {
             return Err(ProjectError::ExtensionModule {
                 path: file.path.clone(),
                 reason: "jnumpy runs in CPython 3.10 and later, in its usual build",

@@ -41,7 +41,7 @@ pub(super) fn files(
             for file in list_files(&path)? {
                 files.push(PackageFile { name: format!("{name}/{}", file.name), ..file });
             }
-        } else if path.is_file() && name.ends_with(".py") {
+        } else if path.is_file() && path.extension().is_some_and(|extension| extension == "py") {
             files.push(PackageFile { name, path, executable: false });
         } else {
             return Err(ProjectError::NoSuchFile { key: "packages", path });
@@ -91,7 +91,7 @@ pub(super) fn check_top_level(
             let module = words.next().unwrap_or_default().trim_end_matches(',');
             is_import && (module == whole || module.starts_with(&format!("{whole}.")))
         };
-        if text.lines().any(|line| imports(line)) {
+        if text.lines().any(imports) {
             return Err(nested());
         }
     }
@@ -133,8 +133,8 @@ mod tests {
             )
         );
         let named = of(&packages(&["helpers", "single.py"])).unwrap();
-        let names: Vec<&str> = named.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names, ["helpers/__init__.py", "helpers/sub/more.py", "single.py"]);
+        let paths: Vec<&str> = named.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(paths, ["helpers/__init__.py", "helpers/sub/more.py", "single.py"]);
         assert_eq!(of(&packages(&[])).unwrap(), []);
         let error = of(&packages(&["helper"])).unwrap_err().to_string();
         assert!(error.starts_with("`packages` of `[tool.jnumpy]` names"), "{error}");
