@@ -53,7 +53,8 @@ def digest(path: Path) -> str:
 def is_whole(image: Path) -> bool:
     """Whether an entry of the cache is what its record says."""
     record = json.loads((image / "image.json").read_text())
-    return digest(image / "sys.so") == record["sha256"]
+    assert record["files"], image
+    return all(digest(image / name) == file["sha256"] for name, file in record["files"].items())
 
 
 def images(home: Path) -> list[Path]:

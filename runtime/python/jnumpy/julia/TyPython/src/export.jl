@@ -312,7 +312,7 @@ end
 "The docstring of an exported function as it was written."
 function docstring(described::Export)
     owner = described.owner
-    documented = get(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol), nothing)
+    documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol))
     documented === nothing && return ""
     texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))

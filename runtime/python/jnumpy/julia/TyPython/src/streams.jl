@@ -26,9 +26,7 @@ const MOST_PENDING = 1 << 16
 function pending(io::PythonOutput)
     storage = current_task().storage
     storage === nothing && return nothing
-    # As `get` does it, which an image does not keep compiled for these types.
-    table = (storage::IdDict{Any,Any}).ht
-    return ccall(:jl_eqtable_get, Any, (Any, Any, Any), table, io, nothing)::Union{Nothing,Pending}
+    return look_up(storage, io)::Union{Nothing,Pending}
 end
 
 function Base.lock(io::PythonOutput)
