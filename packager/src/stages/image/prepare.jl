@@ -70,7 +70,9 @@ function kept_hooks()
     names = (:atexit_hooks, :repl_hooks, :disable_library_threading_hooks, :package_callbacks)
     containers = Any[getfield(Base, name) for name in names if isdefined(Base, name)]
     hints = Base.Experimental._hint_handlers
-    return Any[map(kept, containers); map(kept, collect(values(hints))); kept(hints)]
+    # Its `__init__` points `ZERO` to nothing, and Julia reads one limb there when it writes an image.
+    constants = Any[getfield(Base.GMP, name) for name in (:ZERO, :ONE) if isdefined(Base.GMP, name)]
+    return Any[map(kept, containers); map(kept, collect(values(hints))); kept(hints); map(kept, constants)]
 end
 
 "Remembers what the globals of a module of the standard library hold now."
@@ -96,6 +98,13 @@ end
 function kept(table::Union{Dict,IdDict})
     before = copy(table)
     return () -> merge!(empty!(table), before)
+end
+
+function kept(number::BigInt)
+    alloc, size, limbs = number.alloc, number.size, number.d
+    return function ()
+        number.alloc, number.size, number.d = alloc, size, limbs
+    end
 end
 
 function kept(ref::Base.RefValue)
