@@ -29,6 +29,7 @@ def init_jl() -> None:
     Raises:
         JuliaNotFoundError: there is no Julia; the message lists every place searched.
         ImportError: a library of the bundle is damaged.
+        MemoryError: a limit of this process leaves Julia too little memory to start.
         RuntimeError: Julia does not start.
 
     """
