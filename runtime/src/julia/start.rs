@@ -50,6 +50,8 @@ pub(crate) enum StartError {
     Threads { value: String },
     #[error("no descriptor can be opened for Julia's standard streams: {0}")]
     Descriptors(std::io::Error),
+    #[error("Julia needs /proc, which is not mounted here (`{path}` cannot be read): mount it")]
+    NoProc { path: &'static str },
     #[error(
         "Julia needs {needed} MiB of memory to start, which the system refuses: raise the limit of this process \
          (`ulimit -v`, `ulimit -d`), or use fewer Julia threads"
@@ -227,7 +229,11 @@ pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]
         opened.prefault(relocation::DATA);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
-    // Julia ends the process when it gets none.
+    // Julia ends the process where it misses one of these, or memory.
+    if let Some(path) = ["/proc/self/exe", "/proc/cpuinfo"].into_iter().find(|path| !Path::new(path).exists())
+    {
+        return Err(StartError::NoProc { path });
+    }
     let needed = memory_needed(threads, if relocation.is_some() { None } else { Some(&image) });
     if !memory::can_map(usize::try_from(needed << 20).unwrap_or(usize::MAX)) {
         return Err(StartError::Memory { needed });
