@@ -66,7 +66,8 @@ def test_environment_and_limits_are_as_before(julia):
         "names = [name for name in dir(resource) if name.startswith('RLIMIT_')]\n"
         "limits = lambda: [resource.getrlimit(getattr(resource, name)) for name in names]\n"
         # A child gets the variables of the C library, which `os.environ` does not show.
-        "state = lambda: (subprocess.check_output(['env']), os.getcwd(), os.umask(0o22), limits())\n"
+        "variables = lambda: sorted(subprocess.check_output(['env']).splitlines())\n"
+        "state = lambda: (variables(), os.getcwd(), os.umask(0o22), limits())\n"
         "before = state()\n"
         f"{START}\n"
         "print(state() == before)"
