@@ -18,7 +18,7 @@ def more(topic: str) -> str:
 
 
 class JuliaNotFoundError(ImportError):
-    """No Julia was found; the message lists every place that was searched."""
+    """No Julia was found; the message lists every location that was searched."""
 
 
 class JuliaError(Exception):
