@@ -27,7 +27,7 @@ def init_jl() -> None:
     one that ``jnumpy-pack julia install`` has installed.
 
     Raises:
-        JuliaNotFoundError: there is no Julia; the message lists every place searched.
+        JuliaNotFoundError: there is no Julia; the message lists every location searched.
         ImportError: a library of the bundle is damaged.
         RuntimeError: Julia does not start.
 
