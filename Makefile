@@ -86,6 +86,7 @@ lint: venv
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy --config-file runtime/pyproject.toml runtime/python/jnumpy
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv

@@ -46,7 +46,7 @@ class JuliaError(Exception):
         return self._parts[part]
 
     @property
-    def args(self) -> tuple[str]:
+    def args(self) -> tuple[str]:  # type: ignore[override]
         """Julia's message, as other exceptions hold theirs."""
         return (str(self),)
 

@@ -123,7 +123,9 @@ def _installed() -> Iterator[tuple[str, str]]:
 def _juliaup() -> Iterator[tuple[str, str]]:
     config = _juliaup_config()
     read = _read_juliaup(config)
-    channel = read and (os.environ.get("JULIAUP_CHANNEL") or read.get("Default"))
+    if read is None:
+        return
+    channel = os.environ.get("JULIAUP_CHANNEL") or read.get("Default")
     if channel:
         yield (_channel(config, read, channel), "juliaup")
 

@@ -50,12 +50,12 @@ def _start() -> None:
 
     bundle = _bundle.candidate()
     if bundle is not None:
-        place = _bundle.start(bundle)
+        paths = _bundle.start(bundle)
     else:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
-        place = _find.start()
-    _runtime.start(place, _options(bundle), _environment(bundle))
+        paths = _find.start()
+    _runtime.start(paths, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
