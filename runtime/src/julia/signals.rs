@@ -369,7 +369,12 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
                 // As Julia does it where it has handlers: the thread goes on in `jl_throw`, on a stack that has room,
                 // as if it had been called there with the exception.
                 let throw = faults.throw as *const () as usize;
-                call_instead(interrupted, throw, faults.stack_overflow.expose_provenance(), faults.spare_stack);
+                call_instead(
+                    interrupted,
+                    throw,
+                    faults.stack_overflow.expose_provenance(),
+                    faults.spare_stack,
+                );
             }
             _ => forward_to_python(&PYTHONS_FAULT, signal, info, context),
         }
