@@ -3,6 +3,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
+use super::machine::ADDRESS_OF_SYMBOL;
+
 /// A library that the process has loaded.
 pub(super) struct Object {
     /// The path by which it was loaded; empty for the program itself.
@@ -43,8 +45,6 @@ const DT_RELASZ: i64 = 8;
 const DT_JMPREL: i64 = 23;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
 const DT_RELACOUNT: i64 = 0x6fff_fff9;
-/// `R_X86_64_GLOB_DAT` and `R_X86_64_JUMP_SLOT`: the slot holds the address of a symbol.
-const ADDRESS_OF_SYMBOL: [u64; 2] = [6, 7];
 
 /// The libraries of the process.
 pub(super) fn all() -> Vec<Object> {
