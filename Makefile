@@ -13,6 +13,8 @@ PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manif
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
+# Most of what tests wait for runs on one core. The tests of a file share what they have packed.
+TWO_WORKERS := --numprocesses=2 --dist=loadfile
 INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
 .PHONY: help demo test test-julia stress bench lint aarch64 docs runtime pack dist venv clean
@@ -44,14 +46,14 @@ demo: pack
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) $(PYTHON) -m pytest tests
+	$(TEST_PLACES) $(PYTHON) -m pytest $(TWO_WORKERS) tests
 	for julia in $(CURDIR)/$(JULIA_1_6) $(JNUMPY_TEST_JULIAS); do $(MAKE) --no-print-directory test-julia JULIA=$$julia || exit 1; done
 
 test-julia: pack venv
 	@test -x "$(JULIA)" || { echo "make test-julia JULIA=PATH: PATH must be an executable \`julia\`, got '$(JULIA)'" >&2; exit 2; }
 	@"$(JULIA)" --startup-file=no -e 'println("Testing with Julia ", VERSION)'
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest -m every_julia tests
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest $(TWO_WORKERS) -m every_julia tests
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
