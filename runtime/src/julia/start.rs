@@ -15,6 +15,7 @@ use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
+use crate::sys::memory;
 use crate::sys::scope;
 use crate::sys::slot::{Entry, PROTOCOL, Slot};
 use crate::sys::table::{HostFunctions, JuliaFunctions};
@@ -23,6 +24,12 @@ use crate::sys::table::{HostFunctions, JuliaFunctions};
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
+
+/// Since this minor version of Julia 1, the collector can be told how large the heap should be.
+const HEAP_SIZE_HINT_SINCE: u32 = 9;
+/// Memory in MiB that Julia maps while it starts with one thread, beside its libraries and its image; and for one thread more.
+const START_NEEDS: u64 = 256;
+const THREAD_NEEDS: u64 = 16;
 
 /// Why Julia did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,13 @@ pub(crate) enum StartError {
     Threads { value: String },
     #[error("no descriptor can be opened for Julia's standard streams: {0}")]
     Descriptors(std::io::Error),
+    #[error("Julia needs /proc, which is not mounted here (`{path}` cannot be read): mount it")]
+    NoProc { path: &'static str },
+    #[error(
+        "Julia needs {needed} MiB of memory to start, which the system refuses: raise the limit of this process \
+         (`ulimit -v`, `ulimit -d`), or use fewer Julia threads"
+    )]
+    Memory { needed: u64 },
     #[error("{0}")]
     TyPython(String),
     #[error(
@@ -219,6 +233,15 @@ pub(crate) fn start(
         opened.prefault(relocation::DATA);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
+    // Julia ends the process where it misses one of these, or memory.
+    if let Some(path) = ["/proc/self/exe", "/proc/cpuinfo"].into_iter().find(|path| !Path::new(path).exists())
+    {
+        return Err(StartError::NoProc { path });
+    }
+    let needed = memory_needed(threads, if relocation.is_some() { None } else { Some(&image) });
+    if !memory::can_map(usize::try_from(needed << 20).unwrap_or(usize::MAX)) {
+        return Err(StartError::Memory { needed });
+    }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
@@ -292,11 +315,24 @@ fn has_handlers(threads: Threads, minor: u32) -> bool {
     minor >= FOREIGN_THREADS_SINCE || threads.default > 1
 }
 
+/// How many MiB Julia maps while it starts. `image` is one that is not mapped yet.
+fn memory_needed(threads: Threads, image: Option<&Path>) -> u64 {
+    let image = image.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |file| file.len() >> 20);
+    let more = u64::from(threads.default) + u64::from(threads.interactive) - 1;
+    START_NEEDS + image + more * THREAD_NEEDS
+}
+
 /// Julia's command line.
 fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
     let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned(), threads.option(minor)];
     if !has_handlers(threads, minor) {
         words.push("--handle-signals=no".into());
+    }
+    // Python and others need some of the memory as well. What the user says comes later, and counts.
+    if let (HEAP_SIZE_HINT_SINCE.., Some(limit)) =
+        (minor, memory::group_limit().filter(|limit| limit >> 44 == 0))
+    {
+        words.push(format!("--heap-size-hint={}M", ((limit / 10 * 7) >> 20).max(128)));
     }
     words.extend(options.arguments.iter().cloned());
     words.into_iter().filter_map(|word| CString::new(word).ok()).collect()

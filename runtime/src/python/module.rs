@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::{PyImportError, PyRuntimeError};
+use pyo3::exceptions::{PyImportError, PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::entry::output::{self, Stream};
@@ -18,7 +18,8 @@ type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Optio
 
 /// Starts Julia in this process; does nothing when it runs already.
 ///
-/// Raises `ImportError` when Julia's library cannot be used, `RuntimeError` for anything else.
+/// Raises `ImportError` when Julia's library cannot be used, `MemoryError` when memory is limited, `RuntimeError` for anything
+/// else.
 #[pyfunction]
 #[pyo3(name = "start")]
 fn start_julia(
@@ -44,6 +45,7 @@ fn start_julia(
         | StartError::Relocation { .. }
         | StartError::NoImage { .. }
         | StartError::Protocol { .. } => PyImportError::new_err(error.to_string()),
+        StartError::Memory { .. } => PyMemoryError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     })
 }

@@ -4,6 +4,8 @@ pub(crate) mod dl;
 pub(crate) mod imports;
 pub(crate) mod libjulia;
 pub(crate) mod machine;
+pub(crate) mod memory;
+mod object;
 pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;
