@@ -157,6 +157,7 @@ impl Trees {
                 let edits = Edits {
                     run_path: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
+                    ..Edits::default()
                 };
                 order.changed(&file.path, place, &edits)
             }
