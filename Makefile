@@ -13,9 +13,11 @@ PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manif
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
+# Most of what tests wait for runs on one core. The tests of a file share what they have packed.
+TWO_WORKERS := --numprocesses=2 --dist=loadfile
 INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
-.PHONY: help demo test test-julia stress bench lint docs runtime pack dist venv clean
+.PHONY: help demo test test-julia stress bench lint aarch64 docs runtime pack dist venv clean
 
 help:
 	@echo "make demo        build the tools, pack fixtures/kmeans1d into dist/, install the wheel, run an example"
@@ -25,6 +27,7 @@ help:
 	@echo "make bench       measure calls, start-up, the examples, and packing"
 	@echo "make dist        build the wheels of jnumpy-pack and jnumpy-runtime"
 	@echo "make lint        check formatting and lints; warnings are errors"
+	@echo "make aarch64     check that the runtime compiles for aarch64 Linux; nothing is run there"
 	@echo "make docs        build the documentation in build/docs; warnings are errors"
 	@echo "make clean       remove build results; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -43,14 +46,14 @@ demo: pack
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) $(PYTHON) -m pytest tests
+	$(TEST_PLACES) $(PYTHON) -m pytest $(TWO_WORKERS) tests
 	for julia in $(CURDIR)/$(JULIA_1_6) $(JNUMPY_TEST_JULIAS); do $(MAKE) --no-print-directory test-julia JULIA=$$julia || exit 1; done
 
 test-julia: pack venv
 	@test -x "$(JULIA)" || { echo "make test-julia JULIA=PATH: PATH must be an executable \`julia\`, got '$(JULIA)'" >&2; exit 2; }
 	@"$(JULIA)" --startup-file=no -e 'println("Testing with Julia ", VERSION)'
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest -m every_julia tests
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest $(TWO_WORKERS) -m every_julia tests
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)
@@ -86,6 +89,12 @@ lint: venv
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy --config-file runtime/pyproject.toml runtime/python/jnumpy
+
+# Needs the Rust target: `rustup target add aarch64-unknown-linux-gnu`. The extension is built for the stable ABI, so no Python of
+# that architecture is needed.
+aarch64:
+	PYO3_NO_PYTHON=1 cargo check --locked --package jnumpy-runtime --target aarch64-unknown-linux-gnu
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv

@@ -26,10 +26,10 @@ pub fn shim(real: &str, soname: &str, run_path: Option<&str>, like: &Elf) -> Res
     if let Some(path) = run_path {
         entries.push((DT_RPATH, strings.add(path)?));
     }
-    library(like, strings, entries, &Exports::default())
+    library(like, &strings, entries, &Exports::default())
 }
 
-/// A library that takes the place of one that is linked to, but never called.
+/// A library that replaces one that is linked to, but never called.
 #[derive(Debug)]
 pub struct StandIn<'a> {
     /// Its SONAME.
@@ -52,7 +52,7 @@ pub enum Answer<'a> {
 }
 
 impl StandIn<'_> {
-    /// Makes the bytes of the library. Only x86-64 is known; processor family, class and byte order are those of `like`.
+    /// Makes the bytes of the library. Only x86-64 is known; processor family, class and byte inputs are those of `like`.
     pub fn bytes(&self, like: &Elf) -> Result<Vec<u8>, ElfError> {
         if like.machine != Machine::X86_64 || like.bits != 64 {
             return Err(ElfError::Unsupported { why: format!("no code is known for {}", like.machine) });
@@ -67,7 +67,7 @@ impl StandIn<'_> {
             versions.insert(0, soname);
         }
         let exports = Exports { functions, versions, code: self.answer.code() };
-        library(like, strings, vec![(DT_SONAME, soname)], &exports)
+        library(like, &strings, vec![(DT_SONAME, soname)], &exports)
     }
 }
 
@@ -166,17 +166,31 @@ impl Exports {
     }
 }
 
+/// The header of a library with so many segments.
+fn file_header(like: &Elf, context: Ctx, segments: usize) -> Header {
+    let mut header = Header::new(context);
+    header.e_ident[EI_OSABI] = like.os_abi;
+    header.e_type = ET_DYN;
+    header.e_machine = like.machine.0;
+    header.e_flags = like.flags;
+    header.e_phoff = Header::size(context) as u64;
+    header.e_phnum = u16::try_from(segments).unwrap_or(u16::MAX);
+    // No sections, so none of the three fields about them says anything.
+    header.e_shentsize = 0;
+    header
+}
+
 /// A library with these dynamic entries and symbols.
 fn library(
     like: &Elf,
-    strings: Strings,
+    strings: &Strings,
     mut entries: Vec<(u64, u64)>,
     exports: &Exports,
 ) -> Result<Vec<u8>, ElfError> {
     let Exports { functions, versions, code } = exports;
     let container = if like.bits == 64 { Container::Big } else { Container::Little };
     let context = Ctx::new(container, if like.little_endian { Endian::Little } else { Endian::Big });
-    let hash = hash_table(&strings, functions);
+    let hash = hash_table(strings, functions);
     let version_numbers = exports.version_numbers();
     let symbol_size = Sym::size(container);
     let segment_count = if code.is_empty() { 3 } else { 4 };
@@ -205,16 +219,6 @@ fn library(
         (DT_SYMENT, symbol_size as u64),
         (DT_NULL, 0),
     ]);
-
-    let mut header = Header::new(context);
-    header.e_ident[EI_OSABI] = like.os_abi;
-    header.e_type = ET_DYN;
-    header.e_machine = like.machine.0;
-    header.e_flags = like.flags;
-    header.e_phoff = Header::size(context) as u64;
-    header.e_phnum = if code.is_empty() { 3 } else { 4 };
-    // No sections, so none of the three fields about them says anything.
-    header.e_shentsize = 0;
 
     let page = like.machine.page();
     let piece = |p_type, start: usize, length: usize, p_align| {
@@ -247,7 +251,7 @@ fn library(
     let mut bytes = vec![0; if code.is_empty() { size } else { code_at + code.len() }];
     let write = || -> Result<(), goblin::error::Error> {
         let at = &mut 0;
-        bytes.gwrite_with(header, at, context.le)?;
+        bytes.gwrite_with(file_header(like, context, segments.len()), at, context.le)?;
         for segment in segments {
             bytes.gwrite_with(segment, at, context)?;
         }
@@ -271,7 +275,7 @@ fn library(
         for number in hash {
             bytes.gwrite_with(number, at, context.le)?;
         }
-        exports.write_versions(&mut bytes, versions_at, &strings, context.le)?;
+        exports.write_versions(&mut bytes, versions_at, strings, context.le)?;
         *at = numbers_at;
         for number in version_numbers {
             bytes.gwrite_with(number, at, context.le)?;

@@ -27,8 +27,9 @@ def init_jl() -> None:
     one that ``jnumpy-pack julia install`` has installed.
 
     Raises:
-        JuliaNotFoundError: there is no Julia; the message lists every place searched.
+        JuliaNotFoundError: there is no Julia; the message lists every location searched.
         ImportError: a library of the bundle is damaged.
+        MemoryError: a limit of this process leaves Julia too little memory to start.
         RuntimeError: Julia does not start.
 
     """
@@ -50,12 +51,12 @@ def _start() -> None:
 
     bundle = _bundle.candidate()
     if bundle is not None:
-        place = _bundle.start(bundle)
+        paths = _bundle.start(bundle)
     else:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
-        place = _find.start()
-    _runtime.start(place, _options(bundle), _environment(bundle))
+        paths = _find.start()
+    _runtime.start(paths, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
@@ -73,6 +74,9 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # libjulia would otherwise fork a child to look for a newer libstdc++; the system's is loaded already where Julia
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
+    # Julia sets it for its OpenBLAS, unless it is set, and leaves it to all children.
+    if "OPENBLAS_MAIN_FREE" not in os.environ:
+        variables.append(("OPENBLAS_MAIN_FREE", "1"))
     if bundle is not None:
         depots = os.pathsep.join([*_writable_depot(), *bundle.depots])
         variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]

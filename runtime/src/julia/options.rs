@@ -39,6 +39,10 @@ enum Takes {
     OneOf(&'static [&'static str]),
     Number,
     Threads,
+    /// A number of bytes, with a unit or without.
+    Size,
+    /// A number of threads, and that of others after a comma.
+    Collectors,
     Text,
     Optional,
 }
@@ -68,8 +72,8 @@ const KNOWN: &[Known] = &[
     Known { long: "warn-overwrite", short: None, takes: YES_NO, since: 0 },
     Known { long: "cpu-target", short: Some('C'), takes: Takes::Text, since: 0 },
     Known { long: "trace-compile", short: None, takes: Takes::Text, since: 3 },
-    Known { long: "heap-size-hint", short: None, takes: Takes::Text, since: 9 },
-    Known { long: "gcthreads", short: None, takes: Takes::Text, since: 10 },
+    Known { long: "heap-size-hint", short: None, takes: Takes::Size, since: 9 },
+    Known { long: "gcthreads", short: None, takes: Takes::Collectors, since: 10 },
     Known { long: "startup-file", short: None, takes: YES_NO, since: 0 },
     Known { long: "debug-info", short: Some('g'), takes: Takes::Number, since: 0 },
 ];
@@ -154,6 +158,10 @@ impl Options {
                 Takes::OneOf(values) => values.contains(&value.as_str()),
                 Takes::Number => value.parse::<u32>().is_ok(),
                 Takes::Threads => Threads::parse(&value).is_some(),
+                Takes::Size => is_size(&value),
+                Takes::Collectors => {
+                    value.splitn(2, ',').all(|number| number.parse::<u8>().is_ok_and(|number| number < 128))
+                }
                 Takes::Text => !value.is_empty(),
                 Takes::Optional => true,
             };
@@ -177,8 +185,17 @@ fn expectation(takes: &Takes) -> String {
         Takes::OneOf(values) => format!("but {}", values.join(", ")),
         Takes::Number => "but a number".into(),
         Takes::Threads => format!("but {THREADS}"),
+        Takes::Size => "but a number of bytes, or a number with one of the units K, M, G, T".into(),
+        Takes::Collectors => "but a number of threads below 128, or two with a comma between".into(),
         Takes::Text | Takes::Optional => "but a text".into(),
     }
+}
+
+/// Whether Julia reads `text` as a size: `500M`, `1.5G`.
+fn is_size(text: &str) -> bool {
+    let number = text.strip_suffix(|unit: char| "kKmMgGtT".contains(unit)).unwrap_or(text);
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && number.parse::<f64>().is_ok_and(|number| number >= 1.0)
 }
 
 /// The option that a word names, and the value that stands in the same word.
@@ -268,6 +285,20 @@ mod tests {
             r#"TYPY_JL_OPTS is "-J 'x": a quote is not closed"#
         );
         assert_eq!(parse("-J").unwrap_err().to_string(), r#"TYPY_JL_OPTS has "-J": its value is missing"#);
+    }
+
+    #[test]
+    fn err_for_a_size_or_a_number_at_which_julia_would_end_the_process() {
+        let parse = |text: &str| Options::parse(text, "TYPY_JL_OPTS", 10);
+        for right in ["--heap-size-hint=500M", "--heap-size-hint=1.5G", "--gcthreads=2", "--gcthreads=2,1"] {
+            assert_eq!(parse(right).unwrap().arguments, [right]);
+        }
+        for wrong in ["", "M", "0", "0M", "-1M", "many", "1X", "1e9", "inf"] {
+            assert!(parse(&format!("--heap-size-hint={wrong}")).is_err(), "{wrong}");
+        }
+        for wrong in ["", "many", "-1", "1,", "1,2,3", "500"] {
+            assert!(parse(&format!("--gcthreads={wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

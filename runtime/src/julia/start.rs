@@ -1,5 +1,5 @@
 //! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
-//! start is final, because half of Julia is initialised then.
+//! start is final, because half of Julia is initialized then.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -15,14 +15,21 @@ use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
+use crate::sys::memory;
 use crate::sys::scope;
 use crate::sys::slot::{Entry, PROTOCOL, Slot};
-use crate::sys::table::{Guest, Host};
+use crate::sys::table::{HostFunctions, JuliaFunctions};
 
 /// The package UUID of TyPython, the same as in the original JNumPy.
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
+
+/// Since this minor version of Julia 1, the collector can be told how large the heap should be.
+const HEAP_SIZE_HINT_SINCE: u32 = 9;
+/// Memory in MiB that Julia maps while it starts with one thread, beside its libraries and its image; and for one thread more.
+const START_NEEDS: u64 = 256;
+const THREAD_NEEDS: u64 = 16;
 
 /// Why Julia did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,13 @@ pub(crate) enum StartError {
     Threads { value: String },
     #[error("no descriptor can be opened for Julia's standard streams: {0}")]
     Descriptors(std::io::Error),
+    #[error("Julia needs /proc, which is not mounted here (`{path}` cannot be read): mount it")]
+    NoProc { path: &'static str },
+    #[error(
+        "Julia needs {needed} MiB of memory to start, which the system refuses: raise the limit of this process \
+         (`ulimit -v`, `ulimit -d`), or use fewer Julia threads"
+    )]
+    Memory { needed: u64 },
     #[error("{0}")]
     TyPython(String),
     #[error(
@@ -98,7 +112,7 @@ pub(crate) struct Start {
 pub(crate) struct Running {
     libjulia: LibJulia,
     /// TyPython's functions.
-    pub(crate) guest: Guest,
+    pub(crate) julia_functions: JuliaFunctions,
     /// Such as `1.5.3`.
     pub(crate) version: String,
     minor: u32,
@@ -132,8 +146,8 @@ pub(crate) fn version() -> Option<&'static str> {
 }
 
 /// TyPython's functions, for its own threads.
-pub(crate) fn guest() -> Option<&'static Guest> {
-    RUNNING.get().map(|running| &running.guest)
+pub(crate) fn julia_functions() -> Option<&'static JuliaFunctions> {
+    RUNNING.get().map(|running| &running.julia_functions)
 }
 
 #[cold]
@@ -153,10 +167,10 @@ fn started_julia() -> bool {
 }
 
 impl Running {
-    /// The number of Julia's world, where that matters: see [`Guest::world`].
+    /// The number of Julia's world, where that matters: see [`JuliaFunctions::world`].
     #[inline]
     pub(crate) fn world(&self) -> Option<usize> {
-        self.guest.world.map(|world| world.load(Ordering::Relaxed))
+        self.julia_functions.world.map(|world| world.load(Ordering::Relaxed))
     }
 
     /// Calls one of TyPython's functions. The result is a value, an exception.
@@ -170,26 +184,30 @@ impl Running {
     /// Calls an entry.
     ///
     /// # Safety
-    /// There are as many slots as the entry reads. The rest is given: a `Running` is only lent to a thread that Julia
-    /// serves, and an entry catches everything and writes the result.
+    /// There are as many slots as the entry reads. Only a thread that may call Julia gets a `Running`, and an entry catches
+    /// everything and writes the result.
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
-            // SAFETY: as promised. What is said of control is said of the other thread.
+            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
             unsafe { entry(arguments, result) };
             return;
         }
-        let before = signals::CONTROL.load(Ordering::Relaxed);
-        signals::CONTROL.store(signals::JULIA, Ordering::Relaxed);
+        let before = signals::RUNNING_IN.load(Ordering::Relaxed);
+        signals::RUNNING_IN.store(signals::JULIA, Ordering::Relaxed);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
-        signals::CONTROL.store(before, Ordering::Relaxed);
+        signals::RUNNING_IN.store(before, Ordering::Relaxed);
     }
 }
 
-/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `early` gets what Julia has
-/// written to `stdout` and `stderr` before these were Python's.
-pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]) -> Result<(), StartError> {
+/// Starts Julia in this thread, and gives `host_functions` to TyPython. Does nothing when Julia runs already. `early` gets
+/// what Julia has written to `stdout` and `stderr` before these were Python's.
+pub(crate) fn start(
+    start: &Start,
+    host_functions: &'static HostFunctions,
+    early: &mut [Vec<u8>; 2],
+) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNNING.get().is_some() {
         return Ok(());
@@ -215,17 +233,26 @@ pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]
         opened.prefault(relocation::DATA);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
+    // Julia ends the process where it misses one of these, or memory.
+    if let Some(path) = ["/proc/self/exe", "/proc/cpuinfo"].into_iter().find(|path| !Path::new(path).exists())
+    {
+        return Err(StartError::NoProc { path });
+    }
+    let needed = memory_needed(threads, if relocation.is_some() { None } else { Some(&image) });
+    if !memory::can_map(usize::try_from(needed << 20).unwrap_or(usize::MAX)) {
+        return Err(StartError::Memory { needed });
+    }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    let written = initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
+    let written = initialize(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
     scope::withdraw();
-    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
-    let introduced = introduce(&libjulia, host, start);
-    signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
+    signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
+    let introduced = introduce(&libjulia, host_functions, start);
+    signals::RUNNING_IN.store(signals::PYTHON, Ordering::Relaxed);
     *early = written.read();
-    let guest = match introduced {
-        Ok(guest) => guest,
+    let julia_functions = match introduced {
+        Ok(julia_functions) => julia_functions,
         Err(error) => {
             *failure = Some(error.to_string());
             return Err(error);
@@ -238,7 +265,7 @@ pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]
     }
     STARTED_JULIA.set(true);
     PHASE.store(SERVING, Ordering::Release);
-    let _ = RUNNING.set(Running { libjulia, guest, version, minor });
+    let _ = RUNNING.set(Running { libjulia, julia_functions, version, minor });
     // SAFETY: the handler only stores to atomics, which is allowed in a forked child.
     unsafe { libc::pthread_atfork(None, None, Some(forget_in_child)) };
     Ok(())
@@ -251,13 +278,13 @@ extern "C" fn forget_in_child() {
     }
 }
 
-/// Ends Julia: its `atexit` hooks and finalisers run. Only in the thread it serves, and only once.
+/// Ends Julia: its `atexit` hooks and finalizers run. Only in the thread it serves, and only once.
 pub(crate) fn end() {
     let Ok(running) = running() else { return };
     if !started_julia() {
         return;
     }
-    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
+    signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {
         if running.minor >= FOREIGN_THREADS_SINCE {
@@ -288,11 +315,24 @@ fn has_handlers(threads: Threads, minor: u32) -> bool {
     minor >= FOREIGN_THREADS_SINCE || threads.default > 1
 }
 
+/// How many MiB Julia maps while it starts. `image` is one that is not mapped yet.
+fn memory_needed(threads: Threads, image: Option<&Path>) -> u64 {
+    let image = image.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |file| file.len() >> 20);
+    let more = u64::from(threads.default) + u64::from(threads.interactive) - 1;
+    START_NEEDS + image + more * THREAD_NEEDS
+}
+
 /// Julia's command line.
 fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
     let mut words = vec!["julia".to_owned(), "--startup-file=no".to_owned(), threads.option(minor)];
     if !has_handlers(threads, minor) {
         words.push("--handle-signals=no".into());
+    }
+    // Python and others need some of the memory as well. What the user says comes later, and counts.
+    if let (HEAP_SIZE_HINT_SINCE.., Some(limit)) =
+        (minor, memory::group_limit().filter(|limit| limit >> 44 == 0))
+    {
+        words.push(format!("--heap-size-hint={}M", ((limit / 10 * 7) >> 20).max(128)));
     }
     words.extend(options.arguments.iter().cloned());
     words.into_iter().filter_map(|word| CString::new(word).ok()).collect()
@@ -335,7 +375,7 @@ impl Drop for EnvironmentGuard {
     }
 }
 
-fn initialise(
+fn initialize(
     libjulia: &LibJulia,
     arguments: Vec<CString>,
     bindir: CString,
@@ -362,7 +402,11 @@ fn initialise(
 }
 
 /// Loads TyPython and exchanges the tables with it.
-fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<Guest, StartError> {
+fn introduce(
+    libjulia: &LibJulia,
+    host_functions: &'static HostFunctions,
+    from: &Start,
+) -> Result<JuliaFunctions, StartError> {
     let say = |code: &str, path: &Option<PathBuf>| {
         path.as_ref()
             .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
@@ -379,11 +423,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<G
          catch failure; \
              isdefined(Main, :jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",
-        std::ptr::from_ref(host).expose_provenance(),
+        std::ptr::from_ref(host_functions).expose_provenance(),
     );
     evaluate_pointer(libjulia, &load);
-    let guest = evaluate_pointer(libjulia, &start).cast::<Guest>();
-    if guest.is_null() {
+    let julia_functions = evaluate_pointer(libjulia, &start).cast::<JuliaFunctions>();
+    if julia_functions.is_null() {
         let text = evaluate_pointer(libjulia, "pointer(jnumpy_start_failure)").cast::<c_char>();
         let reason = if text.is_null() {
             "Julia could not evaluate the runtime's first line".into()
@@ -395,18 +439,18 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<G
     }
     // SAFETY: TyPython returned its table, which it keeps for ever. The protocol number comes first in every
     // version of it, so it may be read before the rest is known to fit.
-    let found = unsafe { guest.cast::<u64>().read() };
+    let found = unsafe { julia_functions.cast::<u64>().read() };
     if found != PROTOCOL {
         return Err(StartError::Protocol { found });
     }
     // SAFETY: the protocol is ours, so the layout is.
-    Ok(unsafe { guest.read() })
+    Ok(unsafe { julia_functions.read() })
 }
 
 /// Evaluates code that yields a `Ptr`; NULL after an exception.
 fn evaluate_pointer(libjulia: &LibJulia, code: &str) -> *mut std::ffi::c_void {
     let Ok(code) = CString::new(code) else { return std::ptr::null_mut() };
-    // SAFETY: Julia is initialised in this thread; `jl_eval_string` catches exceptions and returns NULL then; the
+    // SAFETY: Julia is initialized in this thread; `jl_eval_string` catches exceptions and returns NULL then; the
     // code yields a `Ptr`, which is unboxed before anything else can be collected.
     unsafe {
         let value = (libjulia.eval_string)(code.as_ptr());

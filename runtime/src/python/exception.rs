@@ -43,7 +43,7 @@ impl Root {
             .ok_or_else(|| PyValueError::new_err(format!("part is {part:?}, but one of {PARTS:?}")))?;
         let running = running().map_err(refused)?;
         let arguments = [Slot::unsigned(self.number), Slot::unsigned(number as u64)];
-        super::entry::value(py, running.call(running.guest.describe, &arguments))
+        super::entry::value(py, running.call(running.julia_functions.describe, &arguments))
     }
 }
 

@@ -23,7 +23,7 @@ use jnumpy_wheel::Content;
 
 /// What libraries are collected from, and by which rules.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order<'a> {
+pub(super) struct LibraryInputs<'a> {
     /// The Julia they belong to.
     pub(super) julia: &'a Julia,
     /// The image: a file that will lie in the private library directory.
@@ -51,9 +51,14 @@ pub(super) fn package_images(julia: &Julia) -> PathBuf {
     julia.layout.private_libdir.join("packages")
 }
 
-impl Order<'_> {
-    /// The library or program at `path`, for `place` below `_jnumpy`: unread sections stripped, and these edits made.
-    pub(super) fn changed(&self, path: &Path, place: &Path, edits: &Edits) -> Result<Content, BundleError> {
+impl LibraryInputs<'_> {
+    /// The library or program at `path`, which goes to `location` below `_jnumpy`: without unread sections, and edited.
+    pub(super) fn changed(
+        &self,
+        path: &Path,
+        location: &Path,
+        edits: &Edits,
+    ) -> Result<Content, BundleError> {
         let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
         let bytes = fs_err::read(path)?;
         let size = bytes.len();
@@ -64,7 +69,7 @@ impl Order<'_> {
         }
         let bytes = rewrite(bytes, edits).map_err(wrong)?;
         // On disk rather than in memory: together they are larger than everything else that packing needs.
-        let changed = self.scratch.join(place);
+        let changed = self.scratch.join(location);
         if let Some(parent) = changed.parent() {
             fs_err::create_dir_all(parent)?;
         }
@@ -85,10 +90,10 @@ pub(super) struct Libraries {
     pub(super) libjulia: PathBuf,
     /// What the image says about itself.
     pub(super) image: Elf,
-    /// The libraries that small ones take the place of, with the rule's name.
+    /// The libraries that small ones replace, with the rule's name.
     pub(super) replaced: BTreeMap<PathBuf, String>,
     /// Where the files of the closure lie.
-    pub(super) places: BTreeMap<PathBuf, Place>,
+    pub(super) locations: BTreeMap<PathBuf, Location>,
     /// The symbol versions that package images ask of the user's system.
     pub(super) package_needs: Vec<(PathBuf, VersionNeed)>,
 }
@@ -96,12 +101,12 @@ pub(super) struct Libraries {
 impl Libraries {
     /// Collects what the image, whose bytes these are, and libjulia need, and what is `wanted` beside.
     pub(super) fn collect(
-        order: &Order<'_>,
+        inputs: &LibraryInputs<'_>,
         image_bytes: Vec<u8>,
         wanted: Vec<Opened>,
         decisions: &mut Decisions,
     ) -> Result<Self, BundleError> {
-        let Order { julia, image, prune, .. } = *order;
+        let LibraryInputs { julia, image, prune, .. } = *inputs;
         let prefix = &julia.prefix;
         let libjulia = prefix.join(&julia.layout.libjulia);
         let private = prefix.join(&julia.layout.private_libdir);
@@ -109,31 +114,11 @@ impl Libraries {
 
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
-        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
-        let mut roots = vec![libjulia.clone()];
-        let mut asked = Vec::new();
-        for name in loaded_first(&fs_err::read(&libjulia)?) {
-            let path = directory.join(&name);
-            let name = file_name(&path);
-            if is_system_library(&name) || (!order.compiler && is_compiler(&name)) {
-                continue;
-            }
-            if path.is_file() {
-                roots.push(path);
-            } else {
-                asked.push(opened(name, "libjulia's loader", true));
-            }
-        }
-        let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
-        asked.extend(needed.map(|name| opened(name, "the image", true)));
-        for (name, by) in opened_names(order, &image_bytes, decisions)? {
-            asked.push(opened(name, by, false));
-        }
-        asked.extend(wanted);
-        let mut opened = asked;
+        let (roots, mut opened) = asked_by_julia(inputs, &libjulia, &image_elf, &image_bytes, decisions)?;
+        opened.extend(wanted);
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
-        let (own, own_directories) = own_libraries(order)?;
+        let (own, own_directories) = own_libraries(inputs)?;
         let own_names: BTreeSet<String> =
             own.iter().flat_map(|own| [own.name.clone(), format!("{}.so", own.name)]).collect();
         opened.extend(own);
@@ -147,36 +132,17 @@ impl Libraries {
             system_copy,
         })?;
 
-        let all_places = |closure: &Closure| -> BTreeMap<PathBuf, Place> {
+        let all_locations = |closure: &Closure| -> BTreeMap<PathBuf, Location> {
             let libraries = closure.libraries.iter();
             libraries
-                .map(|(real, library)| (real.clone(), Place::of(real, library, julia, &own_names)))
+                .map(|(real, library)| (real.clone(), Location::of(real, library, julia, &own_names)))
                 .collect()
         };
-        let before = all_places(&closure);
+        let before = all_locations(&closure);
         check_excluded(&closure, &before, prune)?;
         let stand_ins = stand_ins(&closure, &opened, prune)?;
-        let mut renamed = BTreeMap::new();
-        for (real, Replacement { soname, .. }) in &stand_ins {
-            renamed.extend(closure.replace(real, soname));
-        }
-        let by =
-            |chain: &[PathBuf]| chain.iter().find_map(|path| stand_ins.get(path)).map(|found| found.rule);
-        let mut out: Vec<(PathBuf, &prune::StandIn)> =
-            stand_ins.iter().map(|(real, replacement)| (real.clone(), replacement.rule)).collect();
-        for chain in closure.drop_unreached(&opened) {
-            out.extend(by(&chain).map(|rule| (chain[0].clone(), rule)));
-        }
-        for (real, rule) in out {
-            let left = LeftOut {
-                rule: rule.name.clone(),
-                reason: rule.reason.clone(),
-                own: false,
-                size: fs_err::metadata(&real)?.len(),
-            };
-            decisions.left_out.insert(in_bundle(&before[&real].path), left);
-        }
-        let places = all_places(&closure);
+        let renamed = replace(&mut closure, &stand_ins, &opened, &before, decisions)?;
+        let locations = all_locations(&closure);
         let mut collected = Self {
             closure: closure.clone(),
             files: BTreeMap::new(),
@@ -185,70 +151,80 @@ impl Libraries {
             replaced: (stand_ins.iter())
                 .map(|(real, replacement)| (real.clone(), replacement.rule.name.clone()))
                 .collect(),
-            places: BTreeMap::new(),
+            locations: BTreeMap::new(),
             package_needs: Vec::new(),
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         let small = stand_ins.iter().map(|(real, replacement)| {
             // The loader is asked about those that need it, which look for it beside themselves.
-            let path = order.scratch.join(in_bundle(&places[real].path));
-            fs_err::create_dir_all(path.parent().unwrap_or(order.scratch))?;
+            let path = inputs.scratch.join(in_bundle(&locations[real].path));
+            fs_err::create_dir_all(path.parent().unwrap_or(inputs.scratch))?;
             fs_err::write(&path, &replacement.bytes)?;
             Ok((real, Content::file(path)))
         });
         let small = small.collect::<Result<BTreeMap<_, _>, BundleError>>()?;
         for (real, library) in &closure.libraries {
             interrupt::check()?;
-            let place = &places[real];
+            let location = &locations[real];
             let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
             let opens_from = dlopens.then_some(julia.layout.private_libdir.as_path());
-            let content = match small.get(real) {
-                Some(content) => content.clone(),
-                None => {
-                    let (elf, place, renamed) = (&library.elf, &place.path, &renamed);
-                    Change { order, path: real, elf, place, opens_from, renamed }.content(&places)?
-                }
+            let content = if let Some(content) = small.get(real) {
+                content.clone()
+            } else {
+                let (elf, location, renamed) = (&library.elf, &location.path, &renamed);
+                Change { inputs, path: real, elf, location, opens_from, renamed }.content(&locations)?
             };
-            collected.add(real, library, place, content)?;
+            collected.add(real, library, location, content)?;
             if *real == real_libjulia {
-                collected.libjulia.clone_from(&place.path);
+                collected.libjulia.clone_from(&location.path);
             }
         }
-        let place = &julia.layout.sysimage;
-        let content =
-            Change { order, path: image, elf: &collected.image, place, opens_from: None, renamed: &renamed }
-                .content(&places)?;
+        let location = &julia.layout.sysimage;
+        let content = Change {
+            inputs,
+            path: image,
+            elf: &collected.image,
+            location,
+            opens_from: None,
+            renamed: &renamed,
+        }
+        .content(&locations)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
-        collected.places = places;
-        collected.add_packages(order)?;
+        collected.locations = locations;
+        collected.add_packages(inputs)?;
         Ok(collected)
     }
 
     /// Puts the package images into their directory.
-    fn add_packages(&mut self, order: &Order<'_>) -> Result<(), BundleError> {
-        for (package, path) in order.packages {
+    fn add_packages(&mut self, inputs: &LibraryInputs<'_>) -> Result<(), BundleError> {
+        for (package, path) in inputs.packages {
             interrupt::check()?;
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
-            let place = package_images(order.julia).join(&package.file);
+            let location = package_images(inputs.julia).join(&package.file);
             let renamed = &BTreeMap::new();
-            let content = Change { order, path, elf: &elf, place: &place, opens_from: None, renamed }
-                .content(&self.places)?;
+            let content = Change { inputs, path, elf: &elf, location: &location, opens_from: None, renamed }
+                .content(&self.locations)?;
             let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
-            self.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
-            self.files.insert(place, content);
+            self.package_needs.extend(of_the_system.map(|need| (location.clone(), need)));
+            self.files.insert(location, content);
         }
         Ok(())
     }
 
     /// The directory below Julia's prefix in which a library answers to `name`.
     pub(super) fn directory_of(&self, name: &str) -> Option<PathBuf> {
-        self.places.values().find_map(|place| place.directory_of(name))
+        self.locations.values().find_map(|location| location.directory_of(name))
     }
 
-    /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
-    /// has opened before; here it finds them by itself.
-    pub(super) fn other(&self, order: &Order<'_>, path: &Path, place: &Path) -> Result<Content, BundleError> {
+    /// Any other file of the prefix, which goes to `location` below it. A library of an artifact may rely on libraries that
+    /// Julia has opened before; its run path names them here.
+    pub(super) fn other(
+        &self,
+        inputs: &LibraryInputs<'_>,
+        path: &Path,
+        location: &Path,
+    ) -> Result<Content, BundleError> {
         let mut start = Vec::new();
         fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
         if !is_elf(&start) {
@@ -257,22 +233,22 @@ impl Libraries {
         let elf = Elf::parse(&fs_err::read(path)?)
             .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
         let renamed = &BTreeMap::new();
-        Change { order, path, elf: &elf, place, opens_from: None, renamed }.content(&self.places)
+        Change { inputs, path, elf: &elf, location, opens_from: None, renamed }.content(&self.locations)
     }
 
-    /// Puts a library at its place, and shims at its other names.
+    /// Adds a library at its location, and shims at its other names.
     fn add(
         &mut self,
         real: &Path,
         library: &Library,
-        place: &Place,
+        location: &Location,
         content: Content,
     ) -> Result<(), BundleError> {
-        let own = place.path.parent().unwrap_or(Path::new(""));
-        self.files.insert(place.path.clone(), content);
-        for other in &place.others {
+        let own = location.path.parent().unwrap_or(Path::new(""));
+        self.files.insert(location.path.clone(), content);
+        for other in &location.others {
             let from = other.parent().unwrap_or(Path::new(""));
-            let bytes = shim(&place.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
+            let bytes = shim(&location.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
                 .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
             self.files.insert(other.clone(), Content::bytes(bytes));
         }
@@ -280,12 +256,12 @@ impl Libraries {
     }
 }
 
-/// A file on its way to `place` below the prefix.
+/// A file that goes to `location` below the prefix.
 struct Change<'a> {
-    order: &'a Order<'a>,
+    inputs: &'a LibraryInputs<'a>,
     path: &'a Path,
     elf: &'a Elf,
-    place: &'a Path,
+    location: &'a Path,
     /// A directory in which it opens libraries by name.
     opens_from: Option<&'a Path>,
     /// New names of libraries that it may need, by the old ones; `elf` has the new ones.
@@ -293,14 +269,15 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// The file with the changes that it needs at its place: unread sections stripped, the run path set.
-    fn content(&self, places: &BTreeMap<PathBuf, Place>) -> Result<Content, BundleError> {
-        let Self { order, path, elf, place, opens_from, renamed } = *self;
-        let own = place.parent().unwrap_or(Path::new(""));
+    /// The file with the changes that it needs at its location: unread sections stripped, the run path set.
+    fn content(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
+        let Self { inputs, path, elf, location, opens_from, renamed } = *self;
+        let own = location.parent().unwrap_or(Path::new(""));
         let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
         for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
             let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
-            wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
+            wanted
+                .extend(locations.values().find_map(|location| location.directory_of(name)).or_else(beside));
         }
         let renamed = renamed.iter().filter(|(_, new)| elf.needed.contains(new));
         let edits = Edits {
@@ -308,18 +285,18 @@ impl Change<'_> {
             needed: renamed.map(|(old, new)| (old.clone(), new.clone())).collect(),
             clear_executable_stack: elf.executable_stack,
         };
-        order.changed(path, Path::new(&in_bundle(place)), &edits)
+        inputs.changed(path, Path::new(&in_bundle(location)), &edits)
     }
 }
 
 /// The libraries that the project itself asks for, and the directories in which they and what they need may be.
-fn own_libraries(order: &Order<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), BundleError> {
-    let settings = order.settings;
+fn own_libraries(inputs: &LibraryInputs<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), BundleError> {
+    let settings = inputs.settings;
     let mut directories: Vec<PathBuf> =
-        settings.library_dirs.iter().map(|directory| order.root.join(directory)).collect();
+        settings.library_dirs.iter().map(|directory| inputs.root.join(directory)).collect();
     let mut opened = Vec::new();
     for entry in &settings.libraries {
-        let path = order.root.join(entry);
+        let path = inputs.root.join(entry);
         let mut name = entry.clone();
         if entry.contains('/') {
             if !path.is_file() {
@@ -336,11 +313,11 @@ fn own_libraries(order: &Order<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), Bundl
 /// What the project excludes must not be needed.
 fn check_excluded(
     closure: &Closure,
-    places: &BTreeMap<PathBuf, Place>,
+    locations: &BTreeMap<PathBuf, Location>,
     prune: &Prune,
 ) -> Result<(), BundleError> {
-    for (real, place) in places {
-        let library = in_bundle(&place.path);
+    for (real, location) in locations {
+        let library = in_bundle(&location.path);
         if matches!(prune.verdict(&library), Verdict::Out { own: true, .. }) {
             return Err(BundleError::Needed { library, chain: closure.chain(real) });
         }
@@ -348,14 +325,77 @@ fn check_excluded(
     Ok(())
 }
 
-/// A small library that takes the place of another one.
+/// The libraries that libjulia's loader opens, and all that it and the image ask for by name.
+fn asked_by_julia(
+    inputs: &LibraryInputs<'_>,
+    libjulia: &Path,
+    image: &Elf,
+    image_bytes: &[u8],
+    decisions: &mut Decisions,
+) -> Result<(Vec<PathBuf>, Vec<Opened>), BundleError> {
+    let directory = libjulia.parent().unwrap_or(&inputs.julia.prefix);
+    let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
+    let mut roots = vec![libjulia.to_owned()];
+    let mut asked = Vec::new();
+    for name in loaded_first(&fs_err::read(libjulia)?) {
+        let path = directory.join(&name);
+        let name = file_name(&path);
+        if is_system_library(&name) || (!inputs.compiler && is_compiler(&name)) {
+            continue;
+        }
+        if path.is_file() {
+            roots.push(path);
+        } else {
+            asked.push(opened(name, "libjulia's loader", true));
+        }
+    }
+    let needed = image.needed.iter().filter(|name| !is_system_library(name)).cloned();
+    asked.extend(needed.map(|name| opened(name, "the image", true)));
+    for (name, by) in opened_names(inputs, image_bytes, decisions)? {
+        asked.push(opened(name, by, false));
+    }
+    Ok((roots, asked))
+}
+
+/// Puts the small libraries into the closure, and notes what goes with the ones they replace. Returns their names by the
+/// old ones.
+fn replace(
+    closure: &mut Closure,
+    stand_ins: &BTreeMap<PathBuf, Replacement<'_>>,
+    opened: &[Opened],
+    locations: &BTreeMap<PathBuf, Location>,
+    decisions: &mut Decisions,
+) -> Result<BTreeMap<String, String>, BundleError> {
+    let mut renamed = BTreeMap::new();
+    for (real, Replacement { soname, .. }) in stand_ins {
+        renamed.extend(closure.replace(real, soname));
+    }
+    let by = |chain: &[PathBuf]| chain.iter().find_map(|path| stand_ins.get(path)).map(|found| found.rule);
+    let mut out: Vec<(PathBuf, &prune::StandIn)> =
+        stand_ins.iter().map(|(real, replacement)| (real.clone(), replacement.rule)).collect();
+    for chain in closure.drop_unreached(opened) {
+        out.extend(by(&chain).map(|rule| (chain[0].clone(), rule)));
+    }
+    for (real, rule) in out {
+        let left = LeftOut {
+            rule: rule.name.clone(),
+            reason: rule.reason.clone(),
+            own: false,
+            size: fs_err::metadata(&real)?.len(),
+        };
+        decisions.left_out.insert(in_bundle(&locations[&real].path), left);
+    }
+    Ok(renamed)
+}
+
+/// A small library that replaces another one.
 struct Replacement<'a> {
     rule: &'a prune::StandIn,
     soname: String,
     bytes: Vec<u8>,
 }
 
-/// The libraries that small ones take the place of. One that only replaced ones need is replaced with them.
+/// The libraries that small ones replace. One that only replaced ones need is replaced with them.
 fn stand_ins<'a>(
     closure: &Closure,
     opened: &[Opened],
@@ -445,14 +485,14 @@ impl<'a> Replacement<'a> {
 
 /// Where a library lies in the bundle, below Julia's prefix.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The file itself.
     pub(super) path: PathBuf,
     /// Other names it answers to.
     pub(super) others: Vec<PathBuf>,
 }
 
-impl Place {
+impl Location {
     /// `own` are the names of libraries that the project opens.
     fn of(real: &Path, library: &Library, julia: &Julia, own: &BTreeSet<String>) -> Self {
         // What is not Julia's goes where Julia looks for libraries by name.
@@ -513,18 +553,18 @@ pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>)
 /// Libraries of the private directory that code in the image, in libjulia itself, or in standard libraries outside the
 /// image names, as they are opened, and whose code it is.
 fn opened_names(
-    order: &Order<'_>,
+    inputs: &LibraryInputs<'_>,
     image: &[u8],
     decisions: &mut Decisions,
 ) -> Result<Vec<(String, &'static str)>, BundleError> {
-    let Order { julia, prune, .. } = *order;
+    let LibraryInputs { julia, prune, .. } = *inputs;
     let private = julia.prefix.join(&julia.layout.private_libdir);
     let mut words = mentioned(image);
-    for (_, path) in order.packages {
+    for (_, path) in inputs.packages {
         words.extend(mentioned(&fs_err::read(path)?));
     }
     words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
-    let outside = if order.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
+    let outside = if inputs.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
     let mut names = Vec::new();
     for entry in fs_err::read_dir(&private)? {
         let path = entry?.path();
@@ -532,7 +572,7 @@ fn opened_names(
         let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        if !order.compiler && is_compiler(&name) {
+        if !inputs.compiler && is_compiler(&name) {
             continue;
         }
         let asked =

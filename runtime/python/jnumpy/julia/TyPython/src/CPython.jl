@@ -29,7 +29,7 @@ include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
-include("guest.jl")     # what the runtime calls
+include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 
 end

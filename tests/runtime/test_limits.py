@@ -1,0 +1,87 @@
+"""Limits of the process and of its surroundings: Julia starts, or an exception says why not."""
+
+import subprocess
+import sys
+
+import pytest
+from child import environment, run, succeeds
+
+# The search for a Julia runs it, which is not what the limits are for.
+FOUND = """
+import jnumpy, resource
+from jnumpy import _find
+place = _find.start()
+_find.start = lambda: place
+"""
+START = "jnumpy.init_jl(); print(jnumpy.eval_julia('string(sum([1 2; 3 4] * [1 2; 3 4]))'))"
+
+
+def said(outcome):
+    """Return what a run has printed, or the exception it ended with; any other end is an error."""
+    if outcome.returncode == 0:
+        return outcome.stdout.strip()
+    assert (outcome.returncode, "Traceback" in outcome.stderr) == (1, True), outcome
+    return outcome.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_too_little_memory_is_an_exception(julia, limit):
+    ends = []
+    for more in (20, 150, 300, 4000):
+        code = FOUND + (
+            "mapped = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+            f"bytes = mapped + ({more} << 20)\n"
+            f"resource.setrlimit(resource.{limit}, (bytes, bytes))\n{START}"
+        )
+        ends.append(said(run(code, julia)))
+    assert any(end.startswith("MemoryError: Julia needs ") and "`ulimit -v`" in end for end in ends), ends
+    *refused, last = ends
+    assert last == "54"
+    assert all(end == "54" or end.startswith(("ImportError: ", "MemoryError: ")) for end in refused), ends
+
+
+@pytest.mark.parametrize("kib", ["256", "unlimited"])
+def test_stacks_of_all_sizes(julia, kib):
+    command = ["sh", "-c", f'ulimit -s {kib} && exec "$0" -c "$1"', sys.executable, f"import jnumpy; {START}"]
+    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=120, cwd="/")
+    assert said(outcome) == "54"
+
+
+def test_a_machine_without_proc_is_refused_in_words(julia):
+    code = f"import subprocess\n{FOUND}\nsubprocess.run(['mount', '-t', 'tmpfs', 'none', '/proc'], check=True)\n{START}"
+    command = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", code]
+    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=120, cwd="/")
+    assert said(outcome).startswith("RuntimeError: Julia needs /proc, which is not mounted here (`/proc/self/exe`")
+
+
+@pytest.mark.parametrize("option", ["--heap-size-hint=many", "--heap-size-hint=0", "--gcthreads=many"])
+def test_an_option_at_which_julia_would_end_the_process(julia, option):
+    end = said(run(f"import jnumpy; {START}", julia, TYPY_JL_OPTS=option))
+    assert end.startswith(f'RuntimeError: TYPY_JL_OPTS has "{option}": ')
+
+
+def test_environment_and_limits_are_as_before(julia):
+    code = FOUND + (
+        "import os, subprocess\n"
+        "names = [name for name in dir(resource) if name.startswith('RLIMIT_')]\n"
+        "limits = lambda: [resource.getrlimit(getattr(resource, name)) for name in names]\n"
+        # A child gets the variables of the C library, which `os.environ` does not show.
+        "variables = lambda: sorted(subprocess.check_output(['env']).splitlines())\n"
+        "state = lambda: (variables(), os.getcwd(), os.umask(0o22), limits())\n"
+        "before = state()\n"
+        f"{START}\n"
+        "print(state() == before)"
+    )
+    assert succeeds(code, julia) == "54\nTrue\n"
+
+
+def test_a_start_can_be_tried_again_with_more_memory(julia):
+    code = FOUND + (
+        "mapped = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "before = resource.getrlimit(resource.RLIMIT_AS)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (mapped + (300 << 20), before[1]))\n"
+        "try: jnumpy.init_jl()\n"
+        "except MemoryError: print('too little')\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, before)\n{START}"
+    )
+    assert succeeds(code, julia) == "too little\n54\n"
