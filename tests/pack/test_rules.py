@@ -110,7 +110,9 @@ def test_rules_are_named_with_what_they_left_out(wheel):
     plan = planned(wheel)
     rules = {rule["rule"]: rule for rule in plan["left_out"]}
     assert all(rule["reason"] and rule["files"] > 0 for rule in rules.values())
-    assert {"base-sources", "stdlib-sources", "stdlib-tests", "downloads", "z3"} <= set(rules)
+    assert {"base-sources", "stdlib-sources", "stdlib-tests", "downloads", "z3", "line-editor", "terminal"} <= set(
+        rules
+    )
     # `using` finds what is in the image by these two files.
     stdlib = {name.split("/stdlib/", 1)[1].split("/", 1)[1] for name in names(plan) if "/stdlib/" in name}
     assert {"Dates/Project.toml", "Dates/src/Dates.jl"} <= stdlib
@@ -263,20 +265,40 @@ def test_a_library_stored_three_times_is_packed_once(wheel, julia, tmp_path):
     assert sum(file["size"] for file in of_copies["files"]) < sum(file["size"] for file in of_links["files"]) + 100_000
 
 
-def test_z3_is_not_there_and_not_missed(wheel, julia, tmp_path):
-    (packed,) = [Path(wheel("--compress", "fast").stdout.strip())]
+# A new function is compiled, and another library that needs a real one has it: curses knows the colors of a terminal.
+WITHOUT = """
+import curses, numpy, jl_kmeans1d, jnumpy
+print(jl_kmeans1d.jl_cluster(numpy.array([1.0, 9.0, 1.5]), 2)[0].tolist())
+print(jnumpy.eval_julia('(function (x); s = zero(x); for i in 1:9; s += x / i; end; round(s; digits=3); end)(2.0)'))
+curses.setupterm('xterm')
+print(curses.tigetnum('colors'))
+"""
+
+
+def test_what_only_a_compiler_is_linked_to_is_not_there_and_not_missed(wheel, tmp_path):
+    packed = Path(wheel("--compress", "fast").stdout.strip())
     with zipfile.ZipFile(packed) as archive:
-        entries = {info.filename: info.file_size for info in archive.infolist()}
-        z3 = [size for name, size in entries.items() if "/libz3.so" in name]
-        if not z3:
-            pytest.skip("this Julia's LLVM has no solver")
+        entries = {info.filename.rsplit("/", 1)[1]: info.file_size for info in archive.infolist()}
         archive.extractall(tmp_path / "site")
-    assert all(size < 20_000 for size in z3)
-    code = "import numpy, jl_kmeans1d; print(jl_kmeans1d.jl_cluster(numpy.array([1.0, 9.0, 1.5]), 2)[0].tolist())"
-    # Every symbol is looked for at once.
-    environment = {"PYTHONPATH": str(tmp_path / "site"), "LD_BIND_NOW": "1", "HOME": "/nonexistent"}
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert (outcome.stdout, outcome.stderr) == ("[0, 1, 0]\n", "")
+    small = {name: size for name, size in entries.items() if name.startswith("no-")}
+    # An official Julia's LLVM needs none of them.
+    assert all(size < 20_000 for size in small.values())
+    real = {"lib" + name.removeprefix("no-") for name in small}
+    assert not real & entries.keys()
+    assert not any(name.startswith(("libicu", "libbsd.", "libmd.")) for name in entries)
+    julia = tmp_path / "site/jl_kmeans1d/_jnumpy/julia"
+    (llvm,) = [path for path in julia.rglob("libLLVM*.so*") if path.stat().st_size > 1_000_000]
+    dynamic = subprocess.run(["readelf", "-dW", llvm], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
+    assert small.keys() <= needed
+    assert not real & needed
+    explained = wheel(*(word for name in real for word in ("--explain", name))).stdout if real else ""
+    assert len(re.findall(r"lib\S+`: out: rule `[a-z0-9-]+`: .* keeps it\n", explained)) == len(real), explained
+    for code in (WITHOUT, WITHOUT.replace("import curses, ", "import ").replace("jnumpy\n", "jnumpy, curses\n", 1)):
+        # Every symbol is looked for at once.
+        environment = {"PYTHONPATH": str(tmp_path / "site"), "LD_BIND_NOW": "1", "HOME": "/nonexistent"}
+        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert (outcome.stdout, outcome.stderr) == ("[0, 1, 0]\n5.658\n8\n", "")
 
 
 def fill(home: Path, count: int) -> Path:

@@ -3,11 +3,11 @@
 //! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
-//! - [`rewrite`] changes the run path and the stack flag, and proves the result.
+//! - [`rewrite`] changes the run path, names of needed libraries and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
-//! - [`locations`] finds where a text is loaded in memory.
-//! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that replaces
+//! - [`locations`] says where a text will lie in memory.
+//! - [`shim`] makes a library whose only content is that it needs another one, [`StandIn`] one that replaces
 //!   a library that is never called.
 #![forbid(unsafe_code)]
 
@@ -28,5 +28,5 @@ pub use error::ElfError;
 pub use locations::{Locations, locations};
 pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
-pub use shim::{shim, stand_in};
+pub use shim::{Answer, StandIn, shim};
 pub use strip::strip;

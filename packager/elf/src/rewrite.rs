@@ -2,14 +2,16 @@
 //! none at all, then names in place, then names that are in the file already, then a new segment ([`super::grow`]).
 //! The result is parsed again and compared with what the edits should have made of the original.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use goblin::elf::dynamic::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, Dyn};
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_PHDR};
+use scroll::Pwrite;
 
 use super::ElfError;
 use super::grow::{Growth, grow};
-use super::read::{Elf, Kind, Machine};
+use super::read::{Elf, Kind, Machine, VersionNeed};
 use super::strings::{Wish, location};
 use super::tables::{Dynamic, Tables, write_entries, write_segment};
 
@@ -20,6 +22,8 @@ pub struct Edits {
     /// before `LD_LIBRARY_PATH` and counts for libraries that the file opens by name too. Either way a `DT_RUNPATH`
     /// goes. `None` leaves both as they are.
     pub run_path: Option<String>,
+    /// Needed libraries to rename, old name to new name; names that the file does not need are passed over.
+    pub needed: BTreeMap<String, String>,
     /// Whether to take away the request for an executable stack.
     pub clear_executable_stack: bool,
 }
@@ -32,17 +36,30 @@ impl Edits {
     }
 
     fn check(&self) -> Result<(), ElfError> {
-        match &self.run_path {
-            Some(name) if name.contains('\0') => {
-                Err(ElfError::Edit { name: name.clone(), why: "it contains a NUL character" })
+        let refuse = |name: &String, why| Err(ElfError::Edit { name: name.clone(), why });
+        for (old, new) in &self.needed {
+            if new.is_empty() {
+                return refuse(old, "its new name is empty");
             }
-            _ => Ok(()),
+            // Otherwise a second run would rename a second time.
+            if self.needed.get(new).is_some_and(|next| next != new) {
+                return refuse(new, "the same edits rename it again");
+            }
+        }
+        match self.needed.values().chain(&self.run_path).find(|name| name.contains('\0')) {
+            Some(name) => refuse(name, "it contains a NUL character"),
+            None => Ok(()),
         }
     }
 
     /// What a file says about itself after the edits.
     fn applied_to(&self, elf: &Elf) -> Elf {
+        let renamed = |name: &String| self.needed.get(name).unwrap_or(name).clone();
         let mut after = elf.clone();
+        after.needed = elf.needed.iter().map(renamed).collect();
+        after.requires = (elf.requires.iter())
+            .map(|need| VersionNeed { library: renamed(&need.library), version: need.version.clone() })
+            .collect();
         if let Some(run_path) = &self.run_path {
             after.rpath = Some(run_path.clone()).filter(|path| !path.is_empty());
             after.runpath = None;
@@ -134,15 +151,32 @@ fn edit_dynamic(
     growth: &mut Growth,
 ) -> Result<(), ElfError> {
     let (mut planned, removed) = plan(bytes, tables, dynamic, edits)?;
+
+    // A version table names the library again; the loader wants both names to agree.
+    let mut fields = Vec::new();
+    let mut wishes: Vec<Wish> = Vec::new();
+    for need in tables.requirements(bytes)? {
+        let renamed = edits.needed.get(tables.text(bytes, need.library)?);
+        if let Some(text) = renamed.filter(|_| !fields.contains(&need.field)) {
+            fields.push(need.field);
+            wishes.push(Wish { old: Some(need.library), text: text.clone() });
+        }
+    }
     let positions: Vec<usize> = (0..planned.len()).filter(|&index| planned[index].text.is_some()).collect();
-    let wishes: Vec<Wish> = planned.iter_mut().filter_map(|planned| planned.text.take()).collect();
+    wishes.extend(planned.iter_mut().filter_map(|planned| planned.text.take()));
 
     let uses = if tables.strings_have_other_users() { None } else { uses(bytes, tables, dynamic)? };
     let given_up: Vec<u64> = wishes.iter().filter_map(|wish| wish.old).chain(removed).collect();
     let mut table = bytes[dynamic.strings.clone()].to_vec();
     let offsets = location(&mut table, uses.as_deref(), &given_up, &wishes);
 
-    for (&position, &offset) in positions.iter().zip(&offsets) {
+    let endian = tables.endian();
+    for (&field, &offset) in fields.iter().zip(&offsets) {
+        let offset = u32::try_from(offset)
+            .map_err(|_| ElfError::Unsupported { why: "its strings take more than 4 GiB".into() })?;
+        bytes.pwrite_with(offset, field, endian).map_err(|error| ElfError::Header(error.into()))?;
+    }
+    for (&position, &offset) in positions.iter().zip(&offsets[fields.len()..]) {
         planned[position].entry.d_val = offset;
     }
 
@@ -176,6 +210,7 @@ fn plan(
     let mut run_path = edits.run_path.as_ref().filter(|path| !path.is_empty());
     for entry in &dynamic.entries {
         let (tag, wanted) = match entry.d_tag {
+            DT_NEEDED => (DT_NEEDED, edits.needed.get(tables.text(bytes, entry.d_val)?)),
             DT_RPATH | DT_RUNPATH if edits.run_path.is_some() => {
                 let Some(path) = run_path.take() else {
                     removed.push(entry.d_val);

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::dynamic::{
-    DT_HASH, DT_NEEDED, DT_NULL, DT_RPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, Dyn,
+    DT_HASH, DT_NEEDED, DT_NULL, DT_RPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, DT_VERDEF,
+    DT_VERDEFNUM, DT_VERSYM, Dyn,
 };
 use goblin::elf::header::{EI_OSABI, ET_DYN, Header};
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, ProgramHeader};
@@ -25,34 +26,70 @@ pub fn shim(real: &str, soname: &str, run_path: Option<&str>, like: &Elf) -> Res
     if let Some(path) = run_path {
         entries.push((DT_RPATH, strings.add(path)?));
     }
-    library(like, strings, entries, &[], &[])
+    library(like, &strings, entries, &Exports::default())
 }
 
-/// Makes the bytes of a shared library named `soname` that has `functions`, each of which writes `message` to stderr
-/// and ends the process: it replaces a library that is linked to, but never called.
-///
-/// Only x86-64 is known; processor family, class and byte order are those of `like`.
-pub fn stand_in(
-    soname: &str,
-    functions: &BTreeSet<String>,
-    message: &str,
-    like: &Elf,
-) -> Result<Vec<u8>, ElfError> {
-    if like.machine != Machine::X86_64 || like.bits != 64 {
-        return Err(ElfError::Unsupported { why: format!("no code is known for {}", like.machine) });
+/// A library that replaces one that is linked to, but never called.
+#[derive(Debug)]
+pub struct StandIn<'a> {
+    /// Its SONAME.
+    pub soname: &'a str,
+    /// The functions that it has.
+    pub functions: &'a BTreeSet<String>,
+    /// The symbol versions that others ask of it; each of them has all of the functions.
+    pub versions: &'a BTreeSet<String>,
+    /// What the functions do.
+    pub answer: Answer<'a>,
+}
+
+/// What a function of a [`StandIn`] does.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer<'a> {
+    /// It writes this to stderr and ends the process.
+    End(&'a str),
+    /// It returns this number.
+    Return(i32),
+}
+
+impl StandIn<'_> {
+    /// Makes the bytes of the library. Only x86-64 is known; processor family, class and byte inputs are those of `like`.
+    pub fn bytes(&self, like: &Elf) -> Result<Vec<u8>, ElfError> {
+        if like.machine != Machine::X86_64 || like.bits != 64 {
+            return Err(ElfError::Unsupported { why: format!("no code is known for {}", like.machine) });
+        }
+        let mut strings = Strings::new();
+        let soname = strings.add(self.soname)?;
+        let functions = self.functions.iter().map(|name| strings.add(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut versions =
+            self.versions.iter().map(|name| strings.add(name)).collect::<Result<Vec<_>, _>>()?;
+        if !versions.is_empty() {
+            // The first one names the file.
+            versions.insert(0, soname);
+        }
+        let exports = Exports { functions, versions, code: self.answer.code() };
+        library(like, &strings, vec![(DT_SONAME, soname)], &exports)
     }
-    let mut strings = Strings::new();
-    let entries = vec![(DT_SONAME, strings.add(soname)?)];
-    let names = functions.iter().map(|name| strings.add(name)).collect::<Result<Vec<_>, _>>()?;
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2: stderr
-    code.extend([0x48, 0x8d, 0x35, 14, 0, 0, 0]); // lea rsi, the message behind the code
-    code.push(0xba); // mov edx, its length
-    code.extend(length.to_le_bytes());
-    code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 1: write
-    code.extend([0x0f, 0x05, 0x0f, 0x0b]); // syscall; ud2
-    code.extend(message.as_bytes());
-    library(like, strings, entries, &names, &code)
+}
+
+impl Answer<'_> {
+    fn code(self) -> Vec<u8> {
+        let message = match self {
+            Self::End(message) => message,
+            Self::Return(number) => {
+                // mov eax, the number; ret
+                return [&[0xb8][..], &number.to_le_bytes(), &[0xc3]].concat();
+            }
+        };
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2: stderr
+        code.extend([0x48, 0x8d, 0x35, 14, 0, 0, 0]); // lea rsi, the message behind the code
+        code.push(0xba); // mov edx, its length
+        code.extend(length.to_le_bytes());
+        code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 1: write
+        code.extend([0x0f, 0x05, 0x0f, 0x0b]); // syscall; ud2
+        code.extend(message.as_bytes());
+        code
+    }
 }
 
 /// A string table under construction.
@@ -80,47 +117,108 @@ impl Strings {
     }
 }
 
-/// A library with these dynamic entries, and with functions of these names (offsets into the strings), all of them the
-/// one that `code` is.
-fn library(
-    like: &Elf,
-    strings: Strings,
-    mut entries: Vec<(u64, u64)>,
-    functions: &[u64],
-    code: &[u8],
-) -> Result<Vec<u8>, ElfError> {
-    let container = if like.bits == 64 { Container::Big } else { Container::Little };
-    let context = Ctx::new(container, if like.little_endian { Endian::Little } else { Endian::Big });
-    let hash = hash_table(&strings, functions);
-    let strings = strings.0;
-    let symbol_size = Sym::size(container);
-    let segment_count = if code.is_empty() { 3 } else { 4 };
-    let headers_end = Header::size(context) + segment_count * ProgramHeader::size(context);
-    let dynamic_at = headers_end.next_multiple_of(16);
-    let dynamic_size = (entries.len() + 6) * Dyn::size(container);
-    let symbols_at = dynamic_at + dynamic_size;
-    let hash_at = symbols_at + (functions.len() + 1) * symbol_size;
-    let strings_at = hash_at + size_of_val(hash.as_slice());
-    let size = strings_at + strings.len();
-    let code_at = size.next_multiple_of(16);
-    entries.extend([
-        (DT_HASH, hash_at as u64),
-        (DT_STRTAB, strings_at as u64),
-        (DT_SYMTAB, symbols_at as u64),
-        (DT_STRSZ, strings.len() as u64),
-        (DT_SYMENT, symbol_size as u64),
-        (DT_NULL, 0),
-    ]);
+/// The functions of a library, and their versions; names are offsets into the strings.
+#[derive(Default)]
+struct Exports {
+    functions: Vec<u64>,
+    /// The first one names the file.
+    versions: Vec<u64>,
+    /// What each of the functions is.
+    code: Vec<u8>,
+}
 
+/// The size of the record of a version: the definition, and the name that belongs to it.
+const VERSION_SIZE: u32 = 28;
+/// The size of a definition alone.
+const DEFINITION_SIZE: u32 = 20;
+
+impl Exports {
+    /// The version of each symbol, the undefined one first. All are of the file itself, which answers for any version.
+    fn version_numbers(&self) -> Vec<u16> {
+        if self.versions.is_empty() {
+            return Vec::new();
+        }
+        std::iter::once(0).chain(self.functions.iter().map(|_| 1)).collect()
+    }
+
+    fn write_versions(
+        &self,
+        bytes: &mut [u8],
+        mut at: usize,
+        strings: &Strings,
+        endian: Endian,
+    ) -> Result<(), goblin::error::Error> {
+        const OF_THE_FILE: u16 = 1;
+        for (number, name) in (1_u16..).zip(&self.versions) {
+            let is_last = usize::from(number) == self.versions.len();
+            let at = &mut at;
+            bytes.gwrite_with(1_u16, at, endian)?;
+            bytes.gwrite_with(if number == 1 { OF_THE_FILE } else { 0 }, at, endian)?;
+            bytes.gwrite_with(number, at, endian)?;
+            bytes.gwrite_with(1_u16, at, endian)?;
+            bytes.gwrite_with(hash(strings.at(*name)), at, endian)?;
+            bytes.gwrite_with(DEFINITION_SIZE, at, endian)?;
+            bytes.gwrite_with(if is_last { 0 } else { VERSION_SIZE }, at, endian)?;
+            bytes.gwrite_with(index(usize::try_from(*name).unwrap_or_default()), at, endian)?;
+            bytes.gwrite_with(0_u32, at, endian)?;
+        }
+        Ok(())
+    }
+}
+
+/// The header of a library with so many segments.
+fn file_header(like: &Elf, context: Ctx, segments: usize) -> Header {
     let mut header = Header::new(context);
     header.e_ident[EI_OSABI] = like.os_abi;
     header.e_type = ET_DYN;
     header.e_machine = like.machine.0;
     header.e_flags = like.flags;
     header.e_phoff = Header::size(context) as u64;
-    header.e_phnum = if code.is_empty() { 3 } else { 4 };
+    header.e_phnum = u16::try_from(segments).unwrap_or(u16::MAX);
     // No sections, so none of the three fields about them says anything.
     header.e_shentsize = 0;
+    header
+}
+
+/// A library with these dynamic entries and symbols.
+fn library(
+    like: &Elf,
+    strings: &Strings,
+    mut entries: Vec<(u64, u64)>,
+    exports: &Exports,
+) -> Result<Vec<u8>, ElfError> {
+    let Exports { functions, versions, code } = exports;
+    let container = if like.bits == 64 { Container::Big } else { Container::Little };
+    let context = Ctx::new(container, if like.little_endian { Endian::Little } else { Endian::Big });
+    let hash = hash_table(strings, functions);
+    let version_numbers = exports.version_numbers();
+    let symbol_size = Sym::size(container);
+    let segment_count = if code.is_empty() { 3 } else { 4 };
+    let headers_end = Header::size(context) + segment_count * ProgramHeader::size(context);
+    let dynamic_at = headers_end.next_multiple_of(16);
+    let dynamic_size = (entries.len() + if versions.is_empty() { 6 } else { 9 }) * Dyn::size(container);
+    let symbols_at = dynamic_at + dynamic_size;
+    let hash_at = symbols_at + (functions.len() + 1) * symbol_size;
+    let versions_at = hash_at + size_of_val(hash.as_slice());
+    let numbers_at = versions_at + versions.len() * VERSION_SIZE as usize;
+    let strings_at = numbers_at + size_of_val(version_numbers.as_slice());
+    let size = strings_at + strings.0.len();
+    let code_at = size.next_multiple_of(16);
+    if !versions.is_empty() {
+        entries.extend([
+            (DT_VERSYM, numbers_at as u64),
+            (DT_VERDEF, versions_at as u64),
+            (DT_VERDEFNUM, versions.len() as u64),
+        ]);
+    }
+    entries.extend([
+        (DT_HASH, hash_at as u64),
+        (DT_STRTAB, strings_at as u64),
+        (DT_SYMTAB, symbols_at as u64),
+        (DT_STRSZ, strings.0.len() as u64),
+        (DT_SYMENT, symbol_size as u64),
+        (DT_NULL, 0),
+    ]);
 
     let page = like.machine.page();
     let piece = |p_type, start: usize, length: usize, p_align| {
@@ -153,7 +251,7 @@ fn library(
     let mut bytes = vec![0; if code.is_empty() { size } else { code_at + code.len() }];
     let write = || -> Result<(), goblin::error::Error> {
         let at = &mut 0;
-        bytes.gwrite_with(header, at, context.le)?;
+        bytes.gwrite_with(file_header(like, context, segments.len()), at, context.le)?;
         for segment in segments {
             bytes.gwrite_with(segment, at, context)?;
         }
@@ -177,7 +275,12 @@ fn library(
         for number in hash {
             bytes.gwrite_with(number, at, context.le)?;
         }
-        bytes[strings_at..size].copy_from_slice(&strings);
+        exports.write_versions(&mut bytes, versions_at, strings, context.le)?;
+        *at = numbers_at;
+        for number in version_numbers {
+            bytes.gwrite_with(number, at, context.le)?;
+        }
+        bytes[strings_at..size].copy_from_slice(&strings.0);
         if !code.is_empty() {
             bytes[code_at..].copy_from_slice(code);
         }
@@ -190,18 +293,25 @@ fn library(
 /// The table by which the loader finds symbols: old and new loaders read this form. The first symbol is the undefined
 /// one which every table begins with.
 fn hash_table(strings: &Strings, functions: &[u64]) -> Vec<u32> {
-    let index = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let buckets = functions.len().max(1);
     let mut first = vec![0; buckets];
     let mut next = vec![0; functions.len() + 1];
     for (number, name) in functions.iter().enumerate() {
-        let hash = strings.at(*name).iter().fold(0_u32, |hash, byte| {
-            let hash = (hash << 4).wrapping_add(u32::from(*byte));
-            (hash ^ (hash & 0xf000_0000) >> 24) & 0x0fff_ffff
-        });
-        let bucket = hash as usize % buckets;
+        let bucket = hash(strings.at(*name)) as usize % buckets;
         next[number + 1] = first[bucket];
         first[bucket] = index(number + 1);
     }
     [vec![index(buckets), index(next.len())], first, next].concat()
+}
+
+/// The hash of a name that the format prescribes.
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0_u32, |hash, byte| {
+        let hash = (hash << 4).wrapping_add(u32::from(*byte));
+        (hash ^ (hash & 0xf000_0000) >> 24) & 0x0fff_ffff
+    })
+}
+
+fn index(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

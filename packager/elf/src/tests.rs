@@ -1,6 +1,6 @@
 //! The rewriter against the tools that know best: `readelf` reads its files, the system's loader opens and runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -371,7 +371,10 @@ fn a_stand_in_has_every_function_and_says_what_it_is() {
     assert!(asked.defined.contains("f") && asked.asked.contains("one"), "{asked:?}");
     let functions = ["one", "two"].map(str::to_owned).into();
     let like = Elf::parse(&bytes).unwrap();
-    let standing = stand_in("libreal.so.1", &functions, "libreal was left out\n", &like);
+    let versions = BTreeSet::new();
+    let answer = Answer::End("libreal was left out\n");
+    let standing =
+        StandIn { soname: "libreal.so.1", functions: &functions, versions: &versions, answer }.bytes(&like);
     if like.machine != Machine::X86_64 {
         assert!(matches!(standing, Err(ElfError::Unsupported { .. })));
         return;
@@ -397,6 +400,54 @@ fn a_stand_in_has_every_function_and_says_what_it_is() {
 }
 
 #[test]
+fn a_stand_in_has_the_versions_that_are_asked_and_a_name_of_its_own() {
+    let directory = TempDir::new().unwrap();
+    let script = directory.path().join("versions");
+    fs_err::write(&script, "V_1 { global: one; };\nV_2 { global: two; };").unwrap();
+    let version = format!("-Wl,--version-script={}", script.display());
+    let real = "int one(void) { return 1; } int two(void) { return 2; }";
+    let flags = ["-shared", "-fPIC", "-Wl,-soname,libreal.so.1", &version];
+    let real = compile(&directory, "libreal.so.1", real, &flags);
+    let source = "int one(void); int two(void); int sum(void) { return one() + two(); }";
+    let flags = ["-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", real.to_str().unwrap()];
+    let user = compile(&directory, "libuser.so", source, &flags);
+    let bytes = fs_err::read(&user).unwrap();
+    let like = Elf::parse(&bytes).unwrap();
+    if like.machine != Machine::X86_64 {
+        return;
+    }
+    let needs = like.requires.iter().filter(|need| need.library == "libreal.so.1");
+    let versions: BTreeSet<String> = needs.map(|need| need.version.clone()).collect();
+    assert_eq!(versions.iter().map(String::as_str).collect::<Vec<_>>(), ["V_1", "V_2"]);
+    let functions = ["one", "two"].map(str::to_owned).into();
+    for soname in ["no-real.so.1", "a-name-that-is-longer.so.1"] {
+        let renamed = BTreeMap::from([("libreal.so.1".to_owned(), soname.to_owned())]);
+        let changed = rewritten(&bytes, &Edits { needed: renamed, ..Edits::default() });
+        assert_eq!(changed.len() == bytes.len(), soname.len() <= "libreal.so.1".len());
+        assert!(Elf::parse(&changed).unwrap().needed.contains(&soname.to_owned()));
+        fs_err::write(&user, changed).unwrap();
+        let answer = Answer::Return(-1);
+        let standing = StandIn { soname, functions: &functions, versions: &versions, answer };
+        let standing = standing.bytes(&like).unwrap();
+        assert_eq!(Elf::parse(&standing).unwrap().defines, versions);
+        let path = directory.path().join(soname);
+        fs_err::write(&path, standing).unwrap();
+        readelf("-a", &path);
+        // Versions are compared by the loader, symbols bound at once; the real one may be there under its own name.
+        let call = format!(
+            "import ctypes, os; ctypes.CDLL({real:?}); print(ctypes.CDLL({user:?}, mode=os.RTLD_NOW).sum())"
+        );
+        let output = run(Command::new("python3").args(["-c", &call]), "python3");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "-2\n",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
 fn every_class_and_byte_order_is_read() {
     let file = system_libraries().remove(0).1;
     let template = Elf::parse(&file).unwrap();
@@ -417,7 +468,18 @@ fn every_class_and_byte_order_is_read() {
 #[test]
 fn edits_that_make_no_sense_are_refused() {
     let file = system_libraries().remove(0).1;
-    assert!(matches!(rewrite(file, &run_path("a\0b")), Err(ElfError::Edit { .. })));
+    let renames = |pairs: &[(&str, &str)]| Edits {
+        needed: pairs.iter().map(|&(old, new)| (old.to_owned(), new.to_owned())).collect(),
+        ..Edits::default()
+    };
+    for edits in [
+        renames(&[("a", "b"), ("b", "c")]),
+        renames(&[("a", "")]),
+        renames(&[("a", "b\0c")]),
+        run_path("a\0b"),
+    ] {
+        assert!(matches!(rewrite(file.clone(), &edits), Err(ElfError::Edit { .. })), "{edits:?}");
+    }
     assert!(matches!(Elf::parse(b"not at all"), Err(ElfError::NotElf)));
 }
 
@@ -434,7 +496,8 @@ fn damaged_files_never_panic() {
     let grown = rewrite(library.clone(), &run_path(LONG)).unwrap();
     let elf = Elf::parse(&library).unwrap();
     let small = shim("libreal.so.1", "libreal.so", Some("/a/long/enough/path"), &elf).unwrap();
-    let edits = [run_path("$ORIGIN"), Edits { clear_executable_stack: true, ..run_path(LONG) }];
+    let needed = BTreeMap::from([("libc.so.6".to_owned(), "libc-renamed.so.6".to_owned())]);
+    let edits = [run_path("$ORIGIN"), Edits { needed, clear_executable_stack: true, ..run_path(LONG) }];
     let (mut refused, mut accepted) = (0, 0);
     let mut check = |bytes: &[u8]| {
         for edits in &edits {

@@ -195,17 +195,28 @@ impl Closure {
         self.libraries.iter().find(known).map(|(path, _)| self.chain(path))
     }
 
-    /// Lets a file ask nothing of others: one that nothing but its name is taken of.
-    pub(super) fn cut(&mut self, path: &Path) {
-        if let Some(library) = self.libraries.get_mut(path) {
-            library.elf.needed.clear();
-            library.elf.requires.clear();
+    /// Lets a file be one that asks nothing of others and has only this name. Returns the names that it had, with this one.
+    pub(super) fn replace(&mut self, path: &Path, soname: &str) -> Vec<(String, String)> {
+        let Some(library) = self.libraries.get_mut(path) else { return Vec::new() };
+        library.elf.needed.clear();
+        library.elf.requires.clear();
+        library.elf.soname = Some(soname.to_owned());
+        let names = std::mem::take(&mut library.names);
+        library.names.extend(names.values().next().map(|found| (soname.to_owned(), found.clone())));
+        let renamed = |name: &String| if names.contains_key(name) { soname.to_owned() } else { name.clone() };
+        for user in self.libraries.values_mut() {
+            user.elf.needed = user.elf.needed.iter().map(renamed).collect();
+            let requires = std::mem::take(&mut user.elf.requires).into_iter();
+            user.elf.requires =
+                requires.map(|need| VersionNeed { library: renamed(&need.library), ..need }).collect();
         }
         self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
+        names.into_keys().map(|name| (name, soname.to_owned())).collect()
     }
 
-    /// Leaves out what only files that were cut have brought in.
-    pub(super) fn drop_unreached(&mut self, opened: &[Opened]) {
+    /// Leaves out what only files that were replaced have brought in. Returns each of them with who brought it in, who
+    /// brought in that one, and so on.
+    pub(super) fn drop_unreached(&mut self, opened: &[Opened]) -> Vec<Vec<PathBuf>> {
         let is_opened = |library: &Library| {
             let named = |opened: &Opened| {
                 library.names.contains_key(&opened.name)
@@ -227,12 +238,26 @@ impl Closure {
                 }
             }
         }
+        let unreached = self.libraries.keys().filter(|path| !reached.contains(*path));
+        let chains = unreached
+            .map(|path| {
+                let mut chain = vec![path.clone()];
+                let mut origin = &self.libraries[path].origin;
+                while let Origin::Needed(by) = origin {
+                    chain.push(by.clone());
+                    let Some(library) = self.libraries.get(by) else { break };
+                    origin = &library.origin;
+                }
+                chain
+            })
+            .collect();
         self.libraries.retain(|path, _| reached.contains(path));
         self.system.retain(|_, users| {
             let had = !users.is_empty();
             users.retain(|path| reached.contains(path));
             !had || !users.is_empty()
         });
+        chains
     }
 
     /// A file, who brought it in, and so on up to a root.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::loader::Loader;
 use super::names::{loaded_first, mentioned, standard_libraries};
-use super::prune::{Decisions, LeftOut, StandIn, Verdict};
+use super::prune::{self, Decisions, LeftOut, Verdict};
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
 use crate::formats::policy::{is_system_library, system_copy};
 use crate::stages::image::PackageImage;
@@ -18,7 +18,7 @@ use crate::stages::project::{ProjectError, Settings, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::{self, entry_to};
-use jnumpy_elf::{Edits, Elf, Machine, Symbols, VersionNeed, is_elf, rewrite, shim, stand_in, strip};
+use jnumpy_elf::{Answer, Edits, Elf, Machine, StandIn, Symbols, VersionNeed, is_elf, rewrite, shim, strip};
 use jnumpy_wheel::Content;
 
 /// What libraries are collected from, and by which rules.
@@ -114,28 +114,8 @@ impl Libraries {
 
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
-        let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
-        let mut roots = vec![libjulia.clone()];
-        let mut asked = Vec::new();
-        for name in loaded_first(&fs_err::read(&libjulia)?) {
-            let path = directory.join(&name);
-            let name = file_name(&path);
-            if is_system_library(&name) || (!inputs.compiler && is_compiler(&name)) {
-                continue;
-            }
-            if path.is_file() {
-                roots.push(path);
-            } else {
-                asked.push(opened(name, "libjulia's loader", true));
-            }
-        }
-        let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
-        asked.extend(needed.map(|name| opened(name, "the image", true)));
-        for (name, by) in opened_names(inputs, &image_bytes, decisions)? {
-            asked.push(opened(name, by, false));
-        }
-        asked.extend(wanted);
-        let mut opened = asked;
+        let (roots, mut opened) = asked_by_julia(inputs, &libjulia, &image_elf, &image_bytes, decisions)?;
+        opened.extend(wanted);
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
         let (own, own_directories) = own_libraries(inputs)?;
@@ -152,47 +132,47 @@ impl Libraries {
             system_copy,
         })?;
 
-        let locations: BTreeMap<PathBuf, Location> = closure
-            .libraries
-            .iter()
-            .map(|(real, library)| (real.clone(), Location::of(real, library, julia, &own_names)))
-            .collect();
-        check_excluded(&closure, &locations, prune)?;
+        let all_locations = |closure: &Closure| -> BTreeMap<PathBuf, Location> {
+            let libraries = closure.libraries.iter();
+            libraries
+                .map(|(real, library)| (real.clone(), Location::of(real, library, julia, &own_names)))
+                .collect()
+        };
+        let before = all_locations(&closure);
+        check_excluded(&closure, &before, prune)?;
         let stand_ins = stand_ins(&closure, &opened, prune)?;
-        let mut replaced = BTreeMap::new();
-        for (real, (rule, _)) in &stand_ins {
-            closure.cut(real);
-            replaced.insert(real.clone(), rule.name.clone());
-            let left = LeftOut {
-                rule: rule.name.clone(),
-                reason: rule.reason.clone(),
-                own: false,
-                size: fs_err::metadata(real)?.len(),
-            };
-            decisions.left_out.insert(in_bundle(&locations[real].path), left);
-        }
-        closure.drop_unreached(&opened);
+        let renamed = replace(&mut closure, &stand_ins, &opened, &before, decisions)?;
+        let locations = all_locations(&closure);
         let mut collected = Self {
             closure: closure.clone(),
             files: BTreeMap::new(),
             libjulia: PathBuf::new(),
             image: image_elf,
-            replaced,
+            replaced: (stand_ins.iter())
+                .map(|(real, replacement)| (real.clone(), replacement.rule.name.clone()))
+                .collect(),
             locations: BTreeMap::new(),
             package_needs: Vec::new(),
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
+        let small = stand_ins.iter().map(|(real, replacement)| {
+            // The loader is asked about those that need it, which look for it beside themselves.
+            let path = inputs.scratch.join(in_bundle(&locations[real].path));
+            fs_err::create_dir_all(path.parent().unwrap_or(inputs.scratch))?;
+            fs_err::write(&path, &replacement.bytes)?;
+            Ok((real, Content::file(path)))
+        });
+        let small = small.collect::<Result<BTreeMap<_, _>, BundleError>>()?;
         for (real, library) in &closure.libraries {
             interrupt::check()?;
             let location = &locations[real];
             let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
             let opens_from = dlopens.then_some(julia.layout.private_libdir.as_path());
-            let content = match stand_ins.get(real) {
-                Some((_, bytes)) => Content::bytes(bytes.clone()),
-                None => {
-                    Change { inputs, path: real, elf: &library.elf, location: &location.path, opens_from }
-                        .content(&locations)?
-                }
+            let content = if let Some(content) = small.get(real) {
+                content.clone()
+            } else {
+                let (elf, location, renamed) = (&library.elf, &location.path, &renamed);
+                Change { inputs, path: real, elf, location, opens_from, renamed }.content(&locations)?
             };
             collected.add(real, library, location, content)?;
             if *real == real_libjulia {
@@ -200,8 +180,15 @@ impl Libraries {
             }
         }
         let location = &julia.layout.sysimage;
-        let content = Change { inputs, path: image, elf: &collected.image, location, opens_from: None }
-            .content(&locations)?;
+        let content = Change {
+            inputs,
+            path: image,
+            elf: &collected.image,
+            location,
+            opens_from: None,
+            renamed: &renamed,
+        }
+        .content(&locations)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
         collected.locations = locations;
         collected.add_packages(inputs)?;
@@ -215,7 +202,8 @@ impl Libraries {
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
             let location = package_images(inputs.julia).join(&package.file);
-            let content = Change { inputs, path, elf: &elf, location: &location, opens_from: None }
+            let renamed = &BTreeMap::new();
+            let content = Change { inputs, path, elf: &elf, location: &location, opens_from: None, renamed }
                 .content(&self.locations)?;
             let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
             self.package_needs.extend(of_the_system.map(|need| (location.clone(), need)));
@@ -244,7 +232,8 @@ impl Libraries {
         }
         let elf = Elf::parse(&fs_err::read(path)?)
             .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
-        Change { inputs, path, elf: &elf, location, opens_from: None }.content(&self.locations)
+        let renamed = &BTreeMap::new();
+        Change { inputs, path, elf: &elf, location, opens_from: None, renamed }.content(&self.locations)
     }
 
     /// Adds a library at its location, and shims at its other names.
@@ -275,12 +264,14 @@ struct Change<'a> {
     location: &'a Path,
     /// A directory in which it opens libraries by name.
     opens_from: Option<&'a Path>,
+    /// New names of libraries that it may need, by the old ones; `elf` has the new ones.
+    renamed: &'a BTreeMap<String, String>,
 }
 
 impl Change<'_> {
-    /// The file with the changes that its location needs: unread sections stripped, the run path set.
+    /// The file with the changes that it needs at its location: unread sections stripped, the run path set.
     fn content(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
-        let Self { inputs, path, elf, location, opens_from } = *self;
+        let Self { inputs, path, elf, location, opens_from, renamed } = *self;
         let own = location.parent().unwrap_or(Path::new(""));
         let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
         for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
@@ -288,8 +279,10 @@ impl Change<'_> {
             wanted
                 .extend(locations.values().find_map(|location| location.directory_of(name)).or_else(beside));
         }
+        let renamed = renamed.iter().filter(|(_, new)| elf.needed.contains(new));
         let edits = Edits {
             run_path: better_run_path(elf, own, &wanted),
+            needed: renamed.map(|(old, new)| (old.clone(), new.clone())).collect(),
             clear_executable_stack: elf.executable_stack,
         };
         inputs.changed(path, Path::new(&in_bundle(location)), &edits)
@@ -332,50 +325,162 @@ fn check_excluded(
     Ok(())
 }
 
-/// The libraries that small ones replace: the rule, and the small library.
+/// The libraries that libjulia's loader opens, and all that it and the image ask for by name.
+fn asked_by_julia(
+    inputs: &LibraryInputs<'_>,
+    libjulia: &Path,
+    image: &Elf,
+    image_bytes: &[u8],
+    decisions: &mut Decisions,
+) -> Result<(Vec<PathBuf>, Vec<Opened>), BundleError> {
+    let directory = libjulia.parent().unwrap_or(&inputs.julia.prefix);
+    let opened = |name: String, by: &str, required| Opened { name, by: by.to_owned(), required };
+    let mut roots = vec![libjulia.to_owned()];
+    let mut asked = Vec::new();
+    for name in loaded_first(&fs_err::read(libjulia)?) {
+        let path = directory.join(&name);
+        let name = file_name(&path);
+        if is_system_library(&name) || (!inputs.compiler && is_compiler(&name)) {
+            continue;
+        }
+        if path.is_file() {
+            roots.push(path);
+        } else {
+            asked.push(opened(name, "libjulia's loader", true));
+        }
+    }
+    let needed = image.needed.iter().filter(|name| !is_system_library(name)).cloned();
+    asked.extend(needed.map(|name| opened(name, "the image", true)));
+    for (name, by) in opened_names(inputs, image_bytes, decisions)? {
+        asked.push(opened(name, by, false));
+    }
+    Ok((roots, asked))
+}
+
+/// Puts the small libraries into the closure, and notes what goes with the ones they replace. Returns their names by the
+/// old ones.
+fn replace(
+    closure: &mut Closure,
+    stand_ins: &BTreeMap<PathBuf, Replacement<'_>>,
+    opened: &[Opened],
+    locations: &BTreeMap<PathBuf, Location>,
+    decisions: &mut Decisions,
+) -> Result<BTreeMap<String, String>, BundleError> {
+    let mut renamed = BTreeMap::new();
+    for (real, Replacement { soname, .. }) in stand_ins {
+        renamed.extend(closure.replace(real, soname));
+    }
+    let by = |chain: &[PathBuf]| chain.iter().find_map(|path| stand_ins.get(path)).map(|found| found.rule);
+    let mut out: Vec<(PathBuf, &prune::StandIn)> =
+        stand_ins.iter().map(|(real, replacement)| (real.clone(), replacement.rule)).collect();
+    for chain in closure.drop_unreached(opened) {
+        out.extend(by(&chain).map(|rule| (chain[0].clone(), rule)));
+    }
+    for (real, rule) in out {
+        let left = LeftOut {
+            rule: rule.name.clone(),
+            reason: rule.reason.clone(),
+            own: false,
+            size: fs_err::metadata(&real)?.len(),
+        };
+        decisions.left_out.insert(in_bundle(&locations[&real].path), left);
+    }
+    Ok(renamed)
+}
+
+/// A small library that replaces another one.
+struct Replacement<'a> {
+    rule: &'a prune::StandIn,
+    soname: String,
+    bytes: Vec<u8>,
+}
+
+/// The libraries that small ones replace. One that only replaced ones need is replaced with them.
 fn stand_ins<'a>(
     closure: &Closure,
     opened: &[Opened],
     prune: &'a Prune,
-) -> Result<BTreeMap<PathBuf, (&'a StandIn, Vec<u8>)>, BundleError> {
+) -> Result<BTreeMap<PathBuf, Replacement<'a>>, BundleError> {
     let mut found = BTreeMap::new();
-    for (real, library) in &closure.libraries {
-        let users: Vec<(&PathBuf, &Library)> = (closure.libraries.iter())
-            .filter(|(_, user)| user.elf.needed.iter().any(|name| library.names.contains_key(name)))
-            .collect();
-        let is_opened = opened.iter().any(|opened| library.names.contains_key(&opened.name));
-        let user_names: Vec<String> = users.iter().map(|(path, _)| file_name(path)).collect();
-        let rule =
-            library.names.keys().find_map(|name| prune.stand_in(name, user_names.iter().map(String::as_str)));
-        let Some(rule) =
-            rule.filter(|_| !is_opened && !users.is_empty() && library.elf.machine == Machine::X86_64)
-        else {
-            continue;
-        };
-        let symbols = |path: &PathBuf| -> Result<Symbols, BundleError> {
-            let wrong = |source| BundleError::Elf { path: path.clone(), source };
+    loop {
+        let before = found.len();
+        for (real, library) in &closure.libraries {
+            if !found.contains_key(real)
+                && let users = users_of(closure, library, |path| found.contains_key(path))
+                && let Some(rule) = rule_for(library, &users, opened, prune)
+            {
+                found.insert(real.clone(), Replacement::new(rule, real, library, &users)?);
+            }
+        }
+        if found.len() == before {
+            return Ok(found);
+        }
+    }
+}
+
+/// The libraries that need this one, without those that do not count.
+fn users_of<'a>(
+    closure: &'a Closure,
+    library: &Library,
+    is_replaced: impl Fn(&Path) -> bool,
+) -> Vec<(&'a PathBuf, &'a Library)> {
+    (closure.libraries.iter())
+        .filter(|(path, user)| {
+            !is_replaced(path) && user.elf.needed.iter().any(|name| library.names.contains_key(name))
+        })
+        .collect()
+}
+
+/// The rule by which a library that these others need is replaced.
+fn rule_for<'a>(
+    library: &Library,
+    users: &[(&PathBuf, &Library)],
+    opened: &[Opened],
+    prune: &'a Prune,
+) -> Option<&'a prune::StandIn> {
+    let is_opened = opened.iter().any(|opened| library.names.contains_key(&opened.name));
+    if is_opened || users.is_empty() || library.elf.machine != Machine::X86_64 {
+        return None;
+    }
+    let users: Vec<String> = users.iter().map(|(path, _)| file_name(path)).collect();
+    library.names.keys().find_map(|name| prune.stand_in(name, users.iter().map(String::as_str)))
+}
+
+impl<'a> Replacement<'a> {
+    fn new(
+        rule: &'a prune::StandIn,
+        real: &Path,
+        library: &Library,
+        users: &[(&PathBuf, &Library)],
+    ) -> Result<Self, BundleError> {
+        let symbols = |path: &Path| -> Result<Symbols, BundleError> {
+            let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
             Ok(Elf::symbols(&fs_err::read(path)?).map_err(wrong)?.unwrap_or_default())
         };
-        let mut asked = BTreeSet::new();
-        for (user, _) in users {
-            asked.extend(symbols(user)?.asked);
+        let (mut asked, mut versions) = (BTreeSet::new(), BTreeSet::new());
+        for (path, user) in users {
+            asked.extend(symbols(path)?.asked);
+            let needs = user.elf.requires.iter().filter(|need| library.names.contains_key(&need.library));
+            versions.extend(needs.map(|need| need.version.clone()));
         }
-        asked.retain({
-            let defined = symbols(real)?.defined;
-            move |name| defined.contains(name)
-        });
-        let soname = library.elf.soname.clone().unwrap_or_else(|| file_name(real));
+        let defined = symbols(real)?.defined;
+        asked.retain(|name| defined.contains(name));
+        let real_name = library.elf.soname.clone().unwrap_or_else(|| file_name(real));
+        // As long as the real name, so that it fits where that one is.
+        let soname = format!("no-{}", real_name.strip_prefix("lib").unwrap_or(&real_name));
         let message = format!(
-            "`{soname}` is not in this wheel: {} (rule `{name}`); packed with `include = [\"{name}\"]` in \
+            "`{real_name}` is not in this wheel: {} (rule `{name}`); packed with `include = [\"{name}\"]` in \
              `[tool.jnumpy]`, the wheel has it\n",
             rule.reason,
             name = rule.name
         );
-        let bytes = stand_in(&soname, &asked, &message, &library.elf)
-            .map_err(|source| BundleError::Elf { path: real.clone(), source })?;
-        found.insert(real.clone(), (rule, bytes));
+        let answer = rule.returns.map_or(Answer::End(&message), Answer::Return);
+        let stand_in = StandIn { soname: &soname, functions: &asked, versions: &versions, answer };
+        let bytes = stand_in
+            .bytes(&library.elf)
+            .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
+        Ok(Self { rule, soname, bytes })
     }
-    Ok(found)
 }
 
 /// Where a library lies in the bundle, below Julia's prefix.

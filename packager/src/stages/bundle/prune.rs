@@ -51,6 +51,8 @@ pub(super) struct StandIn {
     pub(super) name: String,
     library: Pattern,
     users: Pattern,
+    /// What its functions return, if they return.
+    pub(super) returns: Option<i32>,
     /// Why it is never called.
     pub(super) reason: String,
 }
@@ -137,6 +139,8 @@ struct WrittenStandIn {
     name: String,
     library: String,
     users: String,
+    #[serde(default)]
+    returns: Option<i32>,
     reason: String,
 }
 
@@ -192,7 +196,8 @@ impl Prune {
         }
         for rule in written.stand_ins.into_iter().filter(|rule| !included(&rule.name)) {
             let (library, users) = (pattern(&rule.library)?, pattern(&rule.users)?);
-            prune.stand_ins.push(StandIn { name: rule.name, library, users, reason: rule.reason });
+            let (name, returns, reason) = (rule.name, rule.returns, rule.reason);
+            prune.stand_ins.push(StandIn { name, library, users, returns, reason });
         }
         Ok(prune)
     }

@@ -158,6 +158,7 @@ impl Trees {
                 let edits = Edits {
                     run_path: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
+                    ..Edits::default()
                 };
                 inputs.changed(&file.path, location, &edits)
             }

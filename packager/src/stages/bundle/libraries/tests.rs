@@ -258,23 +258,37 @@ fn ok_a_stand_in_takes_the_place_of_what_is_never_called() {
     };
     let solver =
         write("libz3.so.4", "int Z3_a(void) { return 1; } int Z3_b(void) { return 2; }", "libz3.so.4", &[]);
-    let llvm = [solver.to_str().unwrap(), "-Wl,-rpath,$ORIGIN"];
-    write("libLLVM-9.so.1", "int Z3_a(void); int use(void) { return Z3_a(); }", "libLLVM-9.so.1", &llvm);
+    let digests = write("libmd.so.0", "int md(void) { return 3; }", "libmd.so.0", &[]);
+    let flags = [digests.to_str().unwrap(), "-Wl,-rpath,$ORIGIN"];
+    let editor = write("libedit.so.2", "int md(void); int el(void) { return md(); }", "libedit.so.2", &flags);
+    let llvm = [solver.to_str().unwrap(), editor.to_str().unwrap(), "-Wl,-rpath,$ORIGIN"];
+    let source = "int Z3_a(void); int el(void); int use(void) { return Z3_a() + el(); }";
+    write("libLLVM-9.so.1", source, "libLLVM-9.so.1", &llvm);
     let libjulia = library("libLLVM-9.so.1", "libjulia.so.1", Some("$ORIGIN"));
     fs_err::write(julia.prefix.join("lib/libjulia.so.1.5"), libjulia).unwrap();
 
     let (libraries, decisions) = collect_for(&julia, &Settings::default()).unwrap();
-    let Source::Bytes(small) = &libraries.files[Path::new("lib/libz3.so.4")].source else {
+    assert_eq!(parse(&libraries, "lib/no-z3.so.4").soname.as_deref(), Some("no-z3.so.4"));
+    let Source::File(small) = &libraries.files[Path::new("lib/no-z3.so.4")].source else {
         panic!("not made")
     };
-    let symbols = Elf::parse(small).unwrap();
-    assert_eq!(symbols.soname.as_deref(), Some("libz3.so.4"));
-    assert!(small.len() < 2000 && memchr::memmem::find(small, b"Z3_a\0").is_some());
+    let small = fs_err::read(small).unwrap();
+    assert!(small.len() < 2000 && memchr::memmem::find(&small, b"Z3_a\0").is_some());
     assert!(
-        memchr::memmem::find(small, b"Z3_b\0").is_none()
-            && memchr::memmem::find(small, b"rule `z3`").is_some()
+        memchr::memmem::find(&small, b"Z3_b\0").is_none()
+            && memchr::memmem::find(&small, b"rule `z3`").is_some()
     );
-    assert_eq!(decisions.left_out["julia/lib/libz3.so.4"].rule, "z3");
+    // What needed it needs the small one, whoever else has the name of the real one.
+    assert_eq!(parse(&libraries, "lib/libLLVM-9.so.1").needed[..2], ["no-z3.so.4", "no-edit.so.2"]);
+    let left_out = |name: &str| decisions.left_out[&format!("julia/lib/{name}")].rule.clone();
+    assert_eq!((left_out("libz3.so.4"), left_out("libedit.so.2")), ("z3".into(), "line-editor".into()));
+    // What only the real one needed goes with it.
+    assert_eq!(left_out("libmd.so.0"), "line-editor");
+    assert!(
+        ["z3.so.4", "md.so.0"]
+            .iter()
+            .all(|name| { !libraries.files.contains_key(&Path::new("lib").join(format!("lib{name}"))) })
+    );
     // Debug information goes too.
     let Source::File(llvm) = &libraries.files[Path::new("lib/libLLVM-9.so.1")].source else {
         panic!("not a file")

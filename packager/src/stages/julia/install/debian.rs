@@ -351,7 +351,11 @@ impl Tree<'_> {
         } else {
             "$ORIGIN:$ORIGIN/..:$ORIGIN/julia".into()
         };
-        let edits = Edits { run_path: Some(run_path), clear_executable_stack: elf.executable_stack };
+        let edits = Edits {
+            run_path: Some(run_path),
+            clear_executable_stack: elf.executable_stack,
+            ..Edits::default()
+        };
         Ok(fs_err::write(&location, rewrite(bytes, &edits).map_err(failed)?)?)
     }
 
