@@ -74,9 +74,6 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # libjulia would otherwise fork a child to look for a newer libstdc++; the system's is loaded already where Julia
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
-    # Julia sets it for its OpenBLAS, unless it is set, and leaves it to all children.
-    if "OPENBLAS_MAIN_FREE" not in os.environ:
-        variables.append(("OPENBLAS_MAIN_FREE", "1"))
     if bundle is not None:
         depots = os.pathsep.join([*_writable_depot(), *bundle.depots])
         variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]

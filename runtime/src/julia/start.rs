@@ -338,24 +338,28 @@ fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
     words.into_iter().filter_map(|word| CString::new(word).ok()).collect()
 }
 
-/// Sets environment variables and puts the old values back when dropped.
+/// What Julia sets for its own OpenBLAS while it starts; child processes of Python must not get it.
+const SET_BY_JULIA: [&CStr; 2] = [c"OPENBLAS_MAIN_FREE", c"OPENBLAS_DEFAULT_NUM_THREADS"];
+
+/// Sets environment variables. When dropped, it puts the old values back, also of those that Julia sets.
 struct EnvironmentGuard(Vec<(CString, Option<CString>)>);
 
 impl EnvironmentGuard {
     fn set(variables: &[(String, String)]) -> Self {
-        let mut before = Vec::new();
+        // SAFETY: Python's lock is held and no other thread of Python changes the environment meanwhile; the value is copied.
+        let present = |name: &CStr| unsafe {
+            let value = libc::getenv(name.as_ptr());
+            (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
+        };
+        let mut before: Vec<_> = SET_BY_JULIA.map(|name| (name.to_owned(), present(name))).into();
         for (name, value) in variables {
             let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str())) else {
                 continue;
             };
-            // SAFETY: Python's lock is held and no other thread of Python changes the environment meanwhile; the
-            // old value is copied before it is replaced.
-            unsafe {
-                let old = libc::getenv(name.as_ptr());
-                let old = (!old.is_null()).then(|| CStr::from_ptr(old).to_owned());
-                libc::setenv(name.as_ptr(), value.as_ptr(), 1);
-                before.push((name, old));
-            }
+            let old = present(&name);
+            // SAFETY: as above.
+            unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
+            before.push((name, old));
         }
         Self(before)
     }
