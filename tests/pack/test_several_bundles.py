@@ -107,6 +107,14 @@ def test_a_library_that_the_first_leaves_out_is_found_in_the_second(site, bundle
     assert printed.strip()[0].isdigit()
 
 
+@pytest.mark.parametrize("order", ["jl_one, jl_two", "jl_two, jl_one"])
+def test_an_extension_waits_for_a_package_of_either_bundle(site, bundles, order):
+    version = json.loads((bundles["jl_one"] / "bundle.json").read_text())["julia"]["version"]
+    has_extensions = int(version.split(".")[1]) >= 9
+    printed = sites.printed(site, f"import {order}; print([jl_one.extensions(), jl_two.extensions()])")
+    assert printed == f"{['SharedTrigger' if has_extensions else ''] * 2}\n"
+
+
 def test_another_version_of_a_package_is_refused(site, bundles):
     code = f"""
 import jl_one

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child import run
 from paths import FIXTURES
 
 BASIC_INIT = """
@@ -155,3 +156,21 @@ def test_the_talks_functions(julia: str, tmp_path: Path) -> None:
         FIXTURES / "benches/benches", tmp_path / "tree/benches", ignore=shutil.ignore_patterns("__pycache__")
     )
     run_read_only(tmp_path / "tree", USE_BENCHES, julia)
+
+
+def test_a_dependency_that_nobody_has_resolved(julia: str, tmp_path: Path) -> None:
+    """Julia names the package; what to do is said beside it, unless there is a manifest."""
+    package = tmp_path / "lonely"
+    (package / "src").mkdir(parents=True)
+    (package / "__init__.py").write_text("import jnumpy\njnumpy.init_jl()\njnumpy.init_project(__file__)\n")
+    uuid = "d3a1f8c2-0000-4000-8000-0000000000aa"
+    (package / "Project.toml").write_text(f'name = "lonely"\n[deps]\nAbsentHere = "{uuid}"\n')
+    (package / "src/lonely.jl").write_text("module lonely\nusing AbsentHere\nend\n")
+    outcome = run("import lonely", julia, PYTHONPATH=str(tmp_path))
+    assert outcome.returncode == 1
+    assert "AbsentHere" in outcome.stderr
+    assert f"{package} has no manifest" in outcome.stderr
+    (package / "Manifest.toml").write_text("")
+    outcome = run("import lonely", julia, PYTHONPATH=str(tmp_path))
+    assert outcome.returncode == 1
+    assert "has no manifest" not in outcome.stderr

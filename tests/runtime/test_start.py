@@ -80,6 +80,8 @@ def test_no_process_is_started_to_look_for_libraries(julia, tmp_path):
         "import jnumpy; jnumpy.init_jl()\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt, 'JULIA_PROBE_LIBSTDCXX' in os.environ)\n"
     )
+    # The first start compiles TyPython for the ones after it, in a process of its own.
+    succeeds("import jnumpy; jnumpy.init_jl()", julia)
     assert succeeds(code, julia, PATH="/nowhere") == "0 False\n"
 
 
@@ -96,10 +98,7 @@ void jl_atexit_hook(void) {} void jl_throw(void) {} void jl_gc_safe_enter(void) 
 def test_a_newer_julia_is_warned_about_and_tried(tmp_path):
     julia = fake_julia(tmp_path, "1.99", LATER)
     outcome = run("import jnumpy; jnumpy.init_jl()", julia)
-    assert (
-        "RuntimeWarning: Julia 1.99.2 is newer than this version of jnumpy, which knows Julia up to 1.13: it may not "
-        "work" in outcome.stderr
-    )
+    assert outcome.stderr.count("is newer than") == 1
     assert last_line(outcome) == (
         "RuntimeError: TyPython could not be loaded: Julia could not evaluate the runtime's first line"
     )

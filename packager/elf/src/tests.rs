@@ -300,6 +300,45 @@ fn stripping_takes_debug_information_and_nothing_else() {
 }
 
 #[test]
+fn a_segment_behind_debug_information_moves_up() {
+    let directory = TempDir::new().unwrap();
+    // As other tools do, the rewriter appends what no longer fits behind everything else.
+    let source = "#include <stdio.h>\n_Thread_local int t; static char zeros[70000];\n\
+                  int f(int x) { printf(\"%d\", x); return zeros[x] + t; }";
+    for page in ["-Wl,-z,max-page-size=4096", "-Wl,-z,max-page-size=65536"] {
+        let path = compile(&directory, "lib.so", source, &["-shared", "-fPIC", "-g3", page]);
+        let full = rewritten(&fs_err::read(&path).unwrap(), &run_path(LONG));
+        fs_err::write(&path, &full).unwrap();
+        let before = sections(&path);
+        assert!(before.contains_key(".debug_info"), "{before:?}");
+        let stripped = strip(full.clone(), is_debug).unwrap();
+        assert!(strip(stripped.clone(), is_debug).unwrap() == stripped, "a second run changed the file");
+        assert_eq!(Elf::parse(&stripped).unwrap(), Elf::parse(&full).unwrap());
+        fs_err::write(&path, &stripped).unwrap();
+        assert_eq!(opens(&path, "f"), Ok(()));
+        let named = |sections: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            sections.into_iter().filter(|(name, _)| name.starts_with('.') && !is_debug(name)).collect()
+        };
+        assert_eq!(named(sections(&path)), named(before));
+        readelf("-a", &path);
+        let copy = directory.path().join("copy.so");
+        fs_err::write(&copy, &full).unwrap();
+        let output = run(Command::new("strip").arg("--strip-all").arg(&copy), "binutils");
+        assert!(output.status.success());
+        let (ours, theirs) = (stripped.len(), fs_err::read(&copy).unwrap().len());
+        assert!(ours < full.len() && ours <= theirs + 4096, "{} to {ours}, {theirs}", full.len());
+    }
+}
+
+#[test]
+fn a_program_whose_headers_lie_behind_debug_information_stays() {
+    let directory = TempDir::new().unwrap();
+    let program = compile(&directory, "program", "int main(void) { return 0; }", &["-g"]);
+    let moved = rewritten(&fs_err::read(&program).unwrap(), &run_path(LONG));
+    assert!(strip(moved.clone(), is_debug).unwrap() == moved);
+}
+
+#[test]
 fn stripped_system_libraries_load() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("stripped.so");
@@ -391,13 +430,15 @@ fn damaged_files_never_panic() {
     let library = fs_err::read(compile(&directory, "lib.so", source, &full)).unwrap();
     let program =
         fs_err::read(compile(&directory, "program", "int main(void) { return 0; }", &["-Wl,-s"])).unwrap();
+    // With a segment behind the sections.
+    let grown = rewrite(library.clone(), &run_path(LONG)).unwrap();
     let elf = Elf::parse(&library).unwrap();
     let small = shim("libreal.so.1", "libreal.so", Some("/a/long/enough/path"), &elf).unwrap();
     let edits = [run_path("$ORIGIN"), Edits { clear_executable_stack: true, ..run_path(LONG) }];
     let (mut refused, mut accepted) = (0, 0);
     let mut check = |bytes: &[u8]| {
         for edits in &edits {
-            if let Ok(stripped) = strip(bytes.to_vec(), |name| name.starts_with(".symtab")) {
+            if let Ok(stripped) = strip(bytes.to_vec(), |name| [".symtab", ".strtab"].contains(&name)) {
                 Tables::parse(&stripped).unwrap();
             }
             if let Ok(changed) = rewrite(bytes.to_vec(), edits) {
@@ -415,7 +456,7 @@ fn damaged_files_never_panic() {
         random ^= random << 17;
         usize::try_from(random % limit as u64).unwrap()
     };
-    for file in [&library, &program, &small] {
+    for file in [&library, &grown, &program, &small] {
         for length in (0..file.len().min(600)).chain((600..file.len()).step_by(97)) {
             assert!(Elf::parse(&file[..length]).is_err() || length > 600, "{length} bytes are no ELF file");
             check(&file[..length]);

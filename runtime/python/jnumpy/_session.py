@@ -7,7 +7,7 @@ import os
 import sys
 
 from jnumpy import _runtime
-from jnumpy._errors import JuliaError
+from jnumpy._errors import JuliaError, more
 from jnumpy._project import home, top_level
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
@@ -139,7 +139,26 @@ def init_project(package_file: str) -> None:
                 f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that one, or use "
                 "one process for each"
             ) from error
+        if bundle is None and not _has_manifest(directory):
+            error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
         raise
+
+
+#: What `Pkg.resolve()` would compile is the project with the registry's TyPython, which is older than this one.
+_NO_MANIFEST = (
+    "{0} has no manifest, which tells Julia where the project's dependencies are. If one is missing: "
+    "`JULIA_PKG_PRECOMPILE_AUTO=0 julia --project={0} -e 'using Pkg; Pkg.resolve(); Pkg.instantiate()'`; "
+    f"{more('no-manifest')}"
+)
+
+
+def _has_manifest(directory: str) -> bool:
+    """Whether Julia has a manifest for a project: beside it, or in the root of its workspace."""
+    names = os.listdir(directory)
+    if any(name.removeprefix("Julia").startswith("Manifest") and name.endswith(".toml") for name in names):
+        return True
+    parent = os.path.dirname(directory)
+    return parent != directory and os.path.isfile(os.path.join(parent, "Project.toml")) and _has_manifest(parent)
 
 
 def _user_depots() -> list[str]:

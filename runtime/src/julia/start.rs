@@ -14,7 +14,7 @@ use crate::julia::options::{OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
-use crate::sys::libjulia::{LibJulia, LibJuliaError, NEWEST};
+use crate::sys::libjulia::{LibJulia, LibJuliaError};
 use crate::sys::scope;
 use crate::sys::slot::{Entry, PROTOCOL, Slot};
 use crate::sys::table::{Guest, Host};
@@ -33,8 +33,6 @@ pub(crate) enum StartError {
     LibJulia(#[from] LibJuliaError),
     #[error(transparent)]
     Option(#[from] OptionError),
-    #[error("a warning about Julia {0} was turned into an error")]
-    Warning(String),
     #[error("the system image `{path}` does not exist")]
     NoImage { path: PathBuf },
     #[error("the system image `{path}` is damaged: {reason}; reinstall the package")]
@@ -189,14 +187,9 @@ impl Running {
     }
 }
 
-/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `warn` shows a warning, or
-/// fails where warnings are errors. `early` gets what Julia has written to `stdout` and `stderr` before these were Python's.
-pub(crate) fn start(
-    start: &Start,
-    host: &'static Host,
-    early: &mut [Vec<u8>; 2],
-    warn: impl FnOnce(&str) -> Result<(), ()>,
-) -> Result<(), StartError> {
+/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `early` gets what Julia has
+/// written to `stdout` and `stderr` before these were Python's.
+pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNNING.get().is_some() {
         return Ok(());
@@ -208,12 +201,6 @@ pub(crate) fn start(
     let _environment = EnvironmentGuard::set(&start.environment);
     let libjulia = LibJulia::open(&start.libjulia)?;
     let (version, minor) = (libjulia.version.text.clone(), libjulia.version.minor);
-    if minor > NEWEST {
-        let text = format!(
-            "Julia {version} is newer than this version of jnumpy, which knows Julia up to 1.{NEWEST}: it may not work"
-        );
-        warn(&text).map_err(|()| StartError::Warning(version.clone()))?;
-    }
     let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
     // The relocation is that of the bundle's own image.
     let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::{PyImportError, PyRuntimeError, PyRuntimeWarning};
+use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::entry::output::{self, Stream};
@@ -31,20 +31,14 @@ fn start_julia(
     py.import("jnumpy._errors")?;
     let (libjulia, bindir, image, typython, packages, relocation) = place;
     let start = Start { libjulia, bindir, image, typython, packages, relocation, options, environment };
-    let mut raised = None;
-    let warn = |text: &str| {
-        let text = std::ffi::CString::new(text).unwrap_or_default();
-        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1).map_err(|error| raised = Some(error))
-    };
     let mut early = [Vec::new(), Vec::new()];
-    let outcome = start::start(&start, &HOST, &mut early, warn);
+    let outcome = start::start(&start, &HOST, &mut early);
     for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&early) {
         if !text.is_empty() {
             output::write(py, stream, text)?;
         }
     }
     outcome.map_err(|error| match error {
-        StartError::Warning(_) => raised.unwrap_or_else(|| PyRuntimeError::new_err(error.to_string())),
         StartError::Library(_)
         | StartError::LibJulia(_)
         | StartError::Relocation { .. }

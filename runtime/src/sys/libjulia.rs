@@ -11,8 +11,8 @@ use super::{scope, task};
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
-/// The newest minor version of Julia 1 whose sources the table of [`LibJulia`] was compared with.
-pub(crate) const NEWEST: u32 = 13;
+/// The newest minor version of Julia 1 whose sources the table of [`LibJulia`] was compared with, as in `finder.json`.
+const NEWEST: u32 = 13;
 
 /// An opaque `jl_value_t`.
 #[repr(C)]
@@ -251,4 +251,17 @@ fn loaded_by(libjulia: &Path) -> Option<Vec<String>> {
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NEWEST, OLDEST};
+
+    #[test]
+    fn the_finder_knows_the_same_versions() {
+        let rules = include_str!("../../python/jnumpy/finder.json");
+        for rule in [format!("\"oldest\": \"1.{OLDEST}.0\""), format!("\"newest\": \"1.{NEWEST}\"")] {
+            assert!(rules.contains(&rule), "{rule}");
+        }
+    }
 }

@@ -258,14 +258,19 @@ impl Hint for DepotError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NotInManifest { .. } => Some(
-                "resolve the project with the Julia in use: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.resolve()'`".into(),
+                "resolve the project with the Julia in use: `JULIA_PKG_PRECOMPILE_AUTO=0 julia --project=PACKAGE_DIRECTORY -e \
+                 'using Pkg; Pkg.resolve()'`; more: `jnumpy-pack about old-typython`"
+                    .into(),
             ),
             Self::NotFound { .. } | Self::NoArtifact { .. } => Some(
                 "fetch them: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.instantiate()'`; other depots are read \
                  from `JULIA_DEPOT_PATH`; more: `jnumpy-pack about sources`"
                     .into(),
             ),
-            Self::NoSource { .. } => Some("resolve the project again with the Julia in use: `Pkg.resolve()`".into()),
+            Self::NoSource { .. } => Some(
+                "resolve the project again with the Julia in use: `Pkg.resolve()`; more: `jnumpy-pack about julia-version`"
+                    .into(),
+            ),
             Self::Project(error) => error.hint(),
             Self::Differs { name, what, .. } => Some(format!(
                 "remove the directory and fetch it again: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; \
@@ -273,8 +278,8 @@ impl Hint for DepotError {
                  `jnumpy-pack about tree-hash`"
             )),
             Self::Resolve { .. } => Some(
-                "where a registry can be reached, run `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.resolve(); \
-                 Pkg.instantiate()'` with the Julia in use, and keep the `Manifest.toml` that it writes; more: \
+                "where a registry can be reached, run `JULIA_PKG_PRECOMPILE_AUTO=0 julia --project=PACKAGE_DIRECTORY -e \
+                 'using Pkg; Pkg.resolve(); Pkg.instantiate()'` with the Julia in use, and keep the `Manifest.toml` that it writes; more: \
                  `jnumpy-pack about no-manifest`"
                     .into(),
             ),
