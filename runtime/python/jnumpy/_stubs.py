@@ -39,7 +39,7 @@ _ORIGINS = {
         ),
         "builtins",
     ),
-    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
     "IntEnum": "enum",
@@ -205,7 +205,12 @@ class _Stub:
                 for line in ["    @staticmethod", *self.method(name, function, "", len(functions) > 1)]
             ]
         if isinstance(value, classmethod):
-            return ["    @classmethod", *self.method(name, value.__func__, "cls")]
+            functions = _functions(value.__func__)
+            return [
+                line
+                for function in functions
+                for line in ["    @classmethod", *self.method(name, function, "cls", len(functions) > 1)]
+            ]
         value = getattr(value, "__julia_method__", value)
         functions = _functions(value)
         if functions:
@@ -224,6 +229,8 @@ class _Stub:
             described, annotations = described[1:], annotations[1:]
         if name in ("__eq__", "__ne__"):
             annotations = [self.resolve("object")]
+        if name == "__iter__":
+            result = self.resolve("Iterator[Any]")
         parameters = self.parameters(described, annotations)
         if first == "__julia_new__":
             first, result = "self", "None"

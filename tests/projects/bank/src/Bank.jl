@@ -140,7 +140,7 @@ end
 @export_py area(shape::Square)::Float64 = shape.side^2
 @export_py twice_area(shape::Shape)::Float64 = 2 * area(shape)
 @export_py square(side::Float64)::Square = Square(side, C_NULL)
-@export_py class_of(T::Type{Shape})::String = string(nameof(T))
+@export_py class_of(T::Type{<:Shape})::String = string(nameof(T))
 
 @export_pyclass Shape begin
     twice_area

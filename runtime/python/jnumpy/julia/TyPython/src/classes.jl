@@ -155,13 +155,12 @@ function instance_in(class::Py, object::Py)
     end
 end
 
-"The Julia type that a Python class stands for, if it stands for one of a subtype of `T`."
-function build(::Type{Type{T}}, object::Py, convert_item) where {T}
-    is_instance(object, :type) || expected("a class", object)
+"The Julia type that a Python class stands for, for an argument such as `T::Type{<:Shape}`."
+function build(::Type{S}, object::Py, convert_item) where {S<:Type}
     for (type, class) in CLASSES
-        type <: T && getfield(class::Py, :ptr) == getfield(object, :ptr) && return type
+        type isa S && getfield(class::Py, :ptr) == getfield(object, :ptr) && return type
     end
-    misfit(:TypeError, "expected the class of ", T, ", got ", py_coerce(String, object.__qualname__))
+    expected(string("the class of a ", S), object)
 end
 
 "Thrown by an argument of an operator that does not fit: Python tries the other operand."
@@ -394,7 +393,6 @@ end
 "A method that is defined in the block."
 function write_definition(writer::ClassWriter, definition)
     writer.type <: Exception && fault(writer, "Python sees the fields of an exception, and no methods")
-    definition = Base.remove_linenums!(copy(definition))
     head = definition.args[1]
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : head
     Meta.isexpr(call, :call) && call.args[1] isa Symbol || fault(writer, "`", head, "` is not the head of a method")

@@ -123,7 +123,9 @@ function exception_name(@nospecialize(T))
     catch
         return "RuntimeError"
     end
-    return get!(() -> string("JuliaClass", class_number(T)), EXCEPTION_NAMES, T)::String
+    name = look_up(EXCEPTION_NAMES, T)
+    name === nothing || return name::String
+    return EXCEPTION_NAMES[T] = class_annotation(T)
 end
 
 const EXCEPTION_NAMES = IdDict{Any,Any}()

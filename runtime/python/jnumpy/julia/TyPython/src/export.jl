@@ -181,7 +181,11 @@ function unpassable(@nospecialize(T), depth::Int=0)
     T isa TypeVar && return unpassable(T.ub, depth + 1)
     T in (Any, Union{}, Py, Real, Number) && return nothing
     exports_instances(T) && return nothing
-    T isa DataType && T.name === Type.body.name && return exports_class(T.parameters[1]) ? nothing : T.parameters[1]
+    if T <: Type
+        bound = Base.unwrap_unionall(T).parameters[1]
+        bound isa TypeVar && (bound = bound.ub)
+        return exports_class(bound) ? nothing : bound
+    end
     T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
     converted_elsewhere(T) && return nothing
     T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
