@@ -15,7 +15,7 @@ TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
-.PHONY: help demo test test-julia stress bench lint docs runtime pack dist venv clean
+.PHONY: help demo test test-julia stress bench lint aarch64 docs runtime pack dist venv clean
 
 help:
 	@echo "make demo        build the tools, pack fixtures/kmeans1d into dist/, install the wheel, run an example"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench       measure calls, start-up, the examples, and packing"
 	@echo "make dist        build the wheels of jnumpy-pack and jnumpy-runtime"
 	@echo "make lint        check formatting and lints; warnings are errors"
+	@echo "make aarch64     check that the runtime compiles for aarch64 Linux; nothing is run there"
 	@echo "make docs        build the documentation in build/docs; warnings are errors"
 	@echo "make clean       remove build results; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -86,6 +87,12 @@ lint: venv
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy --config-file runtime/pyproject.toml runtime/python/jnumpy
+
+# Needs the Rust target: `rustup target add aarch64-unknown-linux-gnu`. The extension is built for the stable ABI, so no Python of
+# that architecture is needed.
+aarch64:
+	PYO3_NO_PYTHON=1 cargo check --locked --package jnumpy-runtime --target aarch64-unknown-linux-gnu
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv

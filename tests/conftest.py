@@ -77,6 +77,13 @@ def julia(pack, cache) -> str:
 
 
 @pytest.fixture(scope="session")
+def version(julia) -> tuple[int, int, int]:
+    """Return the version of that Julia, to compare with what is in `versions`."""
+    text = subprocess.check_output([julia, "--startup-file=no", "-e", "print(VERSION)"], text=True)
+    return tuple(int(part) for part in text.split("-")[0].split("."))
+
+
+@pytest.fixture(scope="session")
 def contract(julia) -> ModuleType:
     """Return the module exported by the project in `contract/`; starts Julia in this process."""
     os.environ["TYPY_JL_EXE"] = julia

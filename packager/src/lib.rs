@@ -5,8 +5,8 @@
 //! | floor | what it does | where |
 //! |---|---|---|
 //! | commands | parse, call, print | [`commands`], a file for each verb |
-//! | packing | from a project to a published wheel | [`packing`] |
-//! | stages | project → runtime → julia → depot → image → bundle → audit; one takes from those before it | [`stages`] |
+//! | packing | from a project to a finalized wheel | [`packing`] |
+//! | stages | project → runtime wheel → julia → depot → image → bundle → audit; one takes from those before it | [`stages`] |
 //! | formats | ELF, wheels, platform policy, versions: know nothing of Julia or of each other | [`formats`], `jnumpy_elf`, `jnumpy_wheel` |
 //! | base | hints, text, child processes, interrupts, reports, environment variables | `jnumpy_base` |
 #![forbid(unsafe_code)]

@@ -5,6 +5,15 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!(
+    "the runtime needs Linux with glibc on x86_64 or aarch64; what another system needs goes into `src/sys`"
+);
+
 #[expect(unsafe_code, reason = "calls libjulia and keeps what it lends")]
 mod julia;
 mod python;

@@ -29,7 +29,7 @@ def the_match(pattern: str, path: str) -> str:
 def test_the_path_of_a_build_tree(contract):
     build = contract["build-tree"]
     assert the_match(r'const BUILT_IN: &\[u8\] = b"(.*)";', "src/julia/relocation.rs") == build["prefix"]
-    pattern = the_match(r'r"/\\S\*/(.*)" => package', "python/jnumpy/julia/TyPython/src/guest.jl")
+    pattern = the_match(r'r"/\\S\*/(.*)" => package', "python/jnumpy/julia/TyPython/src/julia_functions.jl")
     assert pattern == f"{build['sources']}{{{build['length']}}}"
 
 

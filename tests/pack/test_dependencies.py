@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sites
+import versions
 from paths import FIXTURES
 
 pytestmark = pytest.mark.every_julia
@@ -22,13 +23,6 @@ DEPOT = f"{PACKAGE}/_jnumpy/depot"
 specification = importlib.util.spec_from_file_location("make_depot", FIXTURES / "depot/make.py")
 make_depot = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(make_depot)
-
-
-@pytest.fixture(scope="module")
-def version(julia) -> tuple[int, int]:
-    """Return the version of the Julia that packs."""
-    (text,) = make_depot.ask(julia, "print(VERSION)")
-    return tuple(int(part) for part in text.split(".")[:2])
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +147,9 @@ def test_what_pkg_cannot_resolve_is_told_with_a_way_out(pack, julia, spare):
 
 def test_extensions_are_told_of(pack, julia, project, depot, version):
     _, said = plan(pack, julia, project, depot)
-    assert ("the extension `GammaDates` of `Gamma` is packed but never loaded" in said) == (version < (1, 9))
+    assert ("the extension `GammaDates` of `Gamma` is packed but never loaded" in said) == (
+        version < versions.EXTENSIONS
+    )
 
 
 def test_lazy_artifacts_are_taken_when_named(pack, julia, project, depot):
@@ -412,7 +408,7 @@ def test_artifacts_are_selected_as_julia_does(pack, julia, project, spare):
 def wheel(pack, julia, depot, version, tmp_path_factory) -> Path:
     """Return the packed fixture; Pkg resolves it."""
     out_dir = tmp_path_factory.mktemp("wheels")
-    how = ["--cpu-target", "generic", "--python", sys.executable] if version < (1, 6) else ["--no-image"]
+    how = ["--cpu-target", "generic", "--python", sys.executable] if version < versions.SLOW_IMAGES else ["--no-image"]
     command = [pack, "wheel", FIXTURES / "chain", "--out-dir", out_dir, "--julia", julia, *how]
     subprocess.run(command, env=environment(depot, julia), stdout=subprocess.DEVNULL, check=True)
     (wheel,) = out_dir.glob("*.whl")
@@ -471,11 +467,11 @@ def test_a_package_from_a_directory_works(seen):
 
 
 def test_preferences_hold(seen, version):
-    assert seen["styles"] == (["plain", "plain"] if version < (1, 6) else ["fancy", "fancy"])
+    assert seen["styles"] == (["plain", "plain"] if version < versions.PREFERENCES else ["fancy", "fancy"])
 
 
 def test_an_extension_is_loaded_where_julia_has_them(seen, version):
-    assert seen["day"] == ("Thursday" if version >= (1, 9) else "")
+    assert seen["day"] == ("Thursday" if version >= versions.EXTENSIONS else "")
 
 
 def test_packages_are_where_julia_says(seen, site):
@@ -506,7 +502,7 @@ def test_another_place_and_yet_another(site, tmp_path, seen):
 
 
 def test_a_place_with_too_long_a_name_is_refused(site, tmp_path, version):
-    if version >= (1, 6):
+    if version >= versions.SLOW_IMAGES:
         pytest.skip("without an image nothing is written over")
     place = tmp_path / ("n" * 250)
     shutil.copytree(site, place, symlinks=True)
@@ -542,7 +538,7 @@ def test_the_wheel_brings_stubs_where_a_workload_was_recorded(wheel, version):
     with zipfile.ZipFile(wheel) as archive:
         own = [name for name in archive.namelist() if "/_jnumpy/" not in name]
         brought = {name for name in own if name.endswith((".pyi", "/py.typed"))}
-        if version < (1, 6):
+        if version < versions.SLOW_IMAGES:
             assert brought == {f"{PACKAGE}/_chain.pyi", f"{PACKAGE}/py.typed"}
             assert "def tally(" in archive.read(f"{PACKAGE}/_chain.pyi").decode()
         else:

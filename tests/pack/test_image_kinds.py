@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sites
+import versions
 
 PACKAGE = "jl_kinds"
 TYPYTHON = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b"
@@ -135,13 +136,6 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def version(julia) -> tuple[int, int, int]:
-    """Return the version of the Julia that packs."""
-    text = subprocess.check_output([julia, "--startup-file=no", "-e", "print(VERSION)"], text=True)
-    return tuple(int(part) for part in text.split("-")[0].split("."))
-
-
-@pytest.fixture(scope="module")
 def project(version, tmp_path_factory) -> Path:
     """Return a project with a dependency whose extension and preference matter."""
     root = tmp_path_factory.mktemp("kinds")
@@ -170,11 +164,6 @@ def refused(pack, julia, project: Path, *options: str) -> str:
     return outcome.stderr[outcome.stderr.index("error: ") :]
 
 
-def is_old(version) -> bool:
-    """Whether this Julia has no package images, and needs its compiler."""
-    return version < (1, 9)
-
-
 WORKS = """
 import numpy as np
 from jl_kinds import color, place, size, total
@@ -184,7 +173,7 @@ print(place())
 
 
 def test_package_images_load_without_compiling_or_writing(pack, julia, version, project, tmp_path):
-    if is_old(version):
+    if version < versions.PACKAGE_IMAGES:
         said = refused(pack, julia, project, "--image", "packages")
         assert said.startswith("error: `--image packages` needs Julia 1.9 or later, the Julia in use is 1.")
         return
@@ -223,7 +212,7 @@ def test_package_images_load_without_compiling_or_writing(pack, julia, version, 
 
 
 def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, project, tmp_path):
-    if is_old(version):
+    if version < versions.PACKAGE_IMAGES:
         said = refused(pack, julia, project, "--no-compiler")
         assert said.startswith("error: a wheel without the compiler needs Julia 1.9 or later, the Julia in use is 1.")
         return

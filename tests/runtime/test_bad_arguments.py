@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import versions
 
 
 class Stubborn:
@@ -204,7 +205,7 @@ def named(value: object) -> str:
 
 
 @pytest.mark.parametrize("declared", REFUSED)
-def test_wrong_values(contract: Any, export: Callable, declared: str) -> None:
+def test_wrong_values(version: tuple[int, ...], export: Callable, declared: str) -> None:
     f = export(f"f(x::{declared})::Any = 0")
     for values, error, words in REFUSED[declared]:
         for value in values:
@@ -213,7 +214,7 @@ def test_wrong_values(contract: Any, export: Callable, declared: str) -> None:
                 .replace("{value}", str(value))
                 .replace("{length}", str(len(value) if isinstance(value, str) else 0))
                 .replace("{first}", named(value[0]) if isinstance(value, tuple) and value else "")
-                .replace("{ComplexF64}", "Complex{Float64}" if contract.version < 6 else "ComplexF64")
+                .replace("{ComplexF64}", "Complex{Float64}" if version < versions.SHORT_NAMES else "ComplexF64")
                 .replace("{dtype}", str(getattr(value, "dtype", "")))
             )
             with pytest.raises(error) as raised:
@@ -246,8 +247,10 @@ UNFITTING: list[tuple[str, np.ndarray, str]] = [
 
 
 @pytest.mark.parametrize(("declared", "value", "seen"), UNFITTING)
-def test_arrays_that_do_not_fit(contract: Any, export: Callable, declared: str, value: np.ndarray, seen: str) -> None:
-    old = contract.version < 6
+def test_arrays_that_do_not_fit(
+    version: tuple[int, ...], export: Callable, declared: str, value: np.ndarray, seen: str
+) -> None:
+    old = version < versions.SHORT_NAMES
     names = {
         "Transpose": "LinearAlgebra.Transpose{Float64,Array{Float64,2}}"
         if old

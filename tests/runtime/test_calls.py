@@ -26,7 +26,7 @@ def julia(code: str) -> Any:
 
 
 def proven(name: str) -> bool:
-    return julia(f"CPython.proven(CPython.bare_function({name}))")
+    return julia(f"CPython.proven(CPython.unguarded_function({name}))")
 
 
 @pytest.mark.parametrize(

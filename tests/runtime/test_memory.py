@@ -51,7 +51,7 @@ def test_arrays_outlive_their_first_owner(julia):
     assert succeeds(code, julia) == "True True\nTrue True\n"
 
 
-def test_a_finaliser_leaves_python_objects_to_the_next_call(julia):
+def test_a_finalizer_leaves_python_objects_to_the_next_call(julia):
     # `__del__` runs Python code, and here Julia too: neither may happen inside Julia's collector.
     code = PREAMBLE + (
         "log = []\n"

@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+import versions
 from child import run, succeeds
 
 # `press(n)`: n times Ctrl-C from outside, since Python's own threads do not run during a call that holds the lock.
@@ -146,7 +147,7 @@ def test_every_handler_of_pythons_is_called(julia, threads, order):
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_dispositions_and_mask_are_as_before(julia, threads):
+def test_dispositions_and_mask_are_as_before(julia, threads, version):
     code = (
         "import re, jnumpy\n"
         "def state():\n"
@@ -156,12 +157,11 @@ def test_dispositions_and_mask_are_as_before(julia, threads):
         "before = state()\n"
         "jnumpy.init_jl(); jnumpy.exec_julia('run(`true`)')\n"
         "after = state()\n"
-        "print({name: sorted(before[name] ^ after[name]) for name in before}, jnumpy.julia_version, sep=';')"
+        "print({name: sorted(before[name] ^ after[name]) for name in before})"
     )
-    told, version = succeeds(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER="").split(";")
-    changed = ast.literal_eval(told)
-    # Since Julia 1.9 any thread may call, so that the collector has to stop threads.
-    several = threads == "2" or int(version.split(".")[1]) >= 9
+    changed = ast.literal_eval(succeeds(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER=""))
+    # If any thread may call, the collector has to stop threads.
+    several = threads == "2" or version >= versions.ANY_THREAD
     # The signals above 31 are the C library's own.
     caught = [signal for signal in changed.pop("SigCgt") if signal < 32]
     assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [10, 11, 12] if several else [11])

@@ -45,8 +45,8 @@ def test_slots_and_tables_have_the_same_fields():
     assert re.findall(r"^    (\w+)::UInt(\d+)$", body(slots, "struct Slot\n", "\nend"), re.M) == slot
     tables = (SYS / "table.rs").read_text()
     renamed = {"function": "make_function", "include": "include_file"}
-    for rust, julia in (("Host", "HostTable"), ("Guest", "GuestTable")):
-        fields = re.findall(r"^    pub\(crate\) (\w+): ", body(tables, f"struct {rust} {{", "\n}"), re.M)
-        assert re.findall(r"^    (\w+)::", body(slots, f"struct {julia}\n", "\nend"), re.M) == [
+    for table in ("HostFunctions", "JuliaFunctions"):
+        fields = re.findall(r"^    pub\(crate\) (\w+): ", body(tables, f"struct {table} {{", "\n}"), re.M)
+        assert re.findall(r"^    (\w+)::", body(slots, f"struct {table}\n", "\nend"), re.M) == [
             renamed.get(field, field) for field in fields
         ]

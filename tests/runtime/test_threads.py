@@ -1,12 +1,13 @@
 """Python's threads and processes beside Julia's threads, each case in a process of its own."""
 
 import pytest
+import versions
 from child import last_line, run, succeeds
 
 PREAMBLE = "import running, _running as r, os, sys, threading, time\n"
 
 
-def test_another_thread_is_refused_or_served(julia, contract):
+def test_another_thread_is_refused_or_served(julia, version):
     code = PREAMBLE + (
         "def call():\n"
         "    try: print(r.threads())\n"
@@ -16,14 +17,14 @@ def test_another_thread_is_refused_or_served(julia, contract):
         "print(r.threads())"
     )
     first, second = succeeds(code, julia).splitlines()
-    if contract.version < 9:
+    if version < versions.ANY_THREAD:
         assert first.startswith("this Julia serves only the thread that started it (Julia 1.9 and later serve any")
     else:
         assert first == "1"
     assert second == "1"
 
 
-def test_threads_that_follow_one_another_are_told_apart(julia, contract):
+def test_threads_that_follow_one_another_are_told_apart(julia, version):
     """The system gives the number of a thread that has ended to the next one."""
     code = (
         "import threading\n"
@@ -41,7 +42,11 @@ def test_threads_that_follow_one_another_are_told_apart(julia, contract):
     assert first == "1"
     assert len(others) == 3
     for told in others:
-        assert told == "1" if contract.version >= 9 else told.startswith("refused: this Julia serves only the thread")
+        assert (
+            told == "1"
+            if version >= versions.ANY_THREAD
+            else told.startswith("refused: this Julia serves only the thread")
+        )
 
 
 def test_what_a_function_says_of_itself_needs_no_julia(julia):
@@ -65,21 +70,21 @@ def test_what_a_function_says_of_itself_needs_no_julia(julia):
     ("value", "default", "interactive"),
     [("2", 2, 0), ("2,1", 2, 1), ("auto", None, 0), ("auto,1", None, 1), ("1,auto", 1, 1)],
 )
-def test_numbers_of_threads_in_all_forms(julia, contract, value, default, interactive):
+def test_numbers_of_threads_in_all_forms(julia, version, value, default, interactive):
     code = PREAMBLE + (
         "import jnumpy\n"
         "pools = 'isdefined(Threads, :nthreadpools) ? map(Threads.nthreads, (:default, :interactive)) : '\n"
         "pools += '(Threads.nthreads(), 0)'\n"
         "print(*jnumpy.eval_julia(pools), len(os.sched_getaffinity(0)), r.total(r.ones_of(3)))"
     )
-    if contract.version < 9:
+    if version < versions.ANY_THREAD:
         interactive = 0
     for variables in ({"JULIA_NUM_THREADS": value}, {"TYPY_JL_OPTS": f"--threads={value}"}):
         found = succeeds(code, julia, **variables).split()
         assert found == [str(default) if default else found[2], str(interactive), found[2], "3.0"]
 
 
-def test_threads_without_the_lock_collect_together(julia, contract):
+def test_threads_without_the_lock_collect_together(julia, version):
     """Four threads of Python allocate in Julia at once, while a fifth sits in Python; an old Julia serves only one."""
     code = PREAMBLE + (
         "served = []\n"
@@ -101,7 +106,7 @@ def test_threads_without_the_lock_collect_together(julia, contract):
     for threads in ("1", "4"):
         mine, served = succeeds(code, julia, JULIA_NUM_THREADS=threads).rstrip().split(maxsplit=1)
         assert mine == "60000"
-        assert served == " ".join(["60000" if contract.version >= 9 else "this Julia s"] * 4)
+        assert served == " ".join(["60000" if version >= versions.ANY_THREAD else "this Julia s"] * 4)
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "auto"])

@@ -1,4 +1,4 @@
-//! Every environment variable the command reads, in one place.
+//! Every environment variable the command reads, declared once.
 
 /// Path of the Julia executable to use; looked at after `--julia` and before `PATH`.
 pub const TYPY_JL_EXE: &str = "TYPY_JL_EXE";

@@ -1,4 +1,4 @@
-//! The one place that talks: stdout is data, stderr is talk, and a pipe gets no progress.
+//! All output for people. Results go to stdout, messages to stderr, and progress is shown on a terminal only.
 
 use std::cell::Cell;
 use std::fmt::Display;

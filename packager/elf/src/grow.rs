@@ -1,7 +1,7 @@
 //! A new segment at the end of the file, for what no longer fits where it was.
 //!
 //! It holds the program headers (there is one more of them now), and the dynamic strings and the dynamic table if
-//! those grew. Its addresses lie above all others, on pages of its own. The old places stay in the file unused.
+//! those grew. Its addresses lie above all others, on pages of its own. The old copies stay in the file unused.
 
 use goblin::elf::dynamic::{DT_STRSZ, DT_STRTAB, Dyn};
 use goblin::elf::program_header::{PF_R, PF_W, PT_DYNAMIC, PT_GNU_STACK, PT_LOAD, PT_PHDR, ProgramHeader};
@@ -35,7 +35,7 @@ impl Growth {
 }
 
 /// Where the new segment begins.
-struct Place {
+struct Location {
     offset: u64,
     address: u64,
     page: u64,
@@ -43,18 +43,18 @@ struct Place {
 
 /// Appends the segment and lets everything point to it.
 pub(super) fn grow(bytes: &mut Vec<u8>, tables: &Tables, mut growth: Growth) -> Result<(), ElfError> {
-    let place = find_place(bytes.len() as u64, tables, growth.is_program)?;
+    let location = find_location(bytes.len() as u64, tables, growth.is_program)?;
     let count = tables.segments.len() + 1 + usize::from(growth.adds_stack);
-    let headers = place.piece(0, count * ProgramHeader::size(tables.context));
-    let strings = place.piece(headers.size, growth.strings.as_ref().map_or(0, Vec::len));
+    let headers = location.piece(0, count * ProgramHeader::size(tables.context));
+    let strings = location.piece(headers.size, growth.strings.as_ref().map_or(0, Vec::len));
     let room = tables.dynamic.as_ref().map_or(0, |dynamic| dynamic.slots);
     let moving = growth.entries.as_ref().map(|entries| entries.len() + 1).filter(|&slots| slots > room);
     let entries = moving.map(|slots| {
         let start = (headers.size + strings.size).next_multiple_of(16);
-        place.piece(start, slots * Dyn::size(tables.context.container))
+        location.piece(start, slots * Dyn::size(tables.context.container))
     });
     let end = entries.as_ref().unwrap_or(&strings).end();
-    let whole = Piece { size: end - place.offset, ..place.piece(0, 0) };
+    let whole = Piece { size: end - location.offset, ..location.piece(0, 0) };
     if whole.address + whole.size > if tables.is_64() { 1 << 47 } else { 1 << 32 } {
         return Err(ElfError::Unsupported { why: "it leaves no room above its last segment".into() });
     }
@@ -93,7 +93,7 @@ pub(super) fn grow(bytes: &mut Vec<u8>, tables: &Tables, mut growth: Growth) -> 
     // The loader writes into the dynamic table.
     let p_flags = if entries.is_some() { PF_R | PF_W } else { PF_R };
     let mut load =
-        ProgramHeader { p_type: PT_LOAD, p_flags, p_align: place.page, ..ProgramHeader::default() };
+        ProgramHeader { p_type: PT_LOAD, p_flags, p_align: location.page, ..ProgramHeader::default() };
     whole.apply_to(&mut load);
     let after = segments.iter().rposition(|segment| segment.p_type == PT_LOAD).map_or(0, |last| last + 1);
     segments.insert(after, load);
@@ -107,10 +107,10 @@ pub(super) fn grow(bytes: &mut Vec<u8>, tables: &Tables, mut growth: Growth) -> 
         });
     }
     for (index, segment) in segments.into_iter().enumerate() {
-        write_segment(bytes, tables, place.offset, index, segment)?;
+        write_segment(bytes, tables, location.offset, index, segment)?;
     }
     let mut header = tables.header;
-    header.e_phoff = place.offset;
+    header.e_phoff = location.offset;
     header.e_phnum = u16::try_from(count)
         .map_err(|_| ElfError::Unsupported { why: "it has too many program headers".into() })?;
     bytes.pwrite_with(header, 0, tables.endian()).map_err(ElfError::Header)?;
@@ -124,7 +124,7 @@ struct Piece {
     size: u64,
 }
 
-impl Place {
+impl Location {
     fn piece(&self, inside: u64, size: usize) -> Piece {
         Piece { offset: self.offset + inside, address: self.address + inside, size: size as u64 }
     }
@@ -161,7 +161,7 @@ fn write_section(
 }
 
 /// Offset and address on fresh pages, behind the end of the file and above every address in use.
-fn find_place(file_size: u64, tables: &Tables, is_program: bool) -> Result<Place, ElfError> {
+fn find_location(file_size: u64, tables: &Tables, is_program: bool) -> Result<Location, ElfError> {
     const DAMAGED: ElfError = ElfError::Inconsistent("a segment's addresses make no sense");
     let first = tables.loads().next().ok_or(ElfError::Inconsistent("no segment is loaded"))?;
     let mut end = 0;
@@ -191,7 +191,7 @@ fn find_place(file_size: u64, tables: &Tables, is_program: bool) -> Result<Place
             return Err(ElfError::Unsupported { why: "it has too much memory without content".into() });
         }
     }
-    Ok(Place { offset, address, page })
+    Ok(Location { offset, address, page })
 }
 
 fn in_memory(offset: u64) -> Result<usize, ElfError> {

@@ -6,14 +6,14 @@
 //! - [`rewrite`] changes the run path and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
-//! - [`places`] says where a text will lie in memory.
-//! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that takes the place of
+//! - [`locations`] finds where a text is loaded in memory.
+//! - [`shim`] makes a library whose only content is that it needs another one, [`stand_in`] one that replaces
 //!   a library that is never called.
 #![forbid(unsafe_code)]
 
 mod error;
 mod grow;
-mod places;
+mod locations;
 mod read;
 mod rewrite;
 pub mod run_path;
@@ -25,7 +25,7 @@ mod tables;
 mod tests;
 
 pub use error::ElfError;
-pub use places::{Places, places};
+pub use locations::{Locations, locations};
 pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
 pub use rewrite::{Edits, rewrite};
 pub use shim::{shim, stand_in};

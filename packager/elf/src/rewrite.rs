@@ -10,7 +10,7 @@ use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_PHDR};
 use super::ElfError;
 use super::grow::{Growth, grow};
 use super::read::{Elf, Kind, Machine};
-use super::strings::{Wish, place};
+use super::strings::{Wish, location};
 use super::tables::{Dynamic, Tables, write_entries, write_segment};
 
 /// What to change in a file. The default changes nothing.
@@ -140,7 +140,7 @@ fn edit_dynamic(
     let uses = if tables.strings_have_other_users() { None } else { uses(bytes, tables, dynamic)? };
     let given_up: Vec<u64> = wishes.iter().filter_map(|wish| wish.old).chain(removed).collect();
     let mut table = bytes[dynamic.strings.clone()].to_vec();
-    let offsets = place(&mut table, uses.as_deref(), &given_up, &wishes);
+    let offsets = location(&mut table, uses.as_deref(), &given_up, &wishes);
 
     for (&position, &offset) in positions.iter().zip(&offsets) {
         planned[position].entry.d_val = offset;
@@ -275,7 +275,7 @@ fn check_segments(bytes: &[u8], tables: &Tables) -> Result<(), ElfError> {
         }
         let alignment = load.p_align.max(1);
         if load.p_vaddr % alignment != load.p_offset % alignment {
-            return wrong("a segment's address and place in the file do not fit each other");
+            return wrong("a segment's address does not match its offset in the file");
         }
         let file_end = load.p_offset.checked_add(load.p_filesz);
         if file_end.is_none_or(|end| end > bytes.len() as u64) {

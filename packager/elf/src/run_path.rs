@@ -1,6 +1,6 @@
 //! Run paths: the directories, named relative to a file, in which the loader looks for the libraries that it needs.
 //!
-//! This is the one place that reads and writes `$ORIGIN`. An entry that a reader cannot resolve with certainty, such as
+//! Only this module reads and writes `$ORIGIN`. An entry that a reader cannot resolve with certainty, such as
 //! `$ORIGIN/$LIB`, resolves to nothing.
 
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ pub fn shim(real: &str, soname: &str, run_path: Option<&str>, like: &Elf) -> Res
 }
 
 /// Makes the bytes of a shared library named `soname` that has `functions`, each of which writes `message` to stderr
-/// and ends the process: it takes the place of a library that is linked to, but never called.
+/// and ends the process: it replaces a library that is linked to, but never called.
 ///
 /// Only x86-64 is known; processor family, class and byte order are those of `like`.
 pub fn stand_in(

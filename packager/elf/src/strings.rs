@@ -6,13 +6,13 @@ pub(super) struct Wish {
     pub(super) text: String,
 }
 
-/// Finds a place for each wish, in order, and returns the offsets: in its old string's place when that fits and nobody
+/// Finds room for each wish, in order, and returns the offsets: over its old string when that fits and nobody
 /// else refers to a byte of it, else an equal string that exists already, else at the end of the table.
 ///
 /// `uses` holds every offset that anything refers to, or is `None` when not all are known. `given_up` holds those of
 /// them, as often as they occur, that end with this edit; strings nobody uses any more are wiped, so that no old
 /// path stays behind in the file.
-pub(super) fn place(
+pub(super) fn location(
     table: &mut Vec<u8>,
     uses: Option<&[u64]>,
     given_up: &[u64],
@@ -31,7 +31,7 @@ pub(super) fn place(
     }
 
     // All reused slots are written before any search, so that no string found by the search changes afterwards.
-    let mut placed: Vec<Option<u64>> = Vec::with_capacity(wishes.len());
+    let mut located: Vec<Option<u64>> = Vec::with_capacity(wishes.len());
     let mut taken: Vec<(u64, &str)> = Vec::new();
     for wish in wishes {
         let room = wish.old.and_then(|old| free.iter().find(|slot| slot.0 == old));
@@ -39,7 +39,7 @@ pub(super) fn place(
             wish.text.len() <= length
                 && taken.iter().all(|&(start, text)| start != offset || text == wish.text)
         });
-        placed.push(fits.map(|&(offset, _)| {
+        located.push(fits.map(|&(offset, _)| {
             slot(table, offset, wish.text.len()).copy_from_slice(wish.text.as_bytes());
             taken.push((offset, &wish.text));
             offset
@@ -47,7 +47,7 @@ pub(super) fn place(
     }
     wishes
         .iter()
-        .zip(placed)
+        .zip(located)
         .map(|(wish, offset)| offset.unwrap_or_else(|| find_or_append(table, &wish.text)))
         .collect()
 }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_string_of_its_own_is_replaced_in_place_and_wiped() {
         let mut table = b"\0liblong.so\0other\0".to_vec();
-        assert_eq!(place(&mut table, Some(&[1, 12]), &[1], &[wish(Some(1), "short")]), [1]);
+        assert_eq!(location(&mut table, Some(&[1, 12]), &[1], &[wish(Some(1), "short")]), [1]);
         assert_eq!(table, b"\0short\0\0\0\0\0\0other\0");
     }
 
@@ -104,7 +104,7 @@ mod tests {
         for (uses, old) in [(&[1u64, 9][..], 1), (&[1, 1], 1), (&[4], 4)] {
             let mut table = b"\0liblong.so\0".to_vec();
             let before = table.clone();
-            assert_eq!(place(&mut table, Some(uses), &[old], &[wish(Some(old), "so2")]), [12]);
+            assert_eq!(location(&mut table, Some(uses), &[old], &[wish(Some(old), "so2")]), [12]);
             assert_eq!(table[..12], before, "{uses:?}");
         }
     }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn unknown_users_are_users() {
         let mut table = b"\0old\0".to_vec();
-        assert_eq!(place(&mut table, None, &[1], &[wish(Some(1), "new")]), [5]);
+        assert_eq!(location(&mut table, None, &[1], &[wish(Some(1), "new")]), [5]);
         assert_eq!(table, b"\0old\0new\0");
     }
 
@@ -120,21 +120,21 @@ mod tests {
     fn two_users_that_both_leave_free_the_slot() {
         let mut table = b"\0libfoo.so.1\0".to_vec();
         let wishes = [wish(Some(1), "libbar.so.1"), wish(Some(1), "libbar.so.1")];
-        assert_eq!(place(&mut table, Some(&[1, 1]), &[1, 1], &wishes), [1, 1]);
+        assert_eq!(location(&mut table, Some(&[1, 1]), &[1, 1], &wishes), [1, 1]);
         assert_eq!(table, b"\0libbar.so.1\0");
     }
 
     #[test]
     fn an_equal_tail_is_reused() {
         let mut table = b"\0xlibfoo.so\0".to_vec();
-        assert_eq!(place(&mut table, Some(&[1]), &[], &[wish(None, "libfoo.so")]), [2]);
+        assert_eq!(location(&mut table, Some(&[1]), &[], &[wish(None, "libfoo.so")]), [2]);
     }
 
     #[test]
     fn names_that_change_places_do_not_overwrite_each_other() {
         let mut table = b"\0one\0two\0".to_vec();
         let wishes = [wish(Some(1), "two"), wish(Some(5), "one")];
-        assert_eq!(place(&mut table, Some(&[1, 5]), &[1, 5], &wishes), [1, 5]);
+        assert_eq!(location(&mut table, Some(&[1, 5]), &[1, 5], &wishes), [1, 5]);
         assert_eq!(table, b"\0two\0one\0");
     }
 }

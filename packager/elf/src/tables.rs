@@ -43,7 +43,7 @@ impl Dynamic {
     }
 }
 
-/// One version of another library that this file asks for, with the places of both names.
+/// One version of another library that this file asks for, with the offsets of both names.
 pub(super) struct Requirement {
     /// Position in the file of the 4-byte field that refers to the library's name.
     pub(super) field: usize,

@@ -465,7 +465,7 @@ fn damaged_files_never_panic() {
         let dynamic = tables.dynamic.as_ref().unwrap();
         let versions = dynamic.value(DT_VERNEED).and_then(|address| tables.offset_of(address)).unwrap_or(0);
         let sections = usize::try_from(tables.header.e_shoff).unwrap().min(file.len() - 1);
-        // The places where damage can mislead: headers, dynamic table, version table, section headers.
+        // The tables in which damage can mislead: headers, dynamic table, version table, section headers.
         let starts = [0, 64, dynamic.offset, usize::try_from(versions).unwrap(), sections];
         for round in 0..1000 {
             let mut damaged = file.clone();

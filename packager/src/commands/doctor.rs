@@ -11,7 +11,7 @@ use super::wheel::grouped;
 use crate::packing::Error;
 use crate::stages::image;
 use crate::stages::julia::{self, Surroundings};
-use crate::stages::runtime::Runtime;
+use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::{Hint, Report, interrupt};
 
 /// Building an image takes an archive, the image, and a copy of it in the cache.
@@ -136,7 +136,7 @@ fn python() -> Result<Check, Error> {
 
 fn runtime() -> Check {
     const NAME: &str = "runtime";
-    Runtime::open(None).map_or_else(
+    RuntimeWheel::open(None).map_or_else(
         |error| Check::failed(NAME, &error),
         |runtime| Check::ok(NAME, format!("{} in {}", runtime.version, runtime.wheel.display())),
     )

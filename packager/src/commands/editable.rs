@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::packing::publish;
+use crate::packing::finalize;
 use crate::packing::{Error, editable};
 use crate::stages::project::Project;
 use jnumpy_base::Report;
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     let wheel = editable::wheel(&Project::load(&arguments.project)?)?;
-    let written = publish(&wheel, &arguments.out_dir, Compression::default(), &[], report)?;
+    let written = finalize(&wheel, &arguments.out_dir, Compression::default(), &[], report)?;
     report.data(written.path.display());
     Ok(())
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::packing::Error;
-use crate::packing::pack::{Compiled, Order, Plan};
+use crate::packing::pack::{Compiled, PackRequest, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
@@ -97,7 +97,7 @@ impl From<Compress> for Compression {
 }
 
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
-    let order = Order {
+    let request = PackRequest {
         project: arguments.project,
         out_dir: arguments.out_dir,
         julia: arguments.julia.unwrap_or_default(),
@@ -111,16 +111,16 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     };
     let writes = !arguments.dry_run && arguments.explain.is_empty();
     if writes {
-        order.check_out_dir()?;
+        request.check_out_dir()?;
     }
-    let plan = order.plan(report)?;
+    let plan = request.plan(report)?;
     if !arguments.explain.is_empty() {
         for name in &arguments.explain {
             report.data(plan.bundle.explanations.of(name)?.trim_end());
         }
         return Ok(());
     }
-    let written = if writes { Some(plan.write(&order, report)?) } else { None };
+    let written = if writes { Some(plan.write(&request, report)?) } else { None };
     let outcome = Outcome::of(&plan, written.as_ref())?;
     if arguments.json {
         report.data(serde_json::to_string_pretty(&outcome).map_err(std::io::Error::from)?);

@@ -1,14 +1,14 @@
 //! Editable wheels: they install a path instead of files, so that Python imports the project from where it is edited.
 
 use crate::stages::project::Project;
-use crate::stages::runtime;
+use crate::stages::runtime_wheel;
 use jnumpy_wheel::{Content, Contents, Wheel, WheelError};
 
 /// The wheel that makes `project` importable from its directory. It has no Julia: it needs `jnumpy-runtime`, which
 /// runs an installed one.
 pub fn wheel(project: &Project) -> Result<Wheel, WheelError> {
     let mut metadata = project.pyproject.metadata.clone();
-    let requirement = format!("{} == {}", runtime::DISTRIBUTION, runtime::VERSION);
+    let requirement = format!("{} == {}", runtime_wheel::DISTRIBUTION, runtime_wheel::VERSION);
     metadata.dependencies.push(requirement.parse().map_err(|error| WheelError::Metadata {
         field: "Requires-Dist".into(),
         value: requirement.clone(),
@@ -16,8 +16,8 @@ pub fn wheel(project: &Project) -> Result<Wheel, WheelError> {
     })?);
     let mut contents = Contents::new();
     let directory = project.package_dir.parent().unwrap_or(&project.root);
-    let place = format!("{}.pth", metadata.distribution()?.as_dist_info_name());
-    contents.add(place.parse()?, Content::bytes(format!("{}\n", directory.display())))?;
+    let location = format!("{}.pth", metadata.distribution()?.as_dist_info_name());
+    contents.add(location.parse()?, Content::bytes(format!("{}\n", directory.display())))?;
     Ok(Wheel {
         tag: "py3-none-any".parse()?,
         metadata,

@@ -10,7 +10,7 @@ use crate::stages::depot::DepotError;
 use crate::stages::image::ImageError;
 use crate::stages::julia::JuliaError;
 use crate::stages::project::ProjectError;
-use crate::stages::runtime::RuntimeError;
+use crate::stages::runtime_wheel::RuntimeWheelError;
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::LastLines;
@@ -58,7 +58,7 @@ pub enum Error {
     Julia(#[from] JuliaError),
     /// The runtime wheel is missing or damaged.
     #[error(transparent)]
-    Runtime(#[from] RuntimeError),
+    RuntimeWheel(#[from] RuntimeWheelError),
     /// A Julia dependency cannot be packed.
     #[error(transparent)]
     Depot(#[from] DepotError),
@@ -102,7 +102,7 @@ impl Hint for Error {
             Self::Scaffold(error) => error.hint(),
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
-            Self::Runtime(error) => error.hint(),
+            Self::RuntimeWheel(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Bundle(error) => error.hint(),

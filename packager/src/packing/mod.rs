@@ -1,12 +1,12 @@
-//! What a command does as a whole: pack and publish a wheel, make an editable one, a source distribution, a project.
+//! What a command does as a whole: pack and finalize a wheel, make an editable wheel, a source distribution, or a project.
 
 pub mod editable;
 mod error;
+mod finalize;
 pub mod pack;
 mod prove;
-mod publish;
 pub mod scaffold;
 pub mod sdist;
 
 pub use error::Error;
-pub(crate) use publish::publish;
+pub(crate) use finalize::finalize;

@@ -6,14 +6,14 @@ use tempfile::TempDir;
 
 use crate::formats::policy::Platform;
 use crate::packing::Error;
+use crate::packing::finalize;
 use crate::packing::prove::Proof;
-use crate::packing::publish;
-use crate::stages::bundle::{Bundle, BundleError, Explanations, Ingredients};
+use crate::stages::bundle::{Bundle, BundleError, BundleInputs, Explanations};
 use crate::stages::depot;
 use crate::stages::image::{CpuTarget, Image, Kind, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
-use crate::stages::runtime::Runtime;
+use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::Report;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{
@@ -22,7 +22,7 @@ use jnumpy_wheel::{
 
 /// What to pack, and how.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct PackRequest {
     /// The directory with `pyproject.toml`.
     pub project: PathBuf,
     /// Where the wheel goes; created when missing.
@@ -71,9 +71,9 @@ pub struct Plan {
     /// How to prove that it works; none where there is nothing that could be missing.
     proof: Option<Proof>,
     /// Directories of this machine that the wheel must not name.
-    places: Vec<String>,
+    forbidden_paths: Vec<String>,
     /// Hold files of the plan until the wheel is written.
-    _runtime: Runtime,
+    _runtime: RuntimeWheel,
     _scratch: TempDir,
 }
 
@@ -95,7 +95,7 @@ fn warn_of_setup_py(project: &Project, report: &Report) {
     }
 }
 
-impl Order {
+impl PackRequest {
     /// Does everything but write the wheel.
     pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
         // What can be known to be wrong is said before the work that takes minutes.
@@ -104,7 +104,7 @@ impl Order {
         let platform = platform.map_err(BundleError::from)?;
         let stage = report.stage("project");
         let project = Project::load(&self.project)?;
-        let runtime = Runtime::open(self.runtime.as_deref())?;
+        let runtime = RuntimeWheel::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
         warn_of_setup_py(&project, report);
         tracing::info!("runtime wheel {}", runtime.wheel.display());
@@ -153,7 +153,7 @@ impl Order {
         };
 
         let stage = report.stage("bundle");
-        let ingredients = Ingredients {
+        let inputs = BundleInputs {
             project: &project,
             resolution: &resolution,
             julia: &julia,
@@ -162,8 +162,7 @@ impl Order {
             compiler,
             platform,
         };
-        let Bundle { contents, licenses, components, tag, because, explanations, scratch } =
-            ingredients.plan()?;
+        let Bundle { contents, licenses, components, tag, because, explanations, scratch } = inputs.plan()?;
         let reason = because.as_ref().map(|demand| {
             let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
             format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
@@ -193,7 +192,7 @@ impl Order {
             sbom: Some(Sbom { subject, components }),
             contents,
         };
-        let places = [&project.root, &julia.prefix, &julia::home()?]
+        let forbidden_paths = [&project.root, &julia.prefix, &julia::home()?]
             .into_iter()
             // A prefix such as `/usr` names no machine.
             .filter(|path| path.components().count() > 2)
@@ -203,7 +202,7 @@ impl Order {
         // A full image with the compiler has everything that the recorded run had.
         let unproven = image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true }));
         let proof = unproven.and_then(|image| Proof::of(&project, image, &home));
-        Ok(Plan { julia, image, wheel, bundle, proof, places, _runtime: runtime, _scratch: scratch })
+        Ok(Plan { julia, image, wheel, bundle, proof, forbidden_paths, _runtime: runtime, _scratch: scratch })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet.
@@ -223,12 +222,12 @@ impl Plan {
     }
 
     /// Proves that the wheel works, and writes it.
-    pub fn write(&self, order: &Order, report: &Report) -> Result<Written, Error> {
+    pub fn write(&self, request: &PackRequest, report: &Report) -> Result<Written, Error> {
         if let Some(proof) = &self.proof {
             for function in proof.run(&self.wheel.contents, report)? {
                 report.remark(format_args!("not compiled before the workload ran: {}", printable(&function)));
             }
         }
-        publish(&self.wheel, &order.out_dir, order.compression, &self.places, report)
+        finalize(&self.wheel, &request.out_dir, request.compression, &self.forbidden_paths, report)
     }
 }

@@ -113,17 +113,17 @@ fn functions(text: &str, mark: &str) -> Vec<String> {
 /// Puts the files of a wheel where an installer would.
 fn lay_out(contents: &Contents, site: &Path) -> std::io::Result<()> {
     for (path, content) in contents {
-        let place = site.join(path.as_str());
-        if let Some(parent) = place.parent() {
+        let location = site.join(path.as_str());
+        if let Some(parent) = location.parent() {
             fs_err::create_dir_all(parent)?;
         }
         match &content.source {
-            Source::Bytes(bytes) => fs_err::write(place, bytes)?,
+            Source::Bytes(bytes) => fs_err::write(location, bytes)?,
             Source::File(file) => {
                 let file = fs_err::canonicalize(file)?;
                 // The disk may be another one.
-                if fs_err::hard_link(&file, &place).is_err() {
-                    fs_err::copy(file, place)?;
+                if fs_err::hard_link(&file, &location).is_err() {
+                    fs_err::copy(file, location)?;
                 }
             }
         }

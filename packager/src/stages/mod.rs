@@ -6,4 +6,4 @@ pub mod depot;
 pub mod image;
 pub mod julia;
 pub mod project;
-pub mod runtime;
+pub mod runtime_wheel;

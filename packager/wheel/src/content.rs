@@ -89,8 +89,8 @@ impl Contents {
             parent = directory.parent();
         }
         match self.0.entry(path) {
-            Entry::Vacant(place) => {
-                place.insert(content);
+            Entry::Vacant(location) => {
+                location.insert(content);
                 Ok(())
             }
             Entry::Occupied(taken) => Err(WheelError::Duplicate {

@@ -81,7 +81,7 @@ pub enum WheelError {
     Write(#[source] io::Error),
     /// The finished wheel could not be renamed to its final path.
     #[error("cannot move the finished wheel to `{}`", path.display())]
-    Place {
+    Location {
         /// The final path.
         path: PathBuf,
         source: io::Error,
@@ -105,12 +105,12 @@ impl Hint for WheelError {
             Self::Duplicate { .. } | Self::FileAndDirectory { .. } => "remove or rename one of the two files",
             Self::Metadata { .. } => "correct the field in the `[project]` table of `pyproject.toml`",
             Self::Epoch { .. } => "unset it, or set it to the output of `git log -1 --format=%ct`",
-            Self::Write(error) | Self::Place { source: error, .. }
+            Self::Write(error) | Self::Location { source: error, .. }
                 if error.kind() == io::ErrorKind::StorageFull =>
             {
                 "free disk space, or set `--out-dir` to a directory on a larger disk"
             }
-            Self::Write(_) | Self::Place { .. } => "check that the output directory is writable",
+            Self::Write(_) | Self::Location { .. } => "check that the output directory is writable",
             Self::Worker => "this is a bug in jnumpy-pack: please report it with the command that you ran",
             Self::UnreadableMetadata { .. }
             | Self::UnreadableRecord { .. }

@@ -196,7 +196,8 @@ impl Wheel {
         let entries = archive.members().iter().map(WheelEntry::from).collect();
         let (out, size, sha256) = archive.finish()?;
         let file = out.into_inner().map_err(|error| WheelError::Write(error.into_error()))?;
-        file.persist(&path).map_err(|error| WheelError::Place { path: path.clone(), source: error.error })?;
+        file.persist(&path)
+            .map_err(|error| WheelError::Location { path: path.clone(), source: error.error })?;
         stage.done(format_args!("{}, {:.1} MB", self.name()?, megabytes(size)));
         Ok(Written { path, size, sha256: hexadecimal(&sha256), entries, elapsed: started.elapsed() })
     }

@@ -1,4 +1,4 @@
-//! The bill of materials of a wheel: CycloneDX 1.6 in the place PEP 770 gives it.
+//! The bill of materials of a wheel: CycloneDX 1.6 at the path that PEP 770 gives it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

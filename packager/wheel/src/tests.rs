@@ -130,10 +130,10 @@ fn err_leaves_nothing() {
     assert!(matches!(write(&broken, directory.path()), Err(WheelError::Metadata { .. })));
     assert!(names(directory.path()).is_empty());
 
-    // The name is taken by a directory: the finished file cannot be placed.
+    // The name is taken by a directory: the finished file cannot be moved.
     let name = wheel(&[]).name().unwrap().to_string();
     fs_err::create_dir_all(directory.path().join(&name).join("inside")).unwrap();
-    assert!(matches!(write(&wheel(&[]), directory.path()), Err(WheelError::Place { .. })));
+    assert!(matches!(write(&wheel(&[]), directory.path()), Err(WheelError::Location { .. })));
     assert_eq!(names(directory.path()), [name]);
 }
 

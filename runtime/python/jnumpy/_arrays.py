@@ -48,7 +48,7 @@ def _of_protocol(value: object) -> np.ndarray | None:
             raise TypeError(
                 f"the memory of a {cls.__name__} on another device is out of reach; copy it to the CPU first"
             )
-        return np.from_dlpack(value)
+        return np.from_dlpack(value)  # type: ignore[arg-type]
     if hasattr(cls, "__array_interface__") or hasattr(cls, "__array_struct__"):
         return np.asarray(value)
     return None
@@ -64,7 +64,7 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
     if library == "pyarrow" and hasattr(value, "null_count"):
         _refuse_nulls(value.null_count, name, "x.fill_null(value)")
         array = value.combine_chunks() if hasattr(value, "combine_chunks") else value
-        return array.to_numpy(zero_copy_only=False)
+        return array.to_numpy(zero_copy_only=False)  # type: ignore[union-attr]
     if library == "polars" and name == "Series":
         _refuse_nulls(value.null_count(), name, "x.fill_null(value)")  # type: ignore[attr-defined]
         return value.to_numpy()  # type: ignore[attr-defined]

@@ -51,17 +51,19 @@ def _load():
         raise ImportError(f"{vendored} is missing or damaged; reinstall the package")
     loaded = sys.modules.get("jnumpy")
     if loaded is not None:
-        found = _protocol(os.path.dirname(os.path.abspath(loaded.__file__)))
+        # A directory `jnumpy` on the path is imported as a namespace package, which has no file.
+        origin = loaded.__file__ or next(iter(loaded.__path__), "jnumpy")
+        found = _protocol(os.path.dirname(os.path.abspath(origin)))
         if found != wanted:
             raise ImportError(
-                f"{here} needs jnumpy with protocol {wanted}, but {loaded.__file__}, which is loaded already, has "
+                f"{here} needs jnumpy with protocol {wanted}, but {origin}, which is loaded already, has "
                 f"{'protocol ' + found if found else 'another origin'}; pack both with the same jnumpy-pack, or use "
                 "one process for each"
             )
     else:
         installed = importlib.util.find_spec("jnumpy")
-        places = (installed.submodule_search_locations if installed is not None else None) or []
-        if not any(_protocol(place) == wanted for place in places):
+        directories = (installed.submodule_search_locations if installed is not None else None) or []
+        if not any(_protocol(directory) == wanted for directory in directories):
             # An import like any other, so that another thread waits until it is done.
             finder = _Finder(vendored)
             sys.meta_path.insert(0, finder)

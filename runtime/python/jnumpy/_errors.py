@@ -20,7 +20,7 @@ def more(topic: str) -> str:
 
 
 class JuliaNotFoundError(ImportError):
-    """No Julia was found; the message lists every place that was searched."""
+    """No Julia was found; the message lists every location that was searched."""
 
 
 class JuliaError(Exception):
@@ -57,7 +57,7 @@ class JuliaError(Exception):
         return self._parts[key]
 
     @property
-    def args(self) -> tuple[str]:
+    def args(self) -> tuple[str]:  # type: ignore[override]
         """Julia's message, as other exceptions hold theirs."""
         return (str(self),)
 

@@ -51,11 +51,11 @@ def find() -> Julia:
     A Julia that was named and does not work is an error; one that is only come across is passed over with a warning.
     """
     searched = []
-    for place in RULES["places"]:
+    for location in RULES["locations"]:
         try:
-            candidates = list(_PLACES[place]())
+            candidates = list(_LOCATIONS[location]())
         except JuliaNotFoundError as error:
-            if place != "juliaup":
+            if location != "juliaup":
                 raise
             warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
             candidates = []
@@ -63,7 +63,7 @@ def find() -> Julia:
             try:
                 julia = _examine(executable, origin)
             except JuliaNotFoundError as error:
-                if place in ("variable", "default"):
+                if location in ("variable", "default"):
                     raise
                 warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
                 searched.append(f"`{executable}` ({origin}, does not work)")
@@ -82,7 +82,7 @@ def find() -> Julia:
     )
 
 
-# Each place gives executables, perhaps launchers, and says where each comes from.
+# Each location gives executables, perhaps launchers, and says where each comes from.
 
 
 def _variable() -> Iterator[tuple[str, str]]:
@@ -123,12 +123,14 @@ def _installed() -> Iterator[tuple[str, str]]:
 def _juliaup() -> Iterator[tuple[str, str]]:
     config = _juliaup_config()
     read = _read_juliaup(config)
-    channel = read and (os.environ.get("JULIAUP_CHANNEL") or read.get("Default"))
+    if read is None:
+        return
+    channel = os.environ.get("JULIAUP_CHANNEL") or read.get("Default")
     if channel:
         yield (_channel(config, read, channel), "juliaup")
 
 
-_PLACES = {
+_LOCATIONS = {
     "variable": _variable,
     "default": _default,
     "path": _path,

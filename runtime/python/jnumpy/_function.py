@@ -133,7 +133,7 @@ def signature(function: JuliaFunction) -> inspect.Signature:
     )
 
 
-def annotations(function: JuliaFunction) -> dict[str, object]:
+def annotations(function: JuliaFunction) -> dict[str, object]:  # type: ignore[no-redef]
     """What ``__annotations__`` of an exported function is: the Python types of its parameters and of its result."""
     # Evaluated here, and not left as texts: an exported function has no globals in which they could be found.
     lines = function.__julia_annotations__.split("\n")

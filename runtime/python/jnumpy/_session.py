@@ -27,7 +27,7 @@ def init_jl() -> None:
     one that ``jnumpy-pack julia install`` has installed.
 
     Raises:
-        JuliaNotFoundError: there is no Julia; the message lists every place searched.
+        JuliaNotFoundError: there is no Julia; the message lists every location searched.
         ImportError: a library of the bundle is damaged.
         RuntimeError: Julia does not start.
 
@@ -50,12 +50,12 @@ def _start() -> None:
 
     bundle = _bundle.candidate()
     if bundle is not None:
-        place = _bundle.start(bundle)
+        paths = _bundle.start(bundle)
     else:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
-        place = _find.start()
-    _runtime.start(place, _options(bundle), _environment(bundle))
+        paths = _find.start()
+    _runtime.start(paths, _options(bundle), _environment(bundle))
     _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True

@@ -367,8 +367,8 @@ def _annotation(value: object) -> str:
     if kind in (bool, int, float, complex, str):
         return kind.__name__
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-        return f"NDArray[np.{value.dtype.type.__name__}]"
-    generic = {tuple: "tuple[Any, ...]", list: "list[Any]", dict: "dict[Any, Any]"}
+        return f"NDArray[np.{value.dtype.type.__name__}]"  # type: ignore[attr-defined]
+    generic: dict[type, str] = {tuple: "tuple[Any, ...]", list: "list[Any]", dict: "dict[Any, Any]"}
     return generic.get(kind, "Any")
 
 

@@ -54,13 +54,13 @@ class JuliaEnum(IntEnum, metaclass=JuliaEnumType):
 @functools.cache
 def int_enum(name: str, members: tuple[tuple[str, int], ...]) -> JuliaEnumType:
     """Return the class of a Julia ``Enum`` type: one for the process."""
-    return JuliaEnum(name, members, module=__name__)  # type: ignore[call-overload, return-value]
+    return JuliaEnum(name, members, module=__name__)  # type: ignore[call-arg, arg-type, return-value]
 
 
 copyreg.pickle(
     JuliaEnumType,
     lambda cls: (
-        (restorer(), ("int_enum", cls.__name__, tuple((member.name, member.value) for member in cls)))
+        (restorer(), ("int_enum", cls.__name__, tuple((one.name, one.value) for one in cls)))  # type: ignore[var-annotated]
         if cls is not JuliaEnum
         else "JuliaEnum"
     ),

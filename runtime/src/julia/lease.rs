@@ -1,5 +1,5 @@
 //! Python objects that Julia holds on to: the owners of shared array memory, and `Py` values. Julia lets go of
-//! them in finalisers, which may run on any thread and must not run Python code: they only put the object on a
+//! them in finalizers, which may run on any thread and must not run Python code: they only put the object on a
 //! list, and the next call that holds Python's lock lets go of what is there.
 
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ struct Lease {
     /// The ndarray, a reference of ours.
     owner: usize,
     memory: Memory,
-    /// Found again since the array's finaliser was registered: see [`release_array`].
+    /// Found again since the array's finalizer was registered: see [`release_array`].
     again: bool,
 }
 
@@ -57,8 +57,8 @@ const MAX_RANK: usize = 4;
 /// How many ndarrays are found again: one for each value of a byte of the hash.
 const RECENT: usize = 1 << u8::BITS;
 
-/// An ndarray that was lent, by its address, and the Julia array that was made from it. The array is alive as long
-/// as it stands here: its finaliser takes it out.
+/// A shared ndarray, by its address, and the Julia array that was made from it. The array is alive as long
+/// as it stands here: its finalizer takes it out.
 #[derive(Clone, Copy, Default)]
 struct Recent {
     owner: usize,
@@ -88,7 +88,7 @@ impl Default for Leases {
 
 impl Leases {
     #[inline]
-    fn place(&mut self, owner: usize) -> &mut Recent {
+    fn recent(&mut self, owner: usize) -> &mut Recent {
         let mut hasher = AddressHasher::default();
         hasher.write_usize(owner);
         let hash = hasher.finish().to_ne_bytes();
@@ -106,7 +106,7 @@ fn with<R>(work: impl FnOnce(&mut Leases) -> R) -> R {
 }
 
 /// The Julia array at `array`, made of `memory`, keeps `owner` alive: takes over one reference.
-pub(crate) fn adopt(
+pub(crate) fn register_share(
     array: *const Value,
     owner: *mut PyObject,
     memory: Memory,
@@ -121,7 +121,7 @@ pub(crate) fn adopt(
         }
         let mut recent = Recent { owner, array, memory, element, rank: lengths.len(), ..Recent::default() };
         recent.lengths[..lengths.len()].copy_from_slice(lengths);
-        let before = std::mem::replace(leases.place(owner), recent);
+        let before = std::mem::replace(leases.recent(owner), recent);
         if let Some(lease) = leases.arrays.get_mut(&before.array) {
             lease.again |= before.again;
         }
@@ -131,7 +131,7 @@ pub(crate) fn adopt(
 /// The Julia array that was made from the ndarray `owner`, if it has not been collected and the ndarray is as it was.
 /// The caller is Julia, and roots it before anything else can be collected.
 #[inline]
-pub(crate) fn find(
+pub(crate) fn find_shared(
     owner: *mut PyObject,
     memory: Memory,
     element: u8,
@@ -139,7 +139,7 @@ pub(crate) fn find(
 ) -> Option<*const Value> {
     let owner = owner.addr();
     with(|leases| {
-        let recent = leases.place(owner);
+        let recent = leases.recent(owner);
         let same = recent.owner == owner
             && recent.memory == memory
             && recent.element == element
@@ -163,15 +163,15 @@ pub(crate) fn owner_of(array: *const Value, memory: Memory) -> Option<*mut PyObj
     .map(std::ptr::with_exposed_provenance_mut)
 }
 
-/// Whether a Julia array whose finaliser runs is really gone, and so its owner returned. It may not be: between the
-/// collection that saw it unreachable and this finaliser it may have been found again, and be in use. Then the
-/// finaliser has to be registered again, and decides when it runs next. Any thread.
+/// Whether a Julia array whose finalizer runs is really gone, and so its owner returned. It may not be: between the
+/// collection that saw it unreachable and this finalizer it may have been found again, and be in use. Then the
+/// finalizer has to be registered again, and decides when it runs next. Any thread.
 pub(crate) fn release_array(array: *const Value) -> bool {
     let array = array.addr();
     with(|leases| {
         let Some(lease) = leases.arrays.get_mut(&array) else { return true };
         let (owner, mut again) = (lease.owner, std::mem::take(&mut lease.again));
-        let recent = leases.place(owner);
+        let recent = leases.recent(owner);
         if recent.array == array {
             again |= std::mem::take(&mut recent.again);
             if !again {
@@ -216,32 +216,32 @@ mod tests {
     fn an_owner_comes_back_once_its_array_is_gone() {
         let (array, object) = (0x1000 as *const Value, 0x2000 as *mut PyObject);
         let memory = Memory { data: 0x4000, length: 3, c_order: true };
-        adopt(array, object, memory, 11, &[3]);
+        register_share(array, object, memory, 11, &[3]);
         assert_eq!(owner_of(array, memory), Some(object));
         assert_eq!(owner_of(array, Memory { c_order: false, ..memory }), None);
         assert_eq!(owner_of(array, Memory { length: 2, ..memory }), None);
         assert!(release_array(array));
         assert!(release_array(array));
         assert_eq!(owner_of(array, memory), None);
-        assert_eq!(find(object, memory, 11, &[3]), None);
+        assert_eq!(find_shared(object, memory, 11, &[3]), None);
         release_object(0x3000 as *mut PyObject);
 
-        // Found again, it is only gone when its finaliser runs a second time.
-        adopt(array, object, memory, 11, &[3]);
-        assert_eq!(find(object, memory, 11, &[1, 3]), None);
-        assert_eq!(find(object, memory, 10, &[3]), None);
-        assert_eq!(find(object, Memory { data: 0x5000, ..memory }, 11, &[3]), None);
-        assert_eq!(find(object, memory, 11, &[3]), Some(array));
+        // Found again, it is only gone when its finalizer runs a second time.
+        register_share(array, object, memory, 11, &[3]);
+        assert_eq!(find_shared(object, memory, 11, &[1, 3]), None);
+        assert_eq!(find_shared(object, memory, 10, &[3]), None);
+        assert_eq!(find_shared(object, Memory { data: 0x5000, ..memory }, 11, &[3]), None);
+        assert_eq!(find_shared(object, memory, 11, &[3]), Some(array));
         // The ndarray was reshaped: its place is taken by another array, and the first one is not forgotten.
         let reshaped = 0x6000 as *const Value;
-        adopt(reshaped, object, memory, 11, &[3, 1]);
-        assert_eq!(find(object, memory, 11, &[3]), None);
+        register_share(reshaped, object, memory, 11, &[3, 1]);
+        assert_eq!(find_shared(object, memory, 11, &[3]), None);
         assert!(!release_array(array));
         assert_eq!(owner_of(array, memory), Some(object));
         assert!(release_array(array));
-        assert_eq!(find(object, memory, 11, &[3, 1]), Some(reshaped));
+        assert_eq!(find_shared(object, memory, 11, &[3, 1]), Some(reshaped));
         assert!(!release_array(reshaped));
-        assert_eq!(find(object, memory, 11, &[3, 1]), Some(reshaped));
+        assert_eq!(find_shared(object, memory, 11, &[3, 1]), Some(reshaped));
         assert!(!release_array(reshaped));
         assert!(release_array(reshaped));
 

@@ -12,9 +12,10 @@ use pyo3::ffi;
 
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
+use crate::sys::machine::{call_instead, stack_pointer};
 
-/// Where control is, on the thread that Julia serves. TyPython reads it, and sets it around calls of Python.
-pub(crate) static CONTROL: AtomicU8 = AtomicU8::new(PYTHON);
+/// What the thread that started Julia runs in. TyPython reads it, and sets it around calls into Python.
+pub(crate) static RUNNING_IN: AtomicU8 = AtomicU8::new(PYTHON);
 /// In Python, or in Rust for it: an exception of Julia would jump over frames that are not its own.
 pub(crate) const PYTHON: u8 = 0;
 /// In Julia, under the `try` of an entry.
@@ -332,7 +333,7 @@ unsafe fn action(signal: c_int) -> libc::sigaction {
 
 /// What the handler of SIGSEGV needs.
 struct Faults {
-    /// The thread that Julia serves.
+    /// The thread that started Julia.
     thread: libc::pthread_t,
     /// Julia's, if it has one.
     julia: Option<libc::sigaction>,
@@ -353,36 +354,31 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     let Some(faults) = FAULTS.get() else { return };
     // SAFETY: the kernel passes both structs.
     unsafe {
-        let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
+        let interrupted = &mut *context.cast::<libc::ucontext_t>();
         let address = (*info).si_addr().addr() as u64;
-        let stack = registers[RSP];
-        let served = libc::pthread_self() == faults.thread;
-        let overflow = (*info).si_code > 0 && address.abs_diff(stack.cast_unsigned()) < NEAR && served;
-        let control = CONTROL.load(Ordering::Relaxed);
+        let stack = stack_pointer(interrupted);
+        let started_julia = libc::pthread_self() == faults.thread;
+        let overflow = (*info).si_code > 0 && address.abs_diff(stack) < NEAR && started_julia;
+        let running_in = RUNNING_IN.load(Ordering::Relaxed);
         match &faults.julia {
             // On this thread only Julia's own code meets the pages by which its collector stops threads.
-            Some(julia) if !served || control == JULIA || (!overflow && control != PYTHON) => {
+            Some(julia) if !started_julia || running_in == JULIA || (!overflow && running_in != PYTHON) => {
                 forward(julia, signal, info, context);
             }
-            None if overflow && control == JULIA => {
+            None if overflow && running_in == JULIA => {
                 // As Julia does it where it has handlers: the thread goes on in `jl_throw`, on a stack that has room,
                 // as if it had been called there with the exception.
-                registers[RSP] = word(faults.spare_stack & !15) - 8;
-                registers[RDI] = word(faults.stack_overflow.expose_provenance());
-                registers[RIP] = word(faults.throw as *const () as usize);
+                let throw = faults.throw as *const () as usize;
+                call_instead(
+                    interrupted,
+                    throw,
+                    faults.stack_overflow.expose_provenance(),
+                    faults.spare_stack,
+                );
             }
             _ => forward_to_python(&PYTHONS_FAULT, signal, info, context),
         }
     }
-}
-
-const RSP: usize = libc::REG_RSP.unsigned_abs() as usize;
-const RDI: usize = libc::REG_RDI.unsigned_abs() as usize;
-const RIP: usize = libc::REG_RIP.unsigned_abs() as usize;
-
-/// The content of a register.
-const fn word(address: usize) -> i64 {
-    (address as u64).cast_signed()
 }
 
 /// Does what another handler would have done.

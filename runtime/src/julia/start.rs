@@ -1,5 +1,5 @@
 //! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
-//! start is final, because half of Julia is initialised then.
+//! start is final, because half of Julia is initialized then.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -17,7 +17,7 @@ use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
 use crate::sys::scope;
 use crate::sys::slot::{Entry, PROTOCOL, Slot};
-use crate::sys::table::{Guest, Host};
+use crate::sys::table::{HostFunctions, JuliaFunctions};
 
 /// The package UUID of TyPython, the same as in the original JNumPy.
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
@@ -98,7 +98,7 @@ pub(crate) struct Start {
 pub(crate) struct Running {
     libjulia: LibJulia,
     /// TyPython's functions.
-    pub(crate) guest: Guest,
+    pub(crate) julia_functions: JuliaFunctions,
     /// Such as `1.5.3`.
     pub(crate) version: String,
     minor: u32,
@@ -132,8 +132,8 @@ pub(crate) fn version() -> Option<&'static str> {
 }
 
 /// TyPython's functions, for its own threads.
-pub(crate) fn guest() -> Option<&'static Guest> {
-    RUNNING.get().map(|running| &running.guest)
+pub(crate) fn julia_functions() -> Option<&'static JuliaFunctions> {
+    RUNNING.get().map(|running| &running.julia_functions)
 }
 
 #[cold]
@@ -153,10 +153,10 @@ fn started_julia() -> bool {
 }
 
 impl Running {
-    /// The number of Julia's world, where that matters: see [`Guest::world`].
+    /// The number of Julia's world, where that matters: see [`JuliaFunctions::world`].
     #[inline]
     pub(crate) fn world(&self) -> Option<usize> {
-        self.guest.world.map(|world| world.load(Ordering::Relaxed))
+        self.julia_functions.world.map(|world| world.load(Ordering::Relaxed))
     }
 
     /// Calls one of TyPython's functions. The result is a value, an exception.
@@ -170,26 +170,30 @@ impl Running {
     /// Calls an entry.
     ///
     /// # Safety
-    /// There are as many slots as the entry reads. The rest is given: a `Running` is only lent to a thread that Julia
-    /// serves, and an entry catches everything and writes the result.
+    /// There are as many slots as the entry reads. Only a thread that may call Julia gets a `Running`, and an entry catches
+    /// everything and writes the result.
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
-            // SAFETY: as promised. What is said of control is said of the other thread.
+            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
             unsafe { entry(arguments, result) };
             return;
         }
-        let before = signals::CONTROL.load(Ordering::Relaxed);
-        signals::CONTROL.store(signals::JULIA, Ordering::Relaxed);
+        let before = signals::RUNNING_IN.load(Ordering::Relaxed);
+        signals::RUNNING_IN.store(signals::JULIA, Ordering::Relaxed);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
-        signals::CONTROL.store(before, Ordering::Relaxed);
+        signals::RUNNING_IN.store(before, Ordering::Relaxed);
     }
 }
 
-/// Starts Julia in this thread, with `host` for TyPython. Does nothing when it runs already. `early` gets what Julia has
-/// written to `stdout` and `stderr` before these were Python's.
-pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]) -> Result<(), StartError> {
+/// Starts Julia in this thread, and gives `host_functions` to TyPython. Does nothing when Julia runs already. `early` gets
+/// what Julia has written to `stdout` and `stderr` before these were Python's.
+pub(crate) fn start(
+    start: &Start,
+    host_functions: &'static HostFunctions,
+    early: &mut [Vec<u8>; 2],
+) -> Result<(), StartError> {
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if RUNNING.get().is_some() {
         return Ok(());
@@ -218,14 +222,14 @@ pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
 
     // From here on a failure is final.
-    let written = initialise(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
+    let written = initialize(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
     scope::withdraw();
-    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
-    let introduced = introduce(&libjulia, host, start);
-    signals::CONTROL.store(signals::PYTHON, Ordering::Relaxed);
+    signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
+    let introduced = introduce(&libjulia, host_functions, start);
+    signals::RUNNING_IN.store(signals::PYTHON, Ordering::Relaxed);
     *early = written.read();
-    let guest = match introduced {
-        Ok(guest) => guest,
+    let julia_functions = match introduced {
+        Ok(julia_functions) => julia_functions,
         Err(error) => {
             *failure = Some(error.to_string());
             return Err(error);
@@ -238,7 +242,7 @@ pub(crate) fn start(start: &Start, host: &'static Host, early: &mut [Vec<u8>; 2]
     }
     STARTED_JULIA.set(true);
     PHASE.store(SERVING, Ordering::Release);
-    let _ = RUNNING.set(Running { libjulia, guest, version, minor });
+    let _ = RUNNING.set(Running { libjulia, julia_functions, version, minor });
     // SAFETY: the handler only stores to atomics, which is allowed in a forked child.
     unsafe { libc::pthread_atfork(None, None, Some(forget_in_child)) };
     Ok(())
@@ -251,13 +255,13 @@ extern "C" fn forget_in_child() {
     }
 }
 
-/// Ends Julia: its `atexit` hooks and finalisers run. Only in the thread it serves, and only once.
+/// Ends Julia: its `atexit` hooks and finalizers run. Only in the thread it serves, and only once.
 pub(crate) fn end() {
     let Ok(running) = running() else { return };
     if !started_julia() {
         return;
     }
-    signals::CONTROL.store(signals::UNPROTECTED, Ordering::Relaxed);
+    signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {
         if running.minor >= FOREIGN_THREADS_SINCE {
@@ -335,7 +339,7 @@ impl Drop for EnvironmentGuard {
     }
 }
 
-fn initialise(
+fn initialize(
     libjulia: &LibJulia,
     arguments: Vec<CString>,
     bindir: CString,
@@ -362,7 +366,11 @@ fn initialise(
 }
 
 /// Loads TyPython and exchanges the tables with it.
-fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<Guest, StartError> {
+fn introduce(
+    libjulia: &LibJulia,
+    host_functions: &'static HostFunctions,
+    from: &Start,
+) -> Result<JuliaFunctions, StartError> {
     let say = |code: &str, path: &Option<PathBuf>| {
         path.as_ref()
             .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
@@ -379,11 +387,11 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<G
          catch failure; \
              isdefined(Main, :jnumpy_start_failure) || global jnumpy_start_failure = sprint(showerror, failure); C_NULL \
          end",
-        std::ptr::from_ref(host).expose_provenance(),
+        std::ptr::from_ref(host_functions).expose_provenance(),
     );
     evaluate_pointer(libjulia, &load);
-    let guest = evaluate_pointer(libjulia, &start).cast::<Guest>();
-    if guest.is_null() {
+    let julia_functions = evaluate_pointer(libjulia, &start).cast::<JuliaFunctions>();
+    if julia_functions.is_null() {
         let text = evaluate_pointer(libjulia, "pointer(jnumpy_start_failure)").cast::<c_char>();
         let reason = if text.is_null() {
             "Julia could not evaluate the runtime's first line".into()
@@ -395,18 +403,18 @@ fn introduce(libjulia: &LibJulia, host: &'static Host, from: &Start) -> Result<G
     }
     // SAFETY: TyPython returned its table, which it keeps for ever. The protocol number comes first in every
     // version of it, so it may be read before the rest is known to fit.
-    let found = unsafe { guest.cast::<u64>().read() };
+    let found = unsafe { julia_functions.cast::<u64>().read() };
     if found != PROTOCOL {
         return Err(StartError::Protocol { found });
     }
     // SAFETY: the protocol is ours, so the layout is.
-    Ok(unsafe { guest.read() })
+    Ok(unsafe { julia_functions.read() })
 }
 
 /// Evaluates code that yields a `Ptr`; NULL after an exception.
 fn evaluate_pointer(libjulia: &LibJulia, code: &str) -> *mut std::ffi::c_void {
     let Ok(code) = CString::new(code) else { return std::ptr::null_mut() };
-    // SAFETY: Julia is initialised in this thread; `jl_eval_string` catches exceptions and returns NULL then; the
+    // SAFETY: Julia is initialized in this thread; `jl_eval_string` catches exceptions and returns NULL then; the
     // code yields a `Ptr`, which is unboxed before anything else can be collected.
     unsafe {
         let value = (libjulia.eval_string)(code.as_ptr());

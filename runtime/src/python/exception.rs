@@ -54,7 +54,7 @@ impl Root {
     fn part<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyAny>> {
         let running = running().map_err(refused)?;
         let arguments = [Slot::unsigned(self.number), Slot::unsigned(number as u64)];
-        super::entry::value(py, running.call(running.guest.describe, &arguments))
+        super::entry::value(py, running.call(running.julia_functions.describe, &arguments))
     }
 }
 

@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::entry::output::{self, Stream};
-use super::entry::{self, host::HOST};
+use super::entry::{self, host_functions::HOST};
 use super::exception::{Root, refused};
 use crate::julia::relocation::Relocation;
 use crate::julia::start::{self, Running, Start, StartError, running};
@@ -59,7 +59,7 @@ fn refuse_subinterpreter() -> PyResult<()> {
     ))
 }
 
-/// Ends Julia: its `atexit` hooks and finalisers run. Called once by Python's `atexit`.
+/// Ends Julia: its `atexit` hooks and finalizers run. Called once by Python's `atexit`.
 #[pyfunction]
 fn end(py: Python<'_>) {
     start::end();
@@ -75,13 +75,17 @@ fn julia_version() -> Option<&'static str> {
 /// Evaluates Julia code in `Main`; the value of its last expression if `wanted`, else `None`.
 #[pyfunction]
 fn evaluate<'py>(py: Python<'py>, code: &str, wanted: bool) -> PyResult<Bound<'py, PyAny>> {
-    call(py, |running| running.guest.evaluate, &[Slot::text(code.as_bytes()), Slot::boolean(wanted)])
+    call(
+        py,
+        |running| running.julia_functions.evaluate,
+        &[Slot::text(code.as_bytes()), Slot::boolean(wanted)],
+    )
 }
 
 /// Includes a Julia file in `Main`.
 #[pyfunction]
 fn include<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyAny>> {
-    call(py, |running| running.guest.include, &[Slot::text(path.as_bytes())])
+    call(py, |running| running.julia_functions.include, &[Slot::text(path.as_bytes())])
 }
 
 /// Activates the project in `directory`, loads its module `name` and runs its `init()`; modules that it exports
@@ -101,7 +105,7 @@ fn load_project<'py>(
         Slot::text(package.as_bytes()),
         Slot::boolean(stay),
     ];
-    call(py, |running| running.guest.load_project, &arguments)
+    call(py, |running| running.julia_functions.load_project, &arguments)
 }
 
 /// Lets Julia look in more places from now on: for packages, for what a depot holds, for libraries that are opened by
@@ -118,13 +122,13 @@ fn extend_paths<'py>(
         Slot::text(depots.as_bytes()),
         Slot::text(libraries.as_bytes()),
     ];
-    call(py, |running| running.guest.extend_paths, &arguments)
+    call(py, |running| running.julia_functions.extend_paths, &arguments)
 }
 
 /// UUIDs and source files of the loaded packages, in turn, with NUL between them.
 #[pyfunction]
 fn loaded_packages(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    call(py, |running| running.guest.loaded_packages, &[])
+    call(py, |running| running.julia_functions.loaded_packages, &[])
 }
 
 fn call<'py>(

@@ -4,6 +4,8 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use super::machine::ADDRESS_OF_SYMBOL;
+
 /// One slot of an import table.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -107,8 +109,6 @@ const DT_SYMTAB: i64 = 6;
 const DT_RELA: i64 = 7;
 const DT_RELASZ: i64 = 8;
 const DT_JMPREL: i64 = 23;
-/// `R_X86_64_GLOB_DAT` and `R_X86_64_JUMP_SLOT`: the slot holds the address of a symbol.
-const ADDRESS_OF_SYMBOL: [u64; 2] = [6, 7];
 
 /// Finds the slots in the library that holds `inside`; then the loader need go no further.
 ///

@@ -1,8 +1,9 @@
-//! The only place that declares foreign functions and the C layouts that cross the border.
+//! Foreign functions and the C layouts that cross the border. They are declared here and nowhere else.
 
 pub(crate) mod dl;
 pub(crate) mod imports;
 pub(crate) mod libjulia;
+pub(crate) mod machine;
 pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;

@@ -1,5 +1,5 @@
-//! The two tables of functions that Rust and TyPython exchange once, when Julia starts. TyPython's `table.jl`
-//! states the same layouts in the same order.
+//! The two tables of functions that Rust and TyPython exchange once, when Julia starts. TyPython's `slots.jl` declares the
+//! same fields in the same order; a test compares them.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU8, AtomicUsize};
@@ -9,12 +9,12 @@ use pyo3::ffi::PyObject;
 use super::libjulia::Value;
 use super::slot::{Entry, Slot};
 
-/// How many values one block of roots holds: see [`Host::add_roots`].
+/// How many values one block of roots holds: see [`HostFunctions::add_roots`].
 pub(crate) const ROOT_BLOCK: usize = 1024;
 
-/// What Rust offers to TyPython. Every function wants Python's lock held, but for those marked "any thread".
+/// The host functions, which TyPython calls. The caller holds Python's lock, except for functions marked "any thread".
 #[repr(C)]
-pub(crate) struct Host {
+pub(crate) struct HostFunctions {
     /// [`super::slot::PROTOCOL`].
     pub(crate) protocol: u64,
     /// The address of a function or object of Python's C API by name, or NULL.
@@ -30,12 +30,12 @@ pub(crate) struct Host {
     /// `owner_of(array, data, length, c_order)`: a new reference to the ndarray that this Julia array was made
     /// from, if its memory is still the same, or NULL.
     pub(crate) owner_of: unsafe extern "C" fn(*const Value, *const c_void, usize, c_int) -> *mut PyObject,
-    /// `lent(slot)`: the Julia array made before from the ndarray in the slot, if it has not been collected and both
-    /// are as they were, or NULL. To be used before anything else can be collected.
-    pub(crate) lent: unsafe extern "C" fn(*const Slot) -> *const Value,
-    /// `adopt(array, slot)`: from now on the Julia array keeps the owner in the slot alive.
-    pub(crate) adopt: unsafe extern "C" fn(*const Value, *const Slot),
-    /// Finaliser of an adopted array. Any thread.
+    /// `find_shared(slot)`: the Julia array made earlier from the ndarray in the slot, or NULL if it has been
+    /// collected or either one has changed. The caller roots it before the next collection can run.
+    pub(crate) find_shared: unsafe extern "C" fn(*const Slot) -> *const Value,
+    /// `register_share(array, slot)`: from now on, the Julia array keeps the owner in the slot alive.
+    pub(crate) register_share: unsafe extern "C" fn(*const Value, *const Slot),
+    /// Finalizer of a registered array. Any thread.
     pub(crate) release_array: unsafe extern "C" fn(*mut Value),
     /// Gives back a reference that Julia owns. Any thread.
     pub(crate) release_object: unsafe extern "C" fn(*mut PyObject),
@@ -46,8 +46,8 @@ pub(crate) struct Host {
     /// Makes the Python function of an exported Julia function: `function(entry, slots, count)`, see
     /// [`crate::python::entry::function`] for the slots.
     pub(crate) function: unsafe extern "C" fn(Entry, *const Slot, usize) -> *mut PyObject,
-    /// Where control is: see [`crate::julia::signals`].
-    pub(crate) control: &'static AtomicU8,
+    /// What the thread that started Julia runs in: see [`crate::julia::signals`].
+    pub(crate) running_in: &'static AtomicU8,
     /// `read_items(kind, takes none, tuple, start, count, slots)`: reads items of a tuple as `kind`, or as `nothing`, into
     /// slots, and returns how many; fewer than `count` with a Python exception set. Not for kinds whose slots own something.
     pub(crate) read_items: unsafe extern "C" fn(u8, c_int, *mut PyObject, isize, isize, *mut Slot) -> isize,
@@ -78,9 +78,9 @@ pub(crate) struct Host {
     pub(crate) new_instance: unsafe extern "C" fn(*mut PyObject, *mut Value, u64, c_int) -> *mut PyObject,
 }
 
-/// What TyPython offers to Rust.
+/// The Julia functions, which Rust calls.
 #[repr(C)]
-pub(crate) struct Guest {
+pub(crate) struct JuliaFunctions {
     /// TyPython's protocol number.
     pub(crate) protocol: u64,
     /// `(code, wants value)` → the value, or `None`.
@@ -95,10 +95,10 @@ pub(crate) struct Guest {
     pub(crate) loaded_packages: Entry,
     /// `(root, part)` → text: of the exception in the root 0 the message, 1 the backtrace, 2 the type.
     pub(crate) describe: Entry,
-    /// `(root)` → the address of the entry without a `try` that stands in a root, or 0: it may throw.
-    pub(crate) bare_entry: Entry,
-    /// `(array)`: registers [`Host::release_array`] again.
-    pub(crate) lend_on: unsafe extern "C" fn(*const Value),
+    /// `(root)` → the address of the unguarded entry whose function is in a root, or 0 if it may throw.
+    pub(crate) unguarded_entry: Entry,
+    /// `(array)`: registers [`HostFunctions::release_array`] again.
+    pub(crate) renew_finalizer: unsafe extern "C" fn(*const Value),
     /// Julia's counter of worlds; `None` where an entry always needs its `try`.
     pub(crate) world: Option<&'static AtomicUsize>,
 }

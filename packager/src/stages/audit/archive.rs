@@ -430,7 +430,7 @@ impl<'a> Fields<'a> {
         if let Some(numbers) =
             zip64(extra, u16::try_from(wide.len()).ok()?).filter(|numbers| !numbers.is_empty())
         {
-            wide.iter_mut().zip(numbers).for_each(|(place, number)| **place = number);
+            wide.iter_mut().zip(numbers).for_each(|(location, number)| **location = number);
             plain_extra = true;
         }
         Some(Record {

@@ -77,8 +77,8 @@ fn wheel(tag: &Tag, path: &str, bytes: &[u8]) -> Result<Vec<Finding>, WheelError
     let found: BTreeSet<String> = wheel.all("Tag").map(printable).collect();
     let expected: BTreeSet<String> = tag.expand().iter().map(Tag::to_string).collect();
     for tag in found.symmetric_difference(&expected) {
-        let place = if found.contains(tag) { "WHEEL" } else { "the file name" };
-        findings.push(Check::Metadata.failure(Some(path), format!("only {place} has the tag `{tag}`")));
+        let location = if found.contains(tag) { "WHEEL" } else { "the file name" };
+        findings.push(Check::Metadata.failure(Some(path), format!("only {location} has the tag `{tag}`")));
     }
     Ok(findings)
 }

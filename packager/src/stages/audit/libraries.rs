@@ -114,9 +114,9 @@ impl Libraries<'_> {
         let own_directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         for needed in &elf.needed {
             let is_in = |directory: &String| {
-                let place =
+                let location =
                     if directory.is_empty() { needed.clone() } else { format!("{directory}/{needed}") };
-                self.files.contains_key(place.as_str())
+                self.files.contains_key(location.as_str())
             };
             let name = printable(needed);
             if needed.contains('/') {

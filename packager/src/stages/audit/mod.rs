@@ -3,10 +3,10 @@
 mod archive;
 mod description;
 mod finding;
+mod forbidden_paths;
 mod libraries;
 #[cfg(test)]
 mod tests;
-mod traces;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use self::archive::{Archive, Entry};
 pub use self::finding::{Check, Finding, Level};
-use self::traces::Needles;
+use self::forbidden_paths::ForbiddenPaths;
 use crate::formats::contract::BUILD_TREE;
 use jnumpy_base::interrupt::{self, Interrupted};
 use jnumpy_base::{Hint, Report};
@@ -66,7 +66,7 @@ pub enum AuditError {
     Failed {
         /// The wheel.
         path: PathBuf,
-        /// How many rules it breaks in how many places.
+        /// How many findings there are for each rule.
         failures: usize,
     },
     /// It could not be read.
@@ -106,14 +106,14 @@ struct Examined {
     description: Option<Vec<u8>>,
 }
 
-/// Audits a wheel. `directories` are places of the build machine that must not be named in it.
+/// Audits a wheel. `directories` are directories of the build machine that it must not name.
 pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Audit, AuditError> {
     let stage = report.stage("audit");
     let mut findings = Vec::new();
     let archive = Archive::open(path, &mut findings)?;
-    let needles = Needles::new(directories);
+    let forbidden = ForbiddenPaths::new(directories);
     let mut files = BTreeMap::new();
-    examine_all(&archive, &needles, |entry, (examined, found)| {
+    examine_all(&archive, &forbidden, |entry, (examined, found)| {
         findings.extend(found);
         files.extend(examined.map(|examined| (entry.path.clone(), examined)));
         stage.progress(format_args!("{} of {} files", files.len(), archive.entries.len()));
@@ -149,7 +149,7 @@ type Looked = (Option<Examined>, Vec<Finding>);
 /// Looks at every file, a few at a time, and hands over the results in no order.
 fn examine_all(
     archive: &Archive,
-    needles: &Needles,
+    forbidden: &ForbiddenPaths,
     mut done: impl FnMut(&Entry, Looked),
 ) -> Result<(), AuditError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
@@ -161,7 +161,7 @@ fn examine_all(
             scope.spawn(|| {
                 let results = results;
                 while let Some(entry) = archive.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if results.send((entry, examine(archive, entry, needles))).is_err() {
+                    if results.send((entry, examine(archive, entry, forbidden))).is_err() {
                         break;
                     }
                 }
@@ -178,7 +178,7 @@ fn examine_all(
     })
 }
 
-fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Result<Looked> {
+fn examine(archive: &Archive, entry: &Entry, forbidden: &ForbiddenPaths) -> std::io::Result<Looked> {
     let name = entry.path.as_str();
     let bytes = match archive.read(entry)? {
         Ok(bytes) => bytes,
@@ -186,12 +186,12 @@ fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Resu
     };
     let mut findings = Vec::new();
     let is_binary = memchr::memchr(0, &bytes).is_some();
-    for (needle, count) in needles.count(&bytes) {
+    for (path, count) in forbidden.count(&bytes) {
         // An image names its sources; the name follows from their content, and the runtime writes the real one over it.
-        if is_binary && BUILD_TREE.starts_with(needle.as_str()) {
+        if is_binary && BUILD_TREE.starts_with(path.as_str()) {
             continue;
         }
-        let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&needle));
+        let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&path));
         // Debug information and compiled code are full of names nobody opens; a text may well be opened by them.
         let finding = if is_binary {
             Check::BuildPath.warning(Some(name), what)
@@ -220,7 +220,7 @@ fn examine(archive: &Archive, entry: &Entry, needles: &Needles) -> std::io::Resu
 
 fn find_duplicates(files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<[u8; 32], &WheelPath> = BTreeMap::new();
-    // Each part's licence has its own place in `.dist-info`, whatever it says.
+    // Each part's license is stored on its own in `.dist-info`, even if its text is the same.
     let is_content = |path: &WheelPath| !path.as_str().contains(".dist-info/");
     let large = |(path, examined): &(&WheelPath, &Examined)| examined.size >= SMALL && is_content(path);
     for (path, examined) in files.iter().filter(large) {

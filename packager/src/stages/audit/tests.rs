@@ -117,7 +117,7 @@ fn err_bytes_before_between_and_after() {
         fs_err::write(&path, changed).unwrap();
         assert!(matches!(run(&path), Err(AuditError::Broken { .. })));
     }
-    // Two bytes before the directory, whose place is corrected.
+    // Two bytes before the directory, whose offset is corrected.
     let end = bytes.len() - 22;
     let start = u32::from_le_bytes(bytes[end + 16..end + 20].try_into().unwrap());
     let mut changed = [&bytes[..start as usize], b"!!", &bytes[start as usize..]].concat();
@@ -135,10 +135,10 @@ fn err_sizes_are_not_believed() {
     let mut bytes = fs_err::read(&path).unwrap();
     // The claim of 4 GB for `größe.txt`, in both of its headers.
     let size = 1500_u32.to_le_bytes();
-    let places: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == size).collect();
-    assert_eq!(places.len(), 2);
-    for place in places {
-        bytes[place..place + 4].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+    let locations: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == size).collect();
+    assert_eq!(locations.len(), 2);
+    for location in locations {
+        bytes[location..location + 4].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
     }
     fs_err::write(&path, bytes).unwrap();
     let said = said(&run(&path).unwrap());

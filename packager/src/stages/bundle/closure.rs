@@ -23,7 +23,7 @@ pub struct Search<'a> {
     pub directories: &'a [PathBuf],
     /// Whether a name is left to the user's system; [`crate::formats::policy::is_system_library`] is the usual answer.
     pub is_system: fn(&str) -> bool,
-    /// Where the machine's own system has a library that may be taken from there; the last place looked at.
+    /// Where the machine's own system has a library that may be taken from there; looked at last.
     pub system_copy: fn(&str) -> Option<PathBuf>,
 }
 

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::formats::contract::tests::contract;
 
-    /// The keys of all values, those of maps with `*` in place of their names.
+    /// The keys of all values, with `*` for the names in maps.
     fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
         let Value::Object(object) = value else {
             found.insert(path.to_owned());

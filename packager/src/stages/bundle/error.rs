@@ -35,7 +35,7 @@ pub enum BundleError {
     /// Another program failed.
     #[error(transparent)]
     Child(ChildError),
-    /// Two things want the same place.
+    /// Two files have the same path.
     #[error("two sources for `{path}` in the bundle: {first} and {second}")]
     Twice {
         /// The path in the bundle.

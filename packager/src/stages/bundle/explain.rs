@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::libraries::{Libraries, Place};
+use super::libraries::{Libraries, Location};
 use super::{BundleError, Closure, Decisions, Prune};
 use crate::formats::policy::is_system_library;
 use crate::stages::julia::Julia;
@@ -16,7 +16,7 @@ pub struct Explanations {
     directories: [PathBuf; 2],
     closure: Closure,
     /// The files of the closure, by their paths below `_jnumpy`.
-    places: BTreeMap<String, PathBuf>,
+    locations: BTreeMap<String, PathBuf>,
     /// Second names of libraries, by path below `_jnumpy`: the path of the first.
     shims: BTreeMap<String, String>,
     replaced: BTreeMap<String, String>,
@@ -36,13 +36,13 @@ impl Explanations {
         contents: BTreeMap<String, &'static str>,
     ) -> Self {
         let below = |path: &Path| format!("julia/{}", path.to_string_lossy());
-        let main = |place: &Place| below(&place.path);
-        let places: BTreeMap<String, PathBuf> =
-            libraries.places.iter().map(|(real, place)| (main(place), real.clone())).collect();
+        let main = |location: &Location| below(&location.path);
+        let locations: BTreeMap<String, PathBuf> =
+            libraries.locations.iter().map(|(real, location)| (main(location), real.clone())).collect();
         let shims = libraries
-            .places
+            .locations
             .values()
-            .flat_map(|place| place.others.iter().map(move |other| (below(other), main(place))));
+            .flat_map(|location| location.others.iter().map(move |other| (below(other), main(location))));
         let sections = [false, true].into_iter().flat_map(|image| {
             let rules = prune.section_reasons(image);
             rules.map(move |(name, reason)| (image, name.to_owned(), reason.to_owned()))
@@ -55,9 +55,9 @@ impl Explanations {
             closure: libraries.closure.clone(),
             shims: shims.collect(),
             replaced: (libraries.replaced.iter())
-                .map(|(real, rule)| (main(&libraries.places[real]), rule.clone()))
+                .map(|(real, rule)| (main(&libraries.locations[real]), rule.clone()))
                 .collect(),
-            places,
+            locations,
             contents,
             sections: sections.collect(),
             image: below(&julia.layout.sysimage),
@@ -113,10 +113,10 @@ impl Explanations {
             return;
         }
         if let Some(rule) = self.replaced.get(path) {
-            let _ = writeln!(text, "`{path}`: in, but only as a small library in its place: rule `{rule}`");
+            let _ = writeln!(text, "`{path}`: in, but replaced by a small library: rule `{rule}`");
             return;
         }
-        match self.places.get(path) {
+        match self.locations.get(path) {
             Some(real) => {
                 let chain = self.closure.chain(real);
                 let because =
@@ -128,7 +128,7 @@ impl Explanations {
             }
         }
         let is_image = path == self.image;
-        if is_image || self.places.contains_key(path) {
+        if is_image || self.locations.contains_key(path) {
             for (_, rule, reason) in self.sections.iter().filter(|(image, ..)| *image == is_image) {
                 let _ = writeln!(text, "  without the sections of rule `{rule}`: {reason}");
             }

@@ -23,7 +23,7 @@ use jnumpy_wheel::Content;
 
 /// What libraries are collected from, and by which rules.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order<'a> {
+pub(super) struct LibraryInputs<'a> {
     /// The Julia they belong to.
     pub(super) julia: &'a Julia,
     /// The image: a file that will lie in the private library directory.
@@ -51,9 +51,14 @@ pub(super) fn package_images(julia: &Julia) -> PathBuf {
     julia.layout.private_libdir.join("packages")
 }
 
-impl Order<'_> {
-    /// The library or program at `path`, for `place` below `_jnumpy`: unread sections stripped, and these edits made.
-    pub(super) fn changed(&self, path: &Path, place: &Path, edits: &Edits) -> Result<Content, BundleError> {
+impl LibraryInputs<'_> {
+    /// The library or program at `path`, which goes to `location` below `_jnumpy`: without unread sections, and edited.
+    pub(super) fn changed(
+        &self,
+        path: &Path,
+        location: &Path,
+        edits: &Edits,
+    ) -> Result<Content, BundleError> {
         let wrong = |source| BundleError::Elf { path: path.to_owned(), source };
         let bytes = fs_err::read(path)?;
         let size = bytes.len();
@@ -64,7 +69,7 @@ impl Order<'_> {
         }
         let bytes = rewrite(bytes, edits).map_err(wrong)?;
         // On disk rather than in memory: together they are larger than everything else that packing needs.
-        let changed = self.scratch.join(place);
+        let changed = self.scratch.join(location);
         if let Some(parent) = changed.parent() {
             fs_err::create_dir_all(parent)?;
         }
@@ -85,10 +90,10 @@ pub(super) struct Libraries {
     pub(super) libjulia: PathBuf,
     /// What the image says about itself.
     pub(super) image: Elf,
-    /// The libraries that small ones take the place of, with the rule's name.
+    /// The libraries that small ones replace, with the rule's name.
     pub(super) replaced: BTreeMap<PathBuf, String>,
     /// Where the files of the closure lie.
-    pub(super) places: BTreeMap<PathBuf, Place>,
+    pub(super) locations: BTreeMap<PathBuf, Location>,
     /// The symbol versions that package images ask of the user's system.
     pub(super) package_needs: Vec<(PathBuf, VersionNeed)>,
 }
@@ -96,12 +101,12 @@ pub(super) struct Libraries {
 impl Libraries {
     /// Collects what the image, whose bytes these are, and libjulia need, and what is `wanted` beside.
     pub(super) fn collect(
-        order: &Order<'_>,
+        inputs: &LibraryInputs<'_>,
         image_bytes: Vec<u8>,
         wanted: Vec<Opened>,
         decisions: &mut Decisions,
     ) -> Result<Self, BundleError> {
-        let Order { julia, image, prune, .. } = *order;
+        let LibraryInputs { julia, image, prune, .. } = *inputs;
         let prefix = &julia.prefix;
         let libjulia = prefix.join(&julia.layout.libjulia);
         let private = prefix.join(&julia.layout.private_libdir);
@@ -115,7 +120,7 @@ impl Libraries {
         for name in loaded_first(&fs_err::read(&libjulia)?) {
             let path = directory.join(&name);
             let name = file_name(&path);
-            if is_system_library(&name) || (!order.compiler && is_compiler(&name)) {
+            if is_system_library(&name) || (!inputs.compiler && is_compiler(&name)) {
                 continue;
             }
             if path.is_file() {
@@ -126,14 +131,14 @@ impl Libraries {
         }
         let needed = image_elf.needed.iter().filter(|name| !is_system_library(name)).cloned();
         asked.extend(needed.map(|name| opened(name, "the image", true)));
-        for (name, by) in opened_names(order, &image_bytes, decisions)? {
+        for (name, by) in opened_names(inputs, &image_bytes, decisions)? {
             asked.push(opened(name, by, false));
         }
         asked.extend(wanted);
         let mut opened = asked;
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
-        let (own, own_directories) = own_libraries(order)?;
+        let (own, own_directories) = own_libraries(inputs)?;
         let own_names: BTreeSet<String> =
             own.iter().flat_map(|own| [own.name.clone(), format!("{}.so", own.name)]).collect();
         opened.extend(own);
@@ -147,12 +152,12 @@ impl Libraries {
             system_copy,
         })?;
 
-        let places: BTreeMap<PathBuf, Place> = closure
+        let locations: BTreeMap<PathBuf, Location> = closure
             .libraries
             .iter()
-            .map(|(real, library)| (real.clone(), Place::of(real, library, julia, &own_names)))
+            .map(|(real, library)| (real.clone(), Location::of(real, library, julia, &own_names)))
             .collect();
-        check_excluded(&closure, &places, prune)?;
+        check_excluded(&closure, &locations, prune)?;
         let stand_ins = stand_ins(&closure, &opened, prune)?;
         let mut replaced = BTreeMap::new();
         for (real, (rule, _)) in &stand_ins {
@@ -164,7 +169,7 @@ impl Libraries {
                 own: false,
                 size: fs_err::metadata(real)?.len(),
             };
-            decisions.left_out.insert(in_bundle(&places[real].path), left);
+            decisions.left_out.insert(in_bundle(&locations[real].path), left);
         }
         closure.drop_unreached(&opened);
         let mut collected = Self {
@@ -173,58 +178,65 @@ impl Libraries {
             libjulia: PathBuf::new(),
             image: image_elf,
             replaced,
-            places: BTreeMap::new(),
+            locations: BTreeMap::new(),
             package_needs: Vec::new(),
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         for (real, library) in &closure.libraries {
             interrupt::check()?;
-            let place = &places[real];
+            let location = &locations[real];
             let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
             let opens_from = dlopens.then_some(julia.layout.private_libdir.as_path());
             let content = match stand_ins.get(real) {
                 Some((_, bytes)) => Content::bytes(bytes.clone()),
-                None => Change { order, path: real, elf: &library.elf, place: &place.path, opens_from }
-                    .content(&places)?,
+                None => {
+                    Change { inputs, path: real, elf: &library.elf, location: &location.path, opens_from }
+                        .content(&locations)?
+                }
             };
-            collected.add(real, library, place, content)?;
+            collected.add(real, library, location, content)?;
             if *real == real_libjulia {
-                collected.libjulia.clone_from(&place.path);
+                collected.libjulia.clone_from(&location.path);
             }
         }
-        let place = &julia.layout.sysimage;
-        let content =
-            Change { order, path: image, elf: &collected.image, place, opens_from: None }.content(&places)?;
+        let location = &julia.layout.sysimage;
+        let content = Change { inputs, path: image, elf: &collected.image, location, opens_from: None }
+            .content(&locations)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
-        collected.places = places;
-        collected.add_packages(order)?;
+        collected.locations = locations;
+        collected.add_packages(inputs)?;
         Ok(collected)
     }
 
     /// Puts the package images into their directory.
-    fn add_packages(&mut self, order: &Order<'_>) -> Result<(), BundleError> {
-        for (package, path) in order.packages {
+    fn add_packages(&mut self, inputs: &LibraryInputs<'_>) -> Result<(), BundleError> {
+        for (package, path) in inputs.packages {
             interrupt::check()?;
             let elf = Elf::parse(&fs_err::read(path)?)
                 .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
-            let place = package_images(order.julia).join(&package.file);
-            let content =
-                Change { order, path, elf: &elf, place: &place, opens_from: None }.content(&self.places)?;
+            let location = package_images(inputs.julia).join(&package.file);
+            let content = Change { inputs, path, elf: &elf, location: &location, opens_from: None }
+                .content(&self.locations)?;
             let of_the_system = elf.requires.into_iter().filter(|need| is_system_library(&need.library));
-            self.package_needs.extend(of_the_system.map(|need| (place.clone(), need)));
-            self.files.insert(place, content);
+            self.package_needs.extend(of_the_system.map(|need| (location.clone(), need)));
+            self.files.insert(location, content);
         }
         Ok(())
     }
 
     /// The directory below Julia's prefix in which a library answers to `name`.
     pub(super) fn directory_of(&self, name: &str) -> Option<PathBuf> {
-        self.places.values().find_map(|place| place.directory_of(name))
+        self.locations.values().find_map(|location| location.directory_of(name))
     }
 
-    /// Any other file of the prefix, to be put at `place` below it. One of an artifact may count on libraries that Julia
-    /// has opened before; here it finds them by itself.
-    pub(super) fn other(&self, order: &Order<'_>, path: &Path, place: &Path) -> Result<Content, BundleError> {
+    /// Any other file of the prefix, which goes to `location` below it. A library of an artifact may rely on libraries that
+    /// Julia has opened before; its run path names them here.
+    pub(super) fn other(
+        &self,
+        inputs: &LibraryInputs<'_>,
+        path: &Path,
+        location: &Path,
+    ) -> Result<Content, BundleError> {
         let mut start = Vec::new();
         fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
         if !is_elf(&start) {
@@ -232,22 +244,22 @@ impl Libraries {
         }
         let elf = Elf::parse(&fs_err::read(path)?)
             .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
-        Change { order, path, elf: &elf, place, opens_from: None }.content(&self.places)
+        Change { inputs, path, elf: &elf, location, opens_from: None }.content(&self.locations)
     }
 
-    /// Puts a library at its place, and shims at its other names.
+    /// Adds a library at its location, and shims at its other names.
     fn add(
         &mut self,
         real: &Path,
         library: &Library,
-        place: &Place,
+        location: &Location,
         content: Content,
     ) -> Result<(), BundleError> {
-        let own = place.path.parent().unwrap_or(Path::new(""));
-        self.files.insert(place.path.clone(), content);
-        for other in &place.others {
+        let own = location.path.parent().unwrap_or(Path::new(""));
+        self.files.insert(location.path.clone(), content);
+        for other in &location.others {
             let from = other.parent().unwrap_or(Path::new(""));
-            let bytes = shim(&place.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
+            let bytes = shim(&location.name(), &file_name(other), Some(&entry_to(from, own)), &library.elf)
                 .map_err(|source| BundleError::Elf { path: real.to_owned(), source })?;
             self.files.insert(other.clone(), Content::bytes(bytes));
         }
@@ -255,42 +267,43 @@ impl Libraries {
     }
 }
 
-/// A file on its way to `place` below the prefix.
+/// A file that goes to `location` below the prefix.
 struct Change<'a> {
-    order: &'a Order<'a>,
+    inputs: &'a LibraryInputs<'a>,
     path: &'a Path,
     elf: &'a Elf,
-    place: &'a Path,
+    location: &'a Path,
     /// A directory in which it opens libraries by name.
     opens_from: Option<&'a Path>,
 }
 
 impl Change<'_> {
-    /// The file with the changes that it needs at its place: unread sections stripped, the run path set.
-    fn content(&self, places: &BTreeMap<PathBuf, Place>) -> Result<Content, BundleError> {
-        let Self { order, path, elf, place, opens_from } = *self;
-        let own = place.parent().unwrap_or(Path::new(""));
+    /// The file with the changes that its location needs: unread sections stripped, the run path set.
+    fn content(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
+        let Self { inputs, path, elf, location, opens_from } = *self;
+        let own = location.parent().unwrap_or(Path::new(""));
         let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
         for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
             let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
-            wanted.extend(places.values().find_map(|place| place.directory_of(name)).or_else(beside));
+            wanted
+                .extend(locations.values().find_map(|location| location.directory_of(name)).or_else(beside));
         }
         let edits = Edits {
             run_path: better_run_path(elf, own, &wanted),
             clear_executable_stack: elf.executable_stack,
         };
-        order.changed(path, Path::new(&in_bundle(place)), &edits)
+        inputs.changed(path, Path::new(&in_bundle(location)), &edits)
     }
 }
 
 /// The libraries that the project itself asks for, and the directories in which they and what they need may be.
-fn own_libraries(order: &Order<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), BundleError> {
-    let settings = order.settings;
+fn own_libraries(inputs: &LibraryInputs<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), BundleError> {
+    let settings = inputs.settings;
     let mut directories: Vec<PathBuf> =
-        settings.library_dirs.iter().map(|directory| order.root.join(directory)).collect();
+        settings.library_dirs.iter().map(|directory| inputs.root.join(directory)).collect();
     let mut opened = Vec::new();
     for entry in &settings.libraries {
-        let path = order.root.join(entry);
+        let path = inputs.root.join(entry);
         let mut name = entry.clone();
         if entry.contains('/') {
             if !path.is_file() {
@@ -307,11 +320,11 @@ fn own_libraries(order: &Order<'_>) -> Result<(Vec<Opened>, Vec<PathBuf>), Bundl
 /// What the project excludes must not be needed.
 fn check_excluded(
     closure: &Closure,
-    places: &BTreeMap<PathBuf, Place>,
+    locations: &BTreeMap<PathBuf, Location>,
     prune: &Prune,
 ) -> Result<(), BundleError> {
-    for (real, place) in places {
-        let library = in_bundle(&place.path);
+    for (real, location) in locations {
+        let library = in_bundle(&location.path);
         if matches!(prune.verdict(&library), Verdict::Out { own: true, .. }) {
             return Err(BundleError::Needed { library, chain: closure.chain(real) });
         }
@@ -319,7 +332,7 @@ fn check_excluded(
     Ok(())
 }
 
-/// The libraries that small ones take the place of: the rule, and the small one.
+/// The libraries that small ones replace: the rule, and the small library.
 fn stand_ins<'a>(
     closure: &Closure,
     opened: &[Opened],
@@ -367,14 +380,14 @@ fn stand_ins<'a>(
 
 /// Where a library lies in the bundle, below Julia's prefix.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The file itself.
     pub(super) path: PathBuf,
     /// Other names it answers to.
     pub(super) others: Vec<PathBuf>,
 }
 
-impl Place {
+impl Location {
     /// `own` are the names of libraries that the project opens.
     fn of(real: &Path, library: &Library, julia: &Julia, own: &BTreeSet<String>) -> Self {
         // What is not Julia's goes where Julia looks for libraries by name.
@@ -435,18 +448,18 @@ pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>)
 /// Libraries of the private directory that code in the image, in libjulia itself, or in standard libraries outside the
 /// image names, as they are opened, and whose code it is.
 fn opened_names(
-    order: &Order<'_>,
+    inputs: &LibraryInputs<'_>,
     image: &[u8],
     decisions: &mut Decisions,
 ) -> Result<Vec<(String, &'static str)>, BundleError> {
-    let Order { julia, prune, .. } = *order;
+    let LibraryInputs { julia, prune, .. } = *inputs;
     let private = julia.prefix.join(&julia.layout.private_libdir);
     let mut words = mentioned(image);
-    for (_, path) in order.packages {
+    for (_, path) in inputs.packages {
         words.extend(mentioned(&fs_err::read(path)?));
     }
     words.extend(mentioned(&fs_err::read(julia.prefix.join(&julia.layout.libjulia))?));
-    let outside = if order.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
+    let outside = if inputs.loads_sources { mentioned_outside(julia, image)? } else { BTreeSet::new() };
     let mut names = Vec::new();
     for entry in fs_err::read_dir(&private)? {
         let path = entry?.path();
@@ -454,7 +467,7 @@ fn opened_names(
         let Some((stem, rest)) = name.split_once(".so").filter(|(stem, _)| stem.starts_with("lib")) else {
             continue;
         };
-        if !order.compiler && is_compiler(&name) {
+        if !inputs.compiler && is_compiler(&name) {
             continue;
         }
         let asked =

@@ -97,8 +97,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let loader = Loader::new(&[]).unwrap();
         compile(directory.path(), "libone.so", &["-Wl,-soname,libone.so"]);
-        let place = directory.path().to_str().unwrap();
-        let original = compile(directory.path(), "libtwo.so", &["-L", place, "-Wl,--no-as-needed", "-lone"]);
+        let location = directory.path().to_str().unwrap();
+        let original =
+            compile(directory.path(), "libtwo.so", &["-L", location, "-Wl,--no-as-needed", "-lone"]);
         let changed = directory.path().join("elsewhere/libtwo.so");
         fs_err::create_dir(changed.parent().unwrap()).unwrap();
         fs_err::copy(&original, &changed).unwrap();

@@ -4,7 +4,7 @@
 //! - [`Prune`] knows what of Julia a wheel does without.
 //! - [`bootstrap`] makes the change to the user's `__init__.py`.
 //! - [`Explanations`] says why something is in the bundle, or is not.
-//! - [`Ingredients::plan`] puts it all together; its result says of every path where its bytes come from.
+//! - [`BundleInputs::plan`] puts it all together; its result says of every path where its bytes come from.
 
 pub mod bootstrap;
 mod closure;
@@ -23,5 +23,5 @@ mod trees;
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub use error::BundleError;
 pub use explain::Explanations;
-pub use plan::{Bundle, Ingredients};
+pub use plan::{Bundle, BundleInputs};
 pub use prune::{Decisions, LeftOut, Prune, Verdict};

@@ -21,9 +21,9 @@ use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
 use crate::stages::image::{Image, PackageImage, load_script};
 use crate::stages::julia::Julia;
 use crate::stages::project::{Manifest, Project, ProjectError, list_files};
-use crate::stages::runtime::Runtime;
+use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::interrupt;
-use jnumpy_elf::{Elf, Places, VersionNeed, is_elf, places};
+use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
 use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
 
 /// The oldest Python that the runtime's extension is built for.
@@ -42,7 +42,7 @@ Julia finds its libraries relative to this directory, so it must exist. Nothing 
 
 /// What a wheel is planned from.
 #[derive(Debug)]
-pub struct Ingredients<'a> {
+pub struct BundleInputs<'a> {
     /// The user's project.
     pub project: &'a Project,
     /// Its Julia dependencies.
@@ -50,7 +50,7 @@ pub struct Ingredients<'a> {
     /// The Julia to bundle.
     pub julia: &'a Julia,
     /// The runtime to bundle.
-    pub runtime: &'a Runtime,
+    pub runtime: &'a RuntimeWheel,
     /// The image with the project; without one, Julia's stock image and all sources are bundled.
     pub image: Option<&'a Image>,
     /// Whether Julia's compiler is bundled.
@@ -78,7 +78,7 @@ pub struct Bundle {
     pub scratch: TempDir,
 }
 
-impl Ingredients<'_> {
+impl BundleInputs<'_> {
     /// Plans the wheel.
     pub fn plan(&self) -> Result<Bundle, BundleError> {
         let image_path = self
@@ -92,7 +92,7 @@ impl Ingredients<'_> {
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
         let loader =
             Loader::new(&[&layout.private_libdir, libdir].map(|below| self.julia.prefix.join(below)))?;
-        let order = libraries::Order {
+        let inputs = libraries::LibraryInputs {
             julia: self.julia,
             image: &image_path,
             prune: &prune,
@@ -106,14 +106,14 @@ impl Ingredients<'_> {
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let trees = self.trees(&mut inside)?;
-        let libraries = Libraries::collect(&order, image_bytes, trees.wanted(), &mut inside.decisions)?;
+        let libraries = Libraries::collect(&inputs, image_bytes, trees.wanted(), &mut inside.decisions)?;
         let machine = libraries.image.machine;
 
         self.add_runtime(&mut inside)?;
-        self.add_julia(&order, &libraries, &mut inside)?;
-        for entry in trees.contents(&order, &libraries) {
-            let (place, content) = entry?;
-            inside.add(&utf8(place)?, content, "a file of a package or an artifact")?;
+        self.add_julia(&inputs, &libraries, &mut inside)?;
+        for entry in trees.contents(&inputs, &libraries) {
+            let (location, content) = entry?;
+            inside.add(&utf8(location)?, content, "a file of a package or an artifact")?;
         }
 
         let mut needs: Vec<(PathBuf, VersionNeed)> =
@@ -179,9 +179,9 @@ impl Ingredients<'_> {
         for file in &self.project.others {
             contents.add(file.name.parse()?, Content::file(&file.path).executable(file.executable))?;
         }
-        let placed = self.resolution.placed(&self.project.package_dir);
-        let manifest: String = placed
-            .map(|placed| manifest_entry(placed.uuid, placed.package, placed.place.as_deref()))
+        let located = self.resolution.located(&self.project.package_dir);
+        let manifest: String = located
+            .map(|located| manifest_entry(located.uuid, located.package, located.location.as_deref()))
             .collect();
         contents.add(package.join("Manifest.toml")?, Content::bytes(manifest))?;
         self.add_stubs(&package, contents)
@@ -240,7 +240,7 @@ impl Ingredients<'_> {
     /// Julia in its own layout.
     fn add_julia(
         &self,
-        order: &libraries::Order<'_>,
+        inputs: &libraries::LibraryInputs<'_>,
         libraries: &Libraries,
         inside: &mut Inside<'_>,
     ) -> Result<(), BundleError> {
@@ -262,7 +262,7 @@ impl Ingredients<'_> {
             let below = layout.share_julia.join(&file.name);
             let path = in_julia(&below)?;
             if inside.takes(&path, &file.path)? {
-                inside.add(&path, libraries.other(order, &file.path, &below)?, BY)?;
+                inside.add(&path, libraries.other(inputs, &file.path, &below)?, BY)?;
             }
         }
         Ok(())
@@ -271,14 +271,14 @@ impl Ingredients<'_> {
     /// The depot: sources of packages, and artifacts.
     fn trees(&self, inside: &mut Inside<'_>) -> Result<Trees, BundleError> {
         let mut trees = Trees::default();
-        let below = |place: &str| place.strip_prefix("_jnumpy/").unwrap_or(place).to_owned();
-        let mut takes = |place: &Path, source: &Path| inside.takes(&utf8(place)?, source);
-        for placed in self.resolution.placed(&self.project.package_dir) {
-            if let Some((place, directory)) = placed.copied() {
-                let may_leave = placed.package.tree_hash.is_none();
-                trees.add(&below(place), directory, may_leave, &mut takes)?;
-                for (name, text) in &placed.package.relocated {
-                    trees.replace(&Path::new(&below(place)).join(name), text);
+        let below = |location: &str| location.strip_prefix("_jnumpy/").unwrap_or(location).to_owned();
+        let mut takes = |location: &Path, source: &Path| inside.takes(&utf8(location)?, source);
+        for located in self.resolution.located(&self.project.package_dir) {
+            if let Some((location, directory)) = located.copied() {
+                let may_leave = located.package.tree_hash.is_none();
+                trees.add(&below(location), directory, may_leave, &mut takes)?;
+                for (name, text) in &located.package.relocated {
+                    trees.replace(&Path::new(&below(location)).join(name), text);
                 }
             }
         }
@@ -344,7 +344,7 @@ impl Ingredients<'_> {
             Bytes::File(path) => &fs_err::read(path)?,
             Bytes::Bytes(bytes) => bytes,
         };
-        let Places { writable, read_only } = places(bytes, &image.sources)
+        let Locations { writable, read_only } = locations(bytes, &image.sources)
             .map_err(|source| BundleError::Elf { path: image.path.clone(), source })?;
         Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
@@ -366,8 +366,8 @@ impl Inside<'_> {
 
     fn add(&mut self, path: &str, content: Content, by: &'static str) -> Result<(), BundleError> {
         match self.files.entry(path.to_owned()) {
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert((content, by));
+            std::collections::btree_map::Entry::Vacant(location) => {
+                location.insert((content, by));
                 Ok(())
             }
             std::collections::btree_map::Entry::Occupied(taken) => Err(BundleError::Twice {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::libraries::Libraries;
-use super::plan::Ingredients;
+use super::plan::BundleInputs;
 use super::{BundleError, Origin};
 use crate::formats::Uuid;
 use crate::stages::depot::{self, Source, files};
 use crate::stages::julia::{Package, Record};
 use crate::stages::project::TreeHash;
-use crate::stages::runtime;
+use crate::stages::runtime_wheel;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
 
@@ -24,36 +24,36 @@ pub(super) struct Provenance {
 /// Names that licences of Julia packages have.
 const LICENSE_NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
 
-pub(super) fn collect(from: &Ingredients<'_>, libraries: &Libraries) -> Result<Provenance, BundleError> {
-    let mut licenses = from.project.pyproject.licenses.clone();
+pub(super) fn collect(inputs: &BundleInputs<'_>, libraries: &Libraries) -> Result<Provenance, BundleError> {
+    let mut licenses = inputs.project.pyproject.licenses.clone();
     let mut components = Vec::new();
-    runtime_itself(from, &mut licenses, &mut components)?;
-    julia_itself(from, libraries, &mut licenses, &mut components)?;
-    julia_packages(from, &mut licenses, &mut components)?;
-    artifacts(from, &mut licenses, &mut components)?;
-    julia_libraries(from, libraries, &mut licenses, &mut components)?;
+    runtime_itself(inputs, &mut licenses, &mut components)?;
+    julia_itself(inputs, libraries, &mut licenses, &mut components)?;
+    julia_packages(inputs, &mut licenses, &mut components)?;
+    artifacts(inputs, &mut licenses, &mut components)?;
+    julia_libraries(inputs, libraries, &mut licenses, &mut components)?;
     Ok(Provenance { licenses, components })
 }
 
 fn runtime_itself(
-    from: &Ingredients<'_>,
+    inputs: &BundleInputs<'_>,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
     let directory: WheelPath = "jnumpy-runtime".parse()?;
-    for (name, path) in &from.runtime.licenses {
+    for (name, path) in &inputs.runtime.licenses {
         licenses.add(directory.join(name)?, Content::file(path))?;
     }
     components.push(Component {
-        version: Some(runtime::VERSION.into()),
-        purl: Some(format!("pkg:pypi/jnumpy-runtime@{}", runtime::VERSION)),
+        version: Some(runtime_wheel::VERSION.into()),
+        purl: Some(format!("pkg:pypi/jnumpy-runtime@{}", runtime_wheel::VERSION)),
         ..Component::new(ComponentKind::Library, "jnumpy-runtime")
     });
     Ok(())
 }
 
-fn julia_reference(from: &Ingredients<'_>) -> String {
-    format!("pkg:generic/julia@{}", from.julia.version)
+fn julia_reference(inputs: &BundleInputs<'_>) -> String {
+    format!("pkg:generic/julia@{}", inputs.julia.version)
 }
 
 /// The package URL of a Julia package.
@@ -63,18 +63,18 @@ fn package_reference(uuid: &Uuid, package: &depot::Package) -> String {
 }
 
 fn julia_itself(
-    from: &Ingredients<'_>,
+    inputs: &BundleInputs<'_>,
     libraries: &Libraries,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
-    let version = from.julia.version.to_string();
-    let license = from.julia.prefix.join("LICENSE.md");
+    let version = inputs.julia.version.to_string();
+    let license = inputs.julia.prefix.join("LICENSE.md");
     if license.is_file() {
         licenses.add("julia/LICENSE.md".parse()?, Content::file(license))?;
     }
     components.push(Component {
-        purl: Some(julia_reference(from)),
+        purl: Some(julia_reference(inputs)),
         version: Some(version),
         // What libjulia is linked to, and what it opens by name.
         needs: libraries
@@ -84,7 +84,7 @@ fn julia_itself(
             .filter(|(path, library)| {
                 !matches!(library.origin, Origin::Needed(_)) && !libraries.replaced.contains_key(*path)
             })
-            .map(|(path, _)| format!("file:julia/{}", libraries.places[path].path.to_string_lossy()))
+            .map(|(path, _)| format!("file:julia/{}", libraries.locations[path].path.to_string_lossy()))
             .collect(),
         ..Component::new(ComponentKind::Application, "julia")
     });
@@ -92,19 +92,19 @@ fn julia_itself(
 }
 
 fn julia_packages(
-    from: &Ingredients<'_>,
+    inputs: &BundleInputs<'_>,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
-    for (uuid, package) in &from.resolution.packages {
+    for (uuid, package) in &inputs.resolution.packages {
         let name = &package.name;
-        let deps = package.deps.values().filter_map(|dep| Some((dep, from.resolution.packages.get(dep)?)));
+        let deps = package.deps.values().filter_map(|dep| Some((dep, inputs.resolution.packages.get(dep)?)));
         let mut needs: BTreeSet<String> =
             deps.map(|(dep, package)| package_reference(dep, package)).collect();
         if needs.is_empty() {
-            needs.insert(julia_reference(from));
+            needs.insert(julia_reference(inputs));
         }
-        let own = from.resolution.artifacts.iter().filter(|(_, artifact)| artifact.package == *name);
+        let own = inputs.resolution.artifacts.iter().filter(|(_, artifact)| artifact.package == *name);
         needs.extend(own.map(|(hash, artifact)| artifact_component(hash, artifact).reference()));
         components.push(Component {
             version: package.version.clone(),
@@ -128,8 +128,8 @@ fn julia_packages(
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_file() && LICENSE_NAMES.iter().any(|license| file.to_uppercase().starts_with(license))
             {
-                let place: WheelPath = format!("packages/{name}").parse()?;
-                licenses.add(place.join(&file)?, Content::file(path))?;
+                let location: WheelPath = format!("packages/{name}").parse()?;
+                licenses.add(location.join(&file)?, Content::file(path))?;
             }
         }
     }
@@ -151,19 +151,19 @@ fn artifact_component(hash: &TreeHash, artifact: &depot::Artifact) -> Component 
 
 /// Artifacts, and the licences among their files.
 fn artifacts(
-    from: &Ingredients<'_>,
+    inputs: &BundleInputs<'_>,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
-    for (hash, artifact) in &from.resolution.artifacts {
+    for (hash, artifact) in &inputs.resolution.artifacts {
         let mut component = artifact_component(hash, artifact);
         let mut texts = Vec::new();
-        let place: WheelPath = format!("artifacts/{hash}").parse()?;
+        let location: WheelPath = format!("artifacts/{hash}").parse()?;
         for file in files(&artifact.directory, false)? {
             let name = file.name.rsplit('/').next().unwrap_or_default().to_uppercase();
             let is_license = LICENSE_NAMES.iter().any(|license| name.starts_with(license));
             if is_license || file.name.starts_with("share/licenses/") {
-                licenses.add(place.join(&file.name)?, Content::file(file.real))?;
+                licenses.add(location.join(&file.name)?, Content::file(file.real))?;
                 texts.push(file.name);
             }
         }
@@ -178,14 +178,14 @@ fn artifacts(
 
 /// Bundled libraries, each as a file, with the distribution's packages that they come from where a record says.
 fn julia_libraries(
-    from: &Ingredients<'_>,
+    inputs: &BundleInputs<'_>,
     libraries: &Libraries,
     licenses: &mut Contents,
     components: &mut Vec<Component>,
 ) -> Result<(), BundleError> {
-    let record = Record::read(&from.julia.prefix)?;
+    let record = Record::read(&inputs.julia.prefix)?;
     let package_of = |path: &Path| {
-        let below = path.strip_prefix(&from.julia.prefix).ok()?.to_str()?;
+        let below = path.strip_prefix(&inputs.julia.prefix).ok()?.to_str()?;
         let record = record.as_ref()?;
         let name = record.files.get(below)?;
         Some((name, record.packages.get(name)?))
@@ -196,19 +196,20 @@ fn julia_libraries(
         let version = package.version.replace('+', "%2B").replace(':', "%3A");
         format!("pkg:deb/{}/{name}@{version}?arch={}&distro={}", record.0, package.architecture, record.1)
     };
-    let file =
-        |place: &Path| Component::new(ComponentKind::File, format!("julia/{}", place.to_string_lossy()));
+    let file = |location: &Path| {
+        Component::new(ComponentKind::File, format!("julia/{}", location.to_string_lossy()))
+    };
     let found = &libraries.closure.libraries;
     let mut packages = BTreeSet::new();
     for (path, library) in found.iter().filter(|(path, _)| !libraries.replaced.contains_key(*path)) {
-        let mut component = file(&libraries.places[path].path);
+        let mut component = file(&libraries.locations[path].path);
         if let Some((name, package)) = package_of(path) {
             packages.insert(name.clone());
             component.needs.insert(reference(name, package));
         }
         let needed = library.elf.needed.iter().filter_map(|name| {
             let (path, _) = found.iter().find(|(_, other)| other.names.contains_key(name))?;
-            Some(file(&libraries.places[path].path).reference())
+            Some(file(&libraries.locations[path].path).reference())
         });
         component.needs.extend(needed);
         components.push(component);
@@ -221,7 +222,7 @@ fn julia_libraries(
         let mut texts: BTreeMap<Vec<u8>, Vec<&str>> = BTreeMap::new();
         for name in &packages {
             let Some(package) = record.packages.get(name) else { continue };
-            let license = from.julia.prefix.join(&package.license);
+            let license = inputs.julia.prefix.join(&package.license);
             if license.is_file() {
                 texts.entry(fs_err::read(license)?).or_default().push(name);
             }
@@ -233,8 +234,8 @@ fn julia_libraries(
         }
         for (text, names) in texts {
             // No package's name has an underscore.
-            let place: WheelPath = format!("julia/{}", names.join("_")).parse()?;
-            licenses.add(place.join("copyright")?, Content::bytes(text))?;
+            let location: WheelPath = format!("julia/{}", names.join("_")).parse()?;
+            licenses.add(location.join("copyright")?, Content::bytes(text))?;
         }
     }
     Ok(())

@@ -44,7 +44,7 @@ struct SectionRule {
     reason: String,
 }
 
-/// A library that a small one can take the place of.
+/// A library that a small one can replace.
 #[derive(Debug, Clone)]
 pub(super) struct StandIn {
     /// The rule's name.

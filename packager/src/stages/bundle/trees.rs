@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::libraries::{Libraries, Order, better_run_path};
+use super::libraries::{Libraries, LibraryInputs, better_run_path};
 use super::{BundleError, Opened};
 use crate::formats::policy::is_system_library;
 use crate::stages::depot::files;
@@ -48,44 +48,44 @@ enum FileKind {
 }
 
 impl Trees {
-    /// Adds the files of `root` at `place` in the bundle, those that `takes` agrees to: it is asked with the path in the
+    /// Adds the files of `root` at `location` in the bundle, those that `takes` agrees to: it is asked with the path in the
     /// bundle and the file. Unless `may_leave`, no link may lead out of the tree.
     pub(super) fn add(
         &mut self,
-        place: &str,
+        location: &str,
         root: &Path,
         may_leave: bool,
         takes: &mut impl FnMut(&Path, &Path) -> Result<bool, BundleError>,
     ) -> Result<(), BundleError> {
         let mut names: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for file in files(root, may_leave)? {
-            let place = Path::new(place).join(&file.name);
-            if takes(&place, &file.real)? {
-                names.entry(file.real).or_default().push((place, file.executable));
+            let location = Path::new(location).join(&file.name);
+            if takes(&location, &file.real)? {
+                names.entry(file.real).or_default().push((location, file.executable));
             }
         }
         for (real, names) in names {
             interrupt::check()?;
             let elf = read_elf(&real)?;
             let chosen = elf.as_ref().and_then(|elf| primary(elf, &real, &names));
-            for (place, executable) in names {
+            for (location, executable) in names {
                 let kind = match &elf {
                     None => FileKind::Plain,
-                    Some(elf) => kind(elf, &place, chosen.as_deref()),
+                    Some(elf) => kind(elf, &location, chosen.as_deref()),
                 };
                 if matches!(kind, FileKind::Elf(_) | FileKind::Name(..)) {
-                    let directory = place.parent().unwrap_or(Path::new("")).to_owned();
-                    self.directories.entry(file_name(&place)).or_default().insert(directory);
+                    let directory = location.parent().unwrap_or(Path::new("")).to_owned();
+                    self.directories.entry(file_name(&location)).or_default().insert(directory);
                 }
-                self.files.insert(place, File { path: real.clone(), executable, kind });
+                self.files.insert(location, File { path: real.clone(), executable, kind });
             }
         }
         Ok(())
     }
 
     /// Takes a file that is there already with another text.
-    pub(super) fn replace(&mut self, place: &Path, text: &str) {
-        if let Some(file) = self.files.get_mut(place) {
+    pub(super) fn replace(&mut self, location: &Path, text: &str) {
+        if let Some(file) = self.files.get_mut(location) {
             file.kind = FileKind::Text(text.to_owned());
         }
     }
@@ -93,10 +93,10 @@ impl Trees {
     /// What libraries of the trees need and no tree has: it must be Julia's.
     pub(super) fn wanted(&self) -> Vec<Opened> {
         let mut wanted = BTreeMap::new();
-        for (place, elf) in self.libraries() {
+        for (location, elf) in self.libraries() {
             let names = elf.needed.iter().filter(|name| !is_system_library(name));
             for name in names.filter(|name| !self.directories.contains_key(*name)) {
-                let by = format!("`{}` of the depot", place.display());
+                let by = format!("`{}` of the depot", location.display());
                 wanted.entry(name.clone()).or_insert(Opened { name: name.clone(), by, required: true });
             }
         }
@@ -105,40 +105,41 @@ impl Trees {
 
     /// The symbol versions that are asked of the user's system, with the file that asks.
     pub(super) fn system_needs(&self) -> impl Iterator<Item = (&Path, &VersionNeed)> {
-        self.libraries().flat_map(|(place, elf)| {
+        self.libraries().flat_map(|(location, elf)| {
             let of_the_system = |need: &&VersionNeed| is_system_library(&need.library);
-            elf.requires.iter().filter(of_the_system).map(move |need| (place, need))
+            elf.requires.iter().filter(of_the_system).map(move |need| (location, need))
         })
     }
 
     /// Every file, as it has to be in the bundle.
     pub(super) fn contents(
         &self,
-        order: &Order<'_>,
+        inputs: &LibraryInputs<'_>,
         libraries: &Libraries,
     ) -> impl Iterator<Item = Result<(&Path, Content), BundleError>> {
-        self.files.iter().map(|(place, file)| {
+        self.files.iter().map(|(location, file)| {
             interrupt::check()?;
-            let content = self.content(order, place, file, libraries)?;
-            Ok((place.as_path(), content.executable(file.executable)))
+            let content = self.content(inputs, location, file, libraries)?;
+            Ok((location.as_path(), content.executable(file.executable)))
         })
     }
 
     fn content(
         &self,
-        order: &Order<'_>,
-        place: &Path,
+        inputs: &LibraryInputs<'_>,
+        location: &Path,
         file: &File,
         libraries: &Libraries,
     ) -> Result<Content, BundleError> {
         let failed = |source| BundleError::Elf { path: file.path.clone(), source };
-        let own = place.parent().unwrap_or(Path::new(""));
+        let own = location.parent().unwrap_or(Path::new(""));
         match &file.kind {
             FileKind::Plain => Ok(Content::file(&file.path)),
             FileKind::Text(text) => Ok(Content::bytes(text.as_str())),
             FileKind::Name(real, elf) => {
                 let entry = entry_to(own, real.parent().unwrap_or(Path::new("")));
-                let bytes = shim(&file_name(real), &file_name(place), Some(&entry), elf).map_err(failed)?;
+                let bytes =
+                    shim(&file_name(real), &file_name(location), Some(&entry), elf).map_err(failed)?;
                 Ok(Content::bytes(bytes))
             }
             // A library of its own name would be found instead of the system's.
@@ -158,14 +159,14 @@ impl Trees {
                     run_path: better_run_path(elf, own, &wanted),
                     clear_executable_stack: elf.executable_stack,
                 };
-                order.changed(&file.path, place, &edits)
+                inputs.changed(&file.path, location, &edits)
             }
         }
     }
 
     fn libraries(&self) -> impl Iterator<Item = (&Path, &Elf)> {
-        self.files.iter().filter_map(|(place, file)| match &file.kind {
-            FileKind::Elf(elf) => Some((place.as_path(), elf.as_ref())),
+        self.files.iter().filter_map(|(location, file)| match &file.kind {
+            FileKind::Elf(elf) => Some((location.as_path(), elf.as_ref())),
             _ => None,
         })
     }
@@ -185,13 +186,17 @@ impl Trees {
 
 /// The name under which a library with several names is stored.
 fn primary(elf: &Elf, real: &Path, names: &[(PathBuf, bool)]) -> Option<PathBuf> {
-    let called = |name: &str| names.iter().map(|(place, _)| place).find(|place| file_name(place) == name);
+    let called =
+        |name: &str| names.iter().map(|(location, _)| location).find(|location| file_name(location) == name);
     let soname = elf.soname.as_deref().and_then(called);
-    soname.or_else(|| called(&file_name(real))).or_else(|| names.first().map(|(place, _)| place)).cloned()
+    soname
+        .or_else(|| called(&file_name(real)))
+        .or_else(|| names.first().map(|(location, _)| location))
+        .cloned()
 }
 
-fn kind(elf: &Elf, place: &Path, primary: Option<&Path>) -> FileKind {
-    let own = file_name(place);
+fn kind(elf: &Elf, location: &Path, primary: Option<&Path>) -> FileKind {
+    let own = file_name(location);
     let system = [elf.soname.as_deref(), Some(own.as_str())]
         .into_iter()
         .flatten()
@@ -199,7 +204,7 @@ fn kind(elf: &Elf, place: &Path, primary: Option<&Path>) -> FileKind {
     let elf = Box::new(elf.clone());
     match (elf.kind, system, primary) {
         (Kind::SharedObject, Some(name), _) => FileKind::System(name.to_owned(), elf),
-        (Kind::SharedObject, None, Some(primary)) if primary != place => {
+        (Kind::SharedObject, None, Some(primary)) if primary != location => {
             FileKind::Name(primary.to_owned(), elf)
         }
         (Kind::Other, ..) => FileKind::Plain,

@@ -71,8 +71,8 @@ pub(super) fn find(
         files(&answer.directory, false)?;
         let found = tree_hash(&answer.directory)?;
         let file_name = answer.directory.file_name().unwrap_or_default().to_string_lossy();
-        let place = file_name.parse::<TreeHash>().ok();
-        if place != Some(answer.hash) {
+        let location = file_name.parse::<TreeHash>().ok();
+        if location != Some(answer.hash) {
             notes.push(format!(
                 "the artifact `{}` of `{package}` is overridden by `{}`",
                 printable(&answer.name),
@@ -80,13 +80,13 @@ pub(super) fn find(
             ));
         }
         // A directory that is not named by a hash promises nothing.
-        if place.is_some_and(|promised| promised != found) {
+        if location.is_some_and(|promised| promised != found) {
             if !wishes.unverified.contains(&answer.name) {
                 return Err(DepotError::Differs {
                     name: printable(&answer.name),
                     what: Kind::Artifact,
                     directory: answer.directory,
-                    expected: place.unwrap_or(answer.hash),
+                    expected: location.unwrap_or(answer.hash),
                     found,
                 });
             }

@@ -19,39 +19,43 @@ pub const ARTIFACTS: &str = "_jnumpy/depot/artifacts";
 
 /// A dependency and where it lies below the Python package.
 #[derive(Debug)]
-pub struct Placed<'a> {
+pub struct Located<'a> {
     /// The package's UUID.
     pub uuid: Uuid,
     /// The package.
     pub package: &'a Package,
     /// Its directory, with `/` between the parts; none for what Julia brings.
-    pub place: Option<String>,
+    pub location: Option<String>,
 }
 
-impl<'a> Placed<'a> {
-    /// The directory whose files must be copied to the place; none for what is there anyway.
+impl<'a> Located<'a> {
+    /// The directory whose files must be copied to the location; none if they are there already.
     #[must_use]
     pub fn copied(&self) -> Option<(&str, &'a Path)> {
-        let place = self.place.as_deref().filter(|place| place.starts_with(PACKAGES))?;
-        if let Source::Directory(directory) = &self.package.source { Some((place, directory)) } else { None }
+        let location = self.location.as_deref().filter(|location| location.starts_with(PACKAGES))?;
+        if let Source::Directory(directory) = &self.package.source {
+            Some((location, directory))
+        } else {
+            None
+        }
     }
 }
 
 impl Resolution {
-    /// Every dependency with its place, for the Python package at `package_dir`.
-    pub fn placed<'a>(&'a self, package_dir: &'a Path) -> impl Iterator<Item = Placed<'a>> {
+    /// Every dependency with its location, for the Python package at `package_dir`.
+    pub fn located<'a>(&'a self, package_dir: &'a Path) -> impl Iterator<Item = Located<'a>> {
         self.packages.iter().map(|(uuid, package)| {
-            let place = match &package.source {
+            let location = match &package.source {
                 Source::StandardLibrary => None,
-                Source::Runtime => Some(RUNTIME.to_owned()),
-                Source::Directory(directory) => Some(place(*uuid, package, directory, package_dir)),
+                Source::RuntimeWheel => Some(RUNTIME.to_owned()),
+                Source::Directory(directory) => Some(location(*uuid, package, directory, package_dir)),
             };
-            Placed { uuid: *uuid, package, place }
+            Located { uuid: *uuid, package, location }
         })
     }
 }
 
-fn place(uuid: Uuid, package: &Package, directory: &Path, package_dir: &Path) -> String {
+fn location(uuid: Uuid, package: &Package, directory: &Path, package_dir: &Path) -> String {
     let name = &package.name;
     if let Some(hash) = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok()) {
         return format!("{PACKAGES}/{name}/{}", slug(uuid, &hash, 5));

@@ -45,7 +45,7 @@ impl Walk<'_> {
     fn directory(
         &mut self,
         directory: &Path,
-        place: &str,
+        location: &str,
         inside: &mut Vec<PathBuf>,
     ) -> Result<(), DepotError> {
         for entry in fs_err::read_dir(directory)? {
@@ -73,18 +73,18 @@ impl Walk<'_> {
                 path.clone()
             };
             let metadata = fs_err::metadata(&real)?;
-            let place = format!("{place}{name}");
+            let location = format!("{location}{name}");
             if metadata.is_dir() {
                 if inside.contains(&real) {
                     return Err(unusable("it is a link to a directory that holds it"));
                 }
                 inside.push(real.clone());
-                self.directory(&real, &format!("{place}/"), inside)?;
+                self.directory(&real, &format!("{location}/"), inside)?;
                 inside.pop();
             } else if metadata.is_file() {
                 use std::os::unix::fs::PermissionsExt;
                 let executable = metadata.permissions().mode() & 0o111 != 0;
-                self.files.push(TreeFile { name: place, real, executable });
+                self.files.push(TreeFile { name: location, real, executable });
             } else {
                 return Err(unusable("it is neither a file nor a directory"));
             }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use artifacts::Artifact;
 pub(crate) use artifacts::text as hexadecimal_text;
 pub(crate) use environment::manifest_entry;
-pub use environment::{ARTIFACTS, Placed, RUNTIME};
+pub use environment::{ARTIFACTS, Located, RUNTIME};
 pub use files::{TreeFile, files};
 pub use slug::slug;
 pub use tree_hash::tree_hash;
@@ -70,7 +70,7 @@ pub enum Source {
     /// Julia brings it.
     StandardLibrary,
     /// The runtime brings it.
-    Runtime,
+    RuntimeWheel,
     /// A directory with `Project.toml` and `src`.
     Directory(PathBuf),
 }
@@ -156,7 +156,7 @@ pub enum DepotError {
         /// The directories that would hold it.
         searched: Vec<PathBuf>,
     },
-    /// The package has no sources in a place known.
+    /// The package's sources were not found.
     #[error("`{name}` is neither in the standard library of Julia {julia} nor does `{}` say where it is", manifest.display())]
     NoSource {
         /// The package.
@@ -396,7 +396,7 @@ impl Resolver<'_> {
     ) -> Result<Option<Package>, DepotError> {
         if uuid == Uuid::TYPYTHON {
             let project = ProjectToml::read(&self.typython.join("Project.toml"))?;
-            return Ok(Some(Package::of(project, Source::Runtime)));
+            return Ok(Some(Package::of(project, Source::RuntimeWheel)));
         }
         let pinned =
             self.manifest.as_ref().and_then(|manifest| Some((manifest, manifest.packages.get(&uuid)?)));

@@ -65,9 +65,9 @@ impl Scene {
 
     /// Puts the package Example into a depot, and returns the hash of its files.
     fn example(&self, slug: &str) -> TreeHash {
-        let place = format!("depot/packages/Example/{slug}");
-        self.write(&format!("{place}/src/Example.jl"), "module Example end");
-        tree_hash(&self.directory.path().join(place)).unwrap()
+        let location = format!("depot/packages/Example/{slug}");
+        self.write(&format!("{location}/src/Example.jl"), "module Example end");
+        tree_hash(&self.directory.path().join(location)).unwrap()
     }
 
     fn manifest(&self, stanza: &str) {
@@ -91,7 +91,7 @@ fn ok_standard_library_and_typython_need_no_manifest() {
     let resolution = scene.resolve().unwrap();
     let found: Vec<_> =
         resolution.packages.values().map(|package| (package.name.as_str(), &package.source)).collect();
-    assert_eq!(found, [("TyPython", &Source::Runtime), ("Dates", &Source::StandardLibrary)]);
+    assert_eq!(found, [("TyPython", &Source::RuntimeWheel), ("Dates", &Source::StandardLibrary)]);
     assert!(resolution.has("Dates") && !resolution.has("Example"));
 }
 
@@ -107,8 +107,8 @@ fn ok_a_registry_package_is_found_by_its_slug() {
         let slug = slug(uuid, &hash, length);
         scene.example(&slug);
         let package = scene.resolve().unwrap().packages[&uuid].clone();
-        let place = scene.directory.path().join("depot/packages/Example").join(slug);
-        assert_eq!(package.source, Source::Directory(fs_err::canonicalize(place).unwrap()));
+        let location = scene.directory.path().join("depot/packages/Example").join(slug);
+        assert_eq!(package.source, Source::Directory(fs_err::canonicalize(location).unwrap()));
         assert_eq!(package.tree_hash, Some(hash.to_string()));
     }
 }
@@ -156,9 +156,9 @@ fn ok_a_package_in_a_directory() {
     scene.manifest("path = \"../../Example\"\n");
     scene.write("Example/src/Example.jl", "");
     let package = scene.resolve().unwrap().packages[&EXAMPLE.parse().unwrap()].clone();
-    let Source::Directory(place) = package.source else { panic!("{package:?}") };
+    let Source::Directory(location) = package.source else { panic!("{package:?}") };
     assert_eq!(
-        fs_err::canonicalize(place).unwrap(),
+        fs_err::canonicalize(location).unwrap(),
         fs_err::canonicalize(scene.directory.path().join("Example")).unwrap()
     );
 }
@@ -176,8 +176,8 @@ fn ok_a_directory_that_the_project_names() {
     assert_eq!(resolution.packages[&EXAMPLE.parse().unwrap()].deps.len(), 1);
     assert!(resolution.notes.is_empty());
     let root = fs_err::canonicalize(scene.directory.path().join("p/a")).unwrap();
-    let places: Vec<_> = resolution.placed(&root).map(|placed| placed.place).collect();
-    assert_eq!(places, [Some("_jnumpy/depot/packages/Example/local".into()), Some(RUNTIME.into()), None]);
+    let locations: Vec<_> = resolution.located(&root).map(|located| located.location).collect();
+    assert_eq!(locations, [Some("_jnumpy/depot/packages/Example/local".into()), Some(RUNTIME.into()), None]);
 }
 
 #[test]

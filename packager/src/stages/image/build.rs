@@ -59,7 +59,7 @@ pub(super) struct Build<'a> {
     pub(super) target: &'a CpuTarget,
     pub(super) linker: &'a Linker,
     /// The staging directory, with script and statements.
-    pub(super) stage: &'a Path,
+    pub(super) tree: &'a Path,
     /// The packages to load: UUID and name.
     pub(super) load: &'a [(Uuid, String)],
     /// Whether what only a compiler needs stays out.
@@ -101,10 +101,10 @@ impl Build<'_> {
 
     /// Loads the packages and replays the statements.
     fn with_script(&self, run: Run) -> Run {
-        run.arg(self.stage.join(SCRIPT_NAME))
-            .arg(self.stage)
-            .arg(self.stage.join(STATEMENTS_NAME))
-            .arg(self.stage.join(SOURCES))
+        run.arg(self.tree.join(SCRIPT_NAME))
+            .arg(self.tree)
+            .arg(self.tree.join(STATEMENTS_NAME))
+            .arg(self.tree.join(SOURCES))
             .arg(Path::new("_jnumpy/julia").join(&self.julia.layout.private_libdir))
             .args(self.load.iter().map(named))
     }

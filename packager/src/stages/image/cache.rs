@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::ImageError;
+use super::build_tree::wait_for_lock;
 use super::key::sha256_of_file;
 use super::packages::PackageImage;
-use super::stage::wait_for_lock;
 use jnumpy_base::interrupt;
 use jnumpy_base::path::is_at;
 
@@ -115,7 +115,7 @@ impl Entry {
         Ok(true)
     }
 
-    /// The directory of what was published.
+    /// The directory of what was stored.
     pub(super) fn path(&self) -> &Path {
         &self.directory
     }
@@ -279,7 +279,7 @@ fn keys(images: &Path, end: &str) -> Result<Vec<String>, ImageError> {
     Ok(keys)
 }
 
-/// Where an image is built; removed when dropped without having been published.
+/// Where an image is built; removed when dropped without having been stored.
 #[derive(Debug)]
 pub(super) struct Workspace<'a> {
     entry: &'a Entry,
@@ -291,7 +291,7 @@ impl Workspace<'_> {
     }
 
     /// Makes what was built the cache's: the files of these names. Whatever else is there stays with them, unchecked.
-    pub(super) fn publish(
+    pub(super) fn store(
         self,
         names: impl IntoIterator<Item = String>,
         describe: impl FnOnce(BTreeMap<String, Stored>) -> Record,
@@ -312,7 +312,7 @@ impl Workspace<'_> {
 
 impl Drop for Workspace<'_> {
     fn drop(&mut self) {
-        // After publishing there is nothing; a leftover is cleared by the next builder of this image.
+        // After `store` there is nothing; a leftover is removed by the next build of this image.
         let _ = remove_if_there(&self.entry.partial);
     }
 }
@@ -341,10 +341,10 @@ mod tests {
         }
     }
 
-    fn publish(entry: &Entry) -> Record {
+    fn store(entry: &Entry) -> Record {
         let workspace = entry.workspace().unwrap();
         fs_err::write(workspace.path().join(IMAGE), "image").unwrap();
-        workspace.publish([IMAGE.into()], record).unwrap()
+        workspace.store([IMAGE.into()], record).unwrap()
     }
 
     #[test]
@@ -352,21 +352,21 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let entry = Entry::lock(&home.path().join("images"), "key").unwrap();
         assert_eq!(entry.read().unwrap(), None);
-        let published = publish(&entry);
-        assert_eq!(entry.read().unwrap(), Some(published));
+        let stored = store(&entry);
+        assert_eq!(entry.read().unwrap(), Some(stored));
         fs_err::write(entry.path().join(IMAGE), "imago").unwrap();
         assert_eq!(entry.read().unwrap(), None);
-        publish(&entry);
+        store(&entry);
         fs_err::write(entry.directory.join(RECORD), "{").unwrap();
         assert_eq!(entry.read().unwrap(), None);
-        publish(&entry);
+        store(&entry);
         assert!(entry.read().unwrap().is_some());
     }
 
-    /// Publishes an image that was last used so many seconds ago.
+    /// Stores an image that was last used so many seconds ago.
     fn cached(images: &Path, key: &str, age: u64) {
         let entry = Entry::lock(images, key).unwrap();
-        publish(&entry);
+        store(&entry);
         let record = fs_err::OpenOptions::new().write(true).open(entry.directory.join(RECORD)).unwrap();
         record.file().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
     }
@@ -435,7 +435,7 @@ mod tests {
         let second = std::thread::spawn(move || Entry::lock(&images, "key").unwrap().read().unwrap());
         std::thread::sleep(std::time::Duration::from_millis(200));
         assert!(!second.is_finished());
-        publish(&first);
+        store(&first);
         drop(first);
         assert!(second.join().unwrap().is_some());
     }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::ImageError;
-use super::packages::{CALLS, CALLS_NAME, CALLS_PLACE, CALLS_UUID, calls_entry, named};
-use super::stage::StagedFile;
+use super::build_tree::TreeFile;
+use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, CALLS_UUID, calls_entry, named};
 use crate::formats::Uuid;
 use crate::formats::contract::SOURCES;
 use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
@@ -15,11 +15,11 @@ use crate::stages::project::{Project, list_files};
 /// Files with the preferences of packages, beside the project file.
 const PREFERENCES: [&str; 2] = ["JuliaLocalPreferences.toml", "LocalPreferences.toml"];
 
-/// The staged tree, before it is written: an environment in `environment`, and in [`SOURCES`] what will lie in the
-/// wheel's Python package, at the same places.
+/// The build tree, before it is written: an environment in `environment`, and in [`SOURCES`] what will lie in the
+/// wheel's Python package, at the same paths.
 #[derive(Debug)]
 pub(super) struct Environment {
-    pub(super) files: BTreeMap<String, StagedFile>,
+    pub(super) files: BTreeMap<String, TreeFile>,
     /// The packages to load into the image, in this order: UUID and name.
     pub(super) load: Vec<(Uuid, String)>,
     /// What has to be loaded before the project's own code can be compiled.
@@ -35,31 +35,33 @@ impl Environment {
     ) -> Result<Self, ImageError> {
         let mut files = BTreeMap::new();
         let mut manifest = String::new();
-        let mut add = |place: &str, name: &str, file: StagedFile| {
-            files.insert(format!("{SOURCES}/{place}{name}"), file);
+        let mut add = |location: &str, name: &str, file: TreeFile| {
+            files.insert(format!("{SOURCES}/{location}{name}"), file);
         };
-        for placed in resolution.placed(&project.package_dir) {
-            if let Some((place, directory)) = placed.copied() {
-                for file in files_of(directory, placed.package.tree_hash.is_none())? {
-                    match placed.package.relocated.get(&file.name) {
-                        Some(text) => add(&format!("{place}/"), &file.name, StagedFile::Text(text.clone())),
-                        None => add(&format!("{place}/"), &file.name, StagedFile::Copy(file.real)),
+        for located in resolution.located(&project.package_dir) {
+            if let Some((location, directory)) = located.copied() {
+                for file in files_of(directory, located.package.tree_hash.is_none())? {
+                    match located.package.relocated.get(&file.name) {
+                        Some(text) => add(&format!("{location}/"), &file.name, TreeFile::Text(text.clone())),
+                        None => add(&format!("{location}/"), &file.name, TreeFile::Copy(file.real)),
                     }
                 }
-            } else if let (Source::Runtime, Some(place)) = (&placed.package.source, &placed.place) {
+            } else if let (Source::RuntimeWheel, Some(location)) =
+                (&located.package.source, &located.location)
+            {
                 for file in list_files(typython)? {
-                    add(&format!("{place}/"), &file.name, StagedFile::Copy(file.path));
+                    add(&format!("{location}/"), &file.name, TreeFile::Copy(file.path));
                 }
             }
-            let path = placed.place.as_ref().map(|place| format!("../{SOURCES}/{place}"));
-            manifest.push_str(&manifest_entry(placed.uuid, placed.package, path.as_deref()));
+            let path = located.location.as_ref().map(|location| format!("../{SOURCES}/{location}"));
+            manifest.push_str(&manifest_entry(located.uuid, located.package, path.as_deref()));
         }
         // An edit of a Python file changes no image.
         let is_python = |name: &str| {
             Path::new(name).extension().is_some_and(|extension| extension == "py" || extension == "pyi")
         };
         for file in project.files.iter().filter(|file| !is_python(&file.name)) {
-            add("", &file.name, StagedFile::Copy(file.path.clone()));
+            add("", &file.name, TreeFile::Copy(file.path.clone()));
         }
         let own = Package {
             deps: project.julia.deps.clone(),
@@ -71,18 +73,18 @@ impl Environment {
 
         for (hash, artifact) in &resolution.artifacts {
             let link =
-                StagedFile::Link { target: artifact.directory.clone(), content: artifact.found.to_string() };
+                TreeFile::Link { target: artifact.directory.clone(), content: artifact.found.to_string() };
             files.insert(format!("{SOURCES}/{ARTIFACTS}/{hash}"), link);
         }
         for name in PREFERENCES {
             let path = project.package_dir.join(name);
             if path.is_file() {
-                files.insert(format!("environment/{name}"), StagedFile::Copy(path));
+                files.insert(format!("environment/{name}"), TreeFile::Copy(path));
             }
         }
         let load = vec![(Uuid::TYPYTHON, "TyPython".to_owned()), (project.uuid(), own.name)];
-        files.insert("environment/Project.toml".into(), StagedFile::Text(project_file(project, &load)));
-        files.insert("environment/Manifest.toml".into(), StagedFile::Text(manifest));
+        files.insert("environment/Project.toml".into(), TreeFile::Text(project_file(project, &load)));
+        files.insert("environment/Manifest.toml".into(), TreeFile::Text(manifest));
         let own = project.julia.deps.iter().map(|(name, uuid)| (*uuid, name.clone()));
         let dependencies = load.iter().take(1).cloned().chain(own).collect();
         Ok(Self { files, load, dependencies })
@@ -90,7 +92,7 @@ impl Environment {
 }
 
 impl Environment {
-    /// Whether a staged file is a source of the project itself.
+    /// Whether a file is a source of the project itself.
     pub(super) fn is_own(name: &str) -> bool {
         let own = name.strip_prefix(SOURCES).and_then(|name| name.strip_prefix('/'));
         own.is_some_and(|name| !name.starts_with("_jnumpy/"))
@@ -106,9 +108,9 @@ impl Environment {
             ("src/packages".to_owned(), load),
         ];
         for (name, text) in texts {
-            self.files.insert(format!("{CALLS_PLACE}/{name}"), StagedFile::Text(text));
+            self.files.insert(format!("{CALLS_LOCATION}/{name}"), TreeFile::Text(text));
         }
-        if let Some(StagedFile::Text(manifest)) = self.files.get_mut("environment/Manifest.toml") {
+        if let Some(TreeFile::Text(manifest)) = self.files.get_mut("environment/Manifest.toml") {
             manifest.push_str(&calls_entry());
         }
     }
@@ -169,7 +171,7 @@ mod tests {
         let project = Project::load(&root.join("p")).unwrap();
         let packages = BTreeMap::from([
             (dates, package("Dates", Source::StandardLibrary, &[])),
-            (Uuid::TYPYTHON, package("TyPython", Source::Runtime, &[("Dates", dates)])),
+            (Uuid::TYPYTHON, package("TyPython", Source::RuntimeWheel, &[("Dates", dates)])),
         ]);
         let environment = Environment::new(
             &project,
@@ -193,15 +195,15 @@ mod tests {
             ]
         );
         assert_eq!(environment.load, [(Uuid::TYPYTHON, "TyPython".into()), (own, "A".into())]);
-        let StagedFile::Text(manifest) = &environment.files["environment/Manifest.toml"] else { panic!() };
+        let TreeFile::Text(manifest) = &environment.files["environment/Manifest.toml"] else { panic!() };
         write(root, "environment/Manifest.toml", manifest);
         let manifest =
             crate::stages::project::Manifest::read(&root.join("environment/Manifest.toml")).unwrap();
         assert_eq!(manifest.packages[&dates].directory, None);
-        for (uuid, place) in [(own, ""), (Uuid::TYPYTHON, "/_jnumpy/jnumpy/julia/TyPython")] {
+        for (uuid, location) in [(own, ""), (Uuid::TYPYTHON, "/_jnumpy/jnumpy/julia/TyPython")] {
             assert_eq!(manifest.packages[&uuid].deps, BTreeMap::from([("Dates".to_owned(), dates)]));
-            let place = format!("{}/environment/../{SOURCES}{place}", root.display());
-            assert_eq!(manifest.packages[&uuid].directory.as_deref(), Some(Path::new(&place)));
+            let location = format!("{}/environment/../{SOURCES}{location}", root.display());
+            assert_eq!(manifest.packages[&uuid].directory.as_deref(), Some(Path::new(&location)));
         }
     }
 
@@ -223,9 +225,9 @@ mod tests {
         let environment = Environment::new(&project, &Resolution::default(), root).unwrap();
         assert!(matches!(
             &environment.files["environment/LocalPreferences.toml"],
-            StagedFile::Copy(path) if path.ends_with("a/LocalPreferences.toml")
+            TreeFile::Copy(path) if path.ends_with("a/LocalPreferences.toml")
         ));
-        let StagedFile::Text(text) = &environment.files["environment/Project.toml"] else { panic!() };
+        let TreeFile::Text(text) = &environment.files["environment/Project.toml"] else { panic!() };
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["extras"]["Dates"].as_str(), Some(dates));
         assert_eq!(table["preferences"]["Dates"]["style"].as_str(), Some("long"));

@@ -12,7 +12,7 @@ const MOST_NAMES: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     kind: String,
-    /// Its name, with that of its module; of a call of Python the place.
+    /// Its name, with that of its module; for a call of Python, the source line.
     name: String,
     /// The type of a value, or the text.
     detail: String,

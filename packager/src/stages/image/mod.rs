@@ -1,16 +1,16 @@
 //! Images: TyPython, the project and its dependencies, compiled ahead of time. A full image holds Julia's own code too;
 //! package images (Julia 1.9 and later) go with Julia's stock image.
 //!
-//! Steps: name the image by all that goes into it, look into the cache, stage the sources, record what a run of the
-//! project compiles, build, publish.
+//! Steps: name the image by all that goes into it, look into the cache, write the build tree, record what a run of
+//! the project compiles, build, and store the result.
 
 mod build;
+mod build_tree;
 mod cache;
 mod environment;
 mod finding;
 mod key;
 mod packages;
-mod stage;
 mod statements;
 mod target;
 mod workload;
@@ -19,24 +19,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME};
+use build_tree::{BuildTree, TreeFile};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, IMAGE, Record, Workspace};
 use environment::Environment;
 use key::KeyBuilder;
-use packages::{CALLS_NAME, CALLS_PLACE, CALLS_UUID, Compiler, Loaded, named};
+use packages::{CALLS_LOCATION, CALLS_NAME, CALLS_UUID, Compiler, Loaded, named};
 pub use packages::{PackageImage, load_script};
-use stage::{Stage, StagedFile};
 pub use target::CpuTarget;
 use workload::{Python, Recorded, Recording};
 
 use crate::stages::depot::{DepotError, Resolution};
 use crate::stages::julia::{Julia, JuliaError};
 use crate::stages::project::{Project, ProjectError, list_files};
-use crate::stages::runtime::Runtime;
+use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::{ChildError, LastLines};
 use jnumpy_base::text::megabytes;
-use jnumpy_base::{Hint, Report, Stage as StageLine};
+use jnumpy_base::{Hint, Report, Stage};
 
 /// Raised whenever the same inputs make another image than before.
 const FORMAT: u32 = 6;
@@ -70,7 +70,7 @@ pub struct Image {
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
-    /// The directory that its sources were in: what it says of their places begins with this.
+    /// The directory that its sources were in; source paths in the image start with it.
     pub sources: String,
     /// Stubs of the modules that the project exports, by their paths in the package; a recorded run has told them.
     pub stubs: BTreeMap<String, String>,
@@ -94,7 +94,7 @@ pub struct Request<'a> {
     /// The Julia that compiles, and that the image is for.
     pub julia: &'a Julia,
     /// The wheel of which TyPython is a part.
-    pub runtime: &'a Runtime,
+    pub runtime: &'a RuntimeWheel,
     /// The processors to compile for.
     pub cpu_target: CpuTarget,
     /// The Python to record a run with, when the user names one.
@@ -106,7 +106,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Takes the image from the cache, or builds it.
     pub fn obtain(self, report: &Report) -> Result<Image, ImageError> {
-        let stage_line = report.stage("image");
+        let stage = report.stage("image");
         if self.kind != (Kind::Full { compiler: true }) && self.julia.version.minor < PACKAGE_IMAGES_SINCE {
             return Err(ImageError::TooOld { kind: self.kind, julia: self.julia.version.to_string() });
         }
@@ -125,10 +125,10 @@ impl Request<'_> {
         };
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
         let mut image = match self.kind {
-            Kind::Full { compiler } => self.system_image(environment, python.as_ref(), compiler, stage_line),
+            Kind::Full { compiler } => self.system_image(environment, python.as_ref(), compiler, stage),
             Kind::Packages => {
                 environment.add_calls();
-                self.package_images(&environment, python.as_ref(), stage_line)
+                self.package_images(&environment, python.as_ref(), stage)
             }
         }?;
         image.python = python.map(Python::into_path);
@@ -142,11 +142,11 @@ impl Request<'_> {
         mut environment: Environment,
         python: Option<&Python>,
         compiler: bool,
-        stage_line: StageLine<'_>,
+        stage: Stage<'_>,
     ) -> Result<Image, ImageError> {
         let linker = Linker::find()?;
         for (name, text) in SCRIPTS {
-            environment.files.insert(name.into(), StagedFile::Text(text.into()));
+            environment.files.insert(name.into(), TreeFile::Text(text.into()));
         }
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
@@ -157,30 +157,30 @@ impl Request<'_> {
         tracing::info!("image key {key}, linked by {}", linker.version);
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
-            stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
+            stage.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
             return self.image(&entry, &key, &key, record, true);
         }
         let (record_log, build_log) = self.logs(&key)?;
-        let stage = Stage::create(&key, &environment.files)?;
-        let recorded = self.record(stage.path(), python, &[], &record_log, &stage_line)?;
-        fs_err::write(stage.path().join(STATEMENTS_NAME), &recorded.statements)?;
+        let build_tree = BuildTree::create(&key, &environment.files)?;
+        let recorded = self.record(build_tree.path(), python, &[], &record_log, &stage)?;
+        fs_err::write(build_tree.path().join(STATEMENTS_NAME), &recorded.statements)?;
 
         let workspace = entry.workspace()?;
         let build = Build {
             julia: self.julia,
             target: &self.cpu_target,
             linker: &linker,
-            stage: stage.path(),
+            tree: build_tree.path(),
             load: &environment.load,
             stripped: !compiler,
             log: &build_log,
         };
-        let (object, findings) = build.compile(workspace.path(), |_| stage_line.progress("compiling"))?;
-        stage_line.progress("linking");
+        let (object, findings) = build.compile(workspace.path(), |_| stage.progress("compiling"))?;
+        stage.progress("linking");
         build.link(&object, &workspace.path().join(IMAGE))?;
         let warnings = finding::warnings(&findings);
-        let record = self.publish(workspace, [IMAGE.to_owned()], Vec::new(), recorded, warnings)?;
-        self.finish(&record, [record_log, build_log], stage_line);
+        let record = self.store(workspace, [IMAGE.to_owned()], Vec::new(), recorded, warnings)?;
+        self.finish(&record, [record_log, build_log], stage);
         self.image(&entry, &key, &key, record, false)
     }
 
@@ -189,7 +189,7 @@ impl Request<'_> {
         &self,
         environment: &Environment,
         python: Option<&Python>,
-        stage_line: StageLine<'_>,
+        stage: Stage<'_>,
     ) -> Result<Image, ImageError> {
         let mut key = self.key()?;
         add_files(&mut key, environment.files.iter().filter(|(name, _)| !Environment::is_own(name)))?;
@@ -200,37 +200,39 @@ impl Request<'_> {
         let key = key.finish();
         let entry = Entry::lock(&directory(self.home), &key)?;
         if let Some(record) = entry.read()? {
-            stage_line.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
+            stage.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
             return self.image(&entry, &key, &dependencies_key, record, true);
         }
         let (record_log, build_log) = self.logs(&key)?;
-        // The same place for every state of the project: what it depends on need not be compiled again.
-        let stage = Stage::create(&dependencies_key, &environment.files)?;
-        let compiler =
-            Compiler { julia: self.julia, target: &self.cpu_target, stage: stage.path(), log: &build_log };
+        // The same path for every state of the project, so that its dependencies need not be compiled again.
+        let build_tree = BuildTree::create(&dependencies_key, &environment.files)?;
+        let compiler = Compiler {
+            julia: self.julia,
+            target: &self.cpu_target,
+            tree: build_tree.path(),
+            log: &build_log,
+        };
         let dependencies = Entry::lock(&directory(self.home), &dependencies_key)?;
         if dependencies.read()?.is_none() {
             let workspace = dependencies.workspace()?;
             let packages: Vec<String> = environment.dependencies.iter().map(named).collect();
             let depots = [workspace.path().to_owned()];
-            compiler
-                .load(&depots, &packages, |_| stage_line.progress("compiling what the project depends on"))?;
+            compiler.load(&depots, &packages, |_| stage.progress("compiling what the project depends on"))?;
             let files: Vec<String> =
                 list_files(workspace.path())?.into_iter().map(|file| file.name).collect();
-            self.publish(workspace, files, Vec::new(), Recorded::default(), Vec::new())?;
+            self.store(workspace, files, Vec::new(), Recorded::default(), Vec::new())?;
         }
         let _hold = dependencies.hold()?;
 
         let workspace = entry.workspace()?;
         let depots = [workspace.path().join("depot"), dependencies.path().to_owned()];
         let mut packages: Vec<String> = environment.load.iter().map(named).collect();
-        compiler.load(&depots, &packages, |_| stage_line.progress("compiling the project"))?;
-        let recorded = self.record(stage.path(), python, &depots, &record_log, &stage_line)?;
-        let statements = stage.path().join(CALLS_PLACE).join("src").join(STATEMENTS_NAME);
+        compiler.load(&depots, &packages, |_| stage.progress("compiling the project"))?;
+        let recorded = self.record(build_tree.path(), python, &depots, &record_log, &stage)?;
+        let statements = build_tree.path().join(CALLS_LOCATION).join("src").join(STATEMENTS_NAME);
         fs_err::write(statements, &recorded.statements)?;
         packages.push(format!("{CALLS_UUID} {CALLS_NAME}"));
-        let loaded =
-            compiler.load(&depots, &packages, |_| stage_line.progress("compiling the recorded calls"))?;
+        let loaded = compiler.load(&depots, &packages, |_| stage.progress("compiling the recorded calls"))?;
         let mut made = Vec::new();
         for Loaded { image, package } in loaded {
             fs_err::copy(image, workspace.path().join(&package.file))?;
@@ -238,8 +240,8 @@ impl Request<'_> {
         }
         fs_err::remove_dir_all(&depots[0])?;
         let files: Vec<String> = made.iter().map(|package| package.file.clone()).collect();
-        let record = self.publish(workspace, files, made, recorded, Vec::new())?;
-        self.finish(&record, [record_log, build_log], stage_line);
+        let record = self.store(workspace, files, made, recorded, Vec::new())?;
+        self.finish(&record, [record_log, build_log], stage);
         self.image(&entry, &key, &dependencies_key, record, false)
     }
 
@@ -252,25 +254,25 @@ impl Request<'_> {
 
     fn record(
         &self,
-        stage: &Path,
+        build_tree: &Path,
         python: Option<&Python>,
         compiled: &[PathBuf],
         log: &Path,
-        stage_line: &StageLine<'_>,
+        stage: &Stage<'_>,
     ) -> Result<Recorded, ImageError> {
         let recording = Recording {
             project: self.project,
             julia: self.julia,
             runtime: self.runtime,
-            stage,
+            build_tree,
             python,
             compiled,
             log,
         };
-        recording.run(|_| stage_line.progress("recording a run"))
+        recording.run(|_| stage.progress("recording a run"))
     }
 
-    fn publish(
+    fn store(
         &self,
         workspace: Workspace<'_>,
         files: impl IntoIterator<Item = String>,
@@ -279,7 +281,7 @@ impl Request<'_> {
         warnings: Vec<String>,
     ) -> Result<Record, ImageError> {
         let Recorded { statements, stubs } = recorded;
-        workspace.publish(files, |files| Record {
+        workspace.store(files, |files| Record {
             version: FORMAT,
             julia: self.julia.version.to_string(),
             cpu_target: self.cpu_target.to_string(),
@@ -291,12 +293,12 @@ impl Request<'_> {
         })
     }
 
-    fn finish(&self, record: &Record, logs: [PathBuf; 2], stage_line: StageLine<'_>) {
+    fn finish(&self, record: &Record, logs: [PathBuf; 2], stage: Stage<'_>) {
         for log in logs {
             // A recording that had nothing to do has none.
             let _ = fs_err::remove_file(log);
         }
-        stage_line.done(format_args!(
+        stage.done(format_args!(
             "{:.1} MB for `{}`, {} precompile statements",
             megabytes(record.size()),
             self.cpu_target,
@@ -304,12 +306,12 @@ impl Request<'_> {
         ));
     }
 
-    /// `stage` is the key of the staging directory.
+    /// `tree_name` is the key that names the build tree.
     fn image(
         &self,
         entry: &Entry,
         key: &str,
-        stage: &str,
+        tree_name: &str,
         record: Record,
         cached: bool,
     ) -> Result<Image, ImageError> {
@@ -323,7 +325,7 @@ impl Request<'_> {
             let file = entry.path().join(&package.file);
             (package, file)
         });
-        let (sources, cpu_target) = (stage::sources(stage), self.cpu_target.clone());
+        let (sources, cpu_target) = (build_tree::sources(tree_name), self.cpu_target.clone());
         let packages = packages.collect();
         let hold = entry.hold()?;
         Ok(Image {
@@ -370,12 +372,12 @@ impl Request<'_> {
 
 fn add_files<'a>(
     key: &mut KeyBuilder,
-    files: impl Iterator<Item = (&'a String, &'a StagedFile)>,
+    files: impl Iterator<Item = (&'a String, &'a TreeFile)>,
 ) -> Result<(), ImageError> {
     for (name, file) in files {
         match file {
-            StagedFile::Copy(path) => key.file(name, path)?,
-            StagedFile::Text(text) | StagedFile::Link { content: text, .. } => key.text(name, text),
+            TreeFile::Copy(path) => key.file(name, path)?,
+            TreeFile::Text(text) | TreeFile::Link { content: text, .. } => key.text(name, text),
         }
     }
     Ok(())
@@ -456,7 +458,7 @@ pub enum ImageError {
     },
     /// The staging directory cannot be made.
     #[error("cannot make the staging directory `{}`", directory.display())]
-    Stage {
+    BuildTree {
         /// The directory.
         directory: PathBuf,
         /// Why.
@@ -464,7 +466,7 @@ pub enum ImageError {
     },
     /// Somebody else's directory is where ours should be.
     #[error("the staging directory `{}` is there already and is not this user's alone", directory.display())]
-    ForeignStage {
+    ForeignBuildTree {
         /// The directory.
         directory: PathBuf,
     },
@@ -553,7 +555,7 @@ impl Hint for ImageError {
             }
             Self::Global { remedy, .. } => Some((*remedy).into()),
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
-            Self::ForeignStage { .. } => Some("have it removed: a killed run of another user may have left it".into()),
+            Self::ForeignBuildTree { .. } => Some("have it removed: a killed run of another user may have left it".into()),
             Self::Project(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),

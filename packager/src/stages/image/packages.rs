@@ -27,7 +27,7 @@ pub(super) const CALLS_NAME: &str = "JNumPyCalls";
 /// Its UUID.
 pub(super) const CALLS_UUID: &str = "6a4e7550-0000-4000-8000-ca115ca115ca";
 /// Its directory in the staging directory.
-pub(super) const CALLS_PLACE: &str = "calls";
+pub(super) const CALLS_LOCATION: &str = "calls";
 
 /// A package image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl PackageImage {
 pub(super) struct Compiler<'a> {
     pub(super) julia: &'a Julia,
     pub(super) target: &'a CpuTarget,
-    pub(super) stage: &'a Path,
+    pub(super) tree: &'a Path,
     pub(super) log: &'a Path,
 }
 
@@ -74,15 +74,15 @@ impl Compiler<'_> {
         progress: impl FnMut(Duration),
     ) -> Result<Vec<Loaded>, ImageError> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        let staged = self.stage.join(SOURCES).join("_jnumpy/depot");
-        let depots = depots.iter().cloned().chain([staged, own]);
+        let sources = self.tree.join(SOURCES).join("_jnumpy/depot");
+        let depots = depots.iter().cloned().chain([sources, own]);
         let run = Run::new(self.julia)
             .args(["--color=no", "--history-file=no", "-e", SCRIPT])
             .args(packages)
             .env("JULIA_CPU_TARGET", self.target.to_string())
             .env("JULIA_DEPOT_PATH", std::env::join_paths(depots).map_err(std::io::Error::other)?)
-            .env("JULIA_LOAD_PATH", format!("{}:@stdlib", self.stage.join("environment").display()))
-            .directory(self.stage)
+            .env("JULIA_LOAD_PATH", format!("{}:@stdlib", self.tree.join("environment").display()))
+            .directory(self.tree)
             .log(self.log);
         let output = run.run(progress).map_err(|error| match error {
             JuliaError::Child(ChildError::Failed { status, said, .. }) => {
@@ -100,19 +100,19 @@ impl Compiler<'_> {
             crate::stages::depot::hexadecimal_text(digits).map(PathBuf::from)
         };
         let image = path(words.next()?)?;
-        let source = self.place(&path(words.next()?)?);
+        let source = self.location(&path(words.next()?)?);
         let needs = words.map(str::to_owned).collect();
         let file = format!("{}.so", id.rsplit('/').next()?);
         Some(Loaded { image, package: PackageImage { id, file, source, needs } })
     }
 
     /// Where a source file lies in the bundle, relative to `_jnumpy`.
-    fn place(&self, source: &Path) -> Option<String> {
+    fn location(&self, source: &Path) -> Option<String> {
         let below = |root: &Path| source.strip_prefix(root).ok()?.to_str();
-        let staged = self.stage.join(SOURCES);
-        below(&staged.join("_jnumpy"))
+        let sources = self.tree.join(SOURCES);
+        below(&sources.join("_jnumpy"))
             .map(str::to_owned)
-            .or_else(|| below(&staged).map(|rest| format!("../{rest}")))
+            .or_else(|| below(&sources).map(|rest| format!("../{rest}")))
             .or_else(|| below(&self.julia.prefix).map(|rest| format!("julia/{rest}")))
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn named(package: &(Uuid, String)) -> String {
 /// What the environment's manifest says of the package of calls.
 pub(super) fn calls_entry() -> String {
     format!(
-        "[[{CALLS_NAME}]]\nuuid = \"{CALLS_UUID}\"\npath = \"../{CALLS_PLACE}\"\n    [{CALLS_NAME}.deps]\n"
+        "[[{CALLS_NAME}]]\nuuid = \"{CALLS_UUID}\"\npath = \"../{CALLS_LOCATION}\"\n    [{CALLS_NAME}.deps]\n"
     )
 }
 

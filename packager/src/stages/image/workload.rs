@@ -12,7 +12,7 @@ use crate::formats::contract::SOURCES;
 use crate::stages::depot::RUNTIME;
 use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::project::Project;
-use crate::stages::runtime::Runtime;
+use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::process;
 
 /// The oldest Python the runtime works with.
@@ -85,9 +85,9 @@ pub(super) struct Recorded {
 pub(super) struct Recording<'a> {
     pub(super) project: &'a Project,
     pub(super) julia: &'a Julia,
-    pub(super) runtime: &'a Runtime,
+    pub(super) runtime: &'a RuntimeWheel,
     /// The staging directory: its environment is where Julia finds packages.
-    pub(super) stage: &'a Path,
+    pub(super) build_tree: &'a Path,
     /// Runs the import and the Python workloads; without one, only Julia workloads are run.
     pub(super) python: Option<&'a Python>,
     /// Depots with package images to run on; without any, everything is compiled anew.
@@ -198,12 +198,12 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// A place to write to, the artifacts, and what Julia itself brings; nothing of the user's.
+    /// A writable directory, the artifacts, and Julia's own depots; nothing of the user's.
     fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        let staged = self.stage.join(SOURCES).join("_jnumpy/depot");
+        let sources = self.build_tree.join(SOURCES).join("_jnumpy/depot");
         let compiled = self.compiled.iter().cloned();
-        let depots = std::iter::once(scratch.join("depot")).chain(compiled).chain([staged, own]);
+        let depots = std::iter::once(scratch.join("depot")).chain(compiled).chain([sources, own]);
         std::env::join_paths(depots).map_err(std::io::Error::other)
     }
 
@@ -218,16 +218,16 @@ impl Recording<'_> {
         fs_err::create_dir_all(to.join(typython).parent().unwrap_or(&to))?;
         for entry in fs_err::read_dir(from)? {
             let entry = entry?;
-            let place = to.join(entry.file_name());
-            if !place.exists() {
-                fs_err::os::unix::fs::symlink(entry.path(), place)?;
+            let location = to.join(entry.file_name());
+            if !location.exists() {
+                fs_err::os::unix::fs::symlink(entry.path(), location)?;
             }
         }
-        fs_err::os::unix::fs::symlink(self.stage.join(SOURCES).join(RUNTIME), to.join(typython))
+        fs_err::os::unix::fs::symlink(self.build_tree.join(SOURCES).join(RUNTIME), to.join(typython))
     }
 
     fn load_path(&self) -> String {
-        format!("{}:@stdlib", self.stage.join("environment").display())
+        format!("{}:@stdlib", self.build_tree.join("environment").display())
     }
 
     fn failed(&self, error: process::ChildError) -> ImageError {

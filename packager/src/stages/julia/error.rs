@@ -13,10 +13,10 @@ use jnumpy_base::process::ChildError;
 /// Any failure to find, ask, run or install a Julia.
 #[derive(Debug, thiserror::Error)]
 pub enum JuliaError {
-    /// No place holds a Julia that starts.
+    /// No Julia that starts was found.
     #[error("no Julia found, looked in: {}", searched.join("; "))]
     NotFound {
-        /// Every place, with what was there.
+        /// Every location, with what was there.
         searched: Vec<String>,
     },
     /// The Julia that was named is not there.
@@ -137,7 +137,7 @@ pub enum JuliaError {
     #[error(transparent)]
     Version(#[from] InvalidVersion),
     /// Neither `JNUMPY_HOME` nor a home directory is known.
-    #[error("the home directory is not known, so there is no place for installed Julias")]
+    #[error("the home directory is not known, so Julia cannot be installed there")]
     NoHome,
     /// A Julia that was to do something failed.
     #[error(transparent)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::stages::julia::home::{self, Surroundings};
-use crate::stages::julia::rules::{Place, rules};
+use crate::stages::julia::rules::{Location, rules};
 use crate::stages::julia::{Julia, JuliaError, Origin, juliaup, layout};
 use jnumpy_base::{Report, env_vars};
 
@@ -76,10 +76,10 @@ pub fn find(given: Option<&Path>, surroundings: &Surroundings, report: &Report) 
 
 fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaError> {
     let mut searched = Vec::new();
-    for place in &rules().places {
-        let candidates = match candidates(*place, surroundings) {
+    for location in &rules().locations {
+        let candidates = match candidates(*location, surroundings) {
             Ok(candidates) => candidates,
-            Err(error) if matches!(place, Place::Juliaup) => {
+            Err(error) if matches!(location, Location::Juliaup) => {
                 report.warn(format_args!("passed over: {}", with_causes(&error)));
                 Vec::new()
             }
@@ -97,7 +97,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
                 }
             }
         }
-        searched.extend(describe(*place, surroundings));
+        searched.extend(describe(*location, surroundings));
     }
     Err(JuliaError::NotFound { searched })
 }
@@ -105,7 +105,9 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
 /// Everything that [`find`] could take, in its order; each Julia once.
 pub fn list(surroundings: &Surroundings) -> Result<Vec<Found>, JuliaError> {
     let mut found: Vec<Found> = Vec::new();
-    for (executable, origin) in rules().places.iter().flat_map(|place| everything(*place, surroundings)) {
+    for (executable, origin) in
+        rules().locations.iter().flat_map(|location| everything(*location, surroundings))
+    {
         let julia = match executable {
             Ok(executable) => (ask(&executable, surroundings, &origin), executable),
             Err(error) => (Err(error), PathBuf::new()),
@@ -125,12 +127,12 @@ pub fn list(surroundings: &Surroundings) -> Result<Vec<Found>, JuliaError> {
 }
 
 /// What [`candidates`] gives, with a failure as one more candidate.
-fn everything(place: Place, surroundings: &Surroundings) -> Vec<(Result<PathBuf, JuliaError>, Origin)> {
-    match candidates(place, surroundings) {
+fn everything(location: Location, surroundings: &Surroundings) -> Vec<(Result<PathBuf, JuliaError>, Origin)> {
+    match candidates(location, surroundings) {
         Ok(found) => found.into_iter().map(|(executable, origin)| (Ok(executable), origin)).collect(),
         Err(error) => {
-            let origin = match place {
-                Place::Default => Origin::Default(String::new()),
+            let origin = match location {
+                Location::Default => Origin::Default(String::new()),
                 _ => Origin::Juliaup,
             };
             vec![(Err(error), origin)]
@@ -138,26 +140,26 @@ fn everything(place: Place, surroundings: &Surroundings) -> Vec<(Result<PathBuf,
     }
 }
 
-/// What is at one of the places, in the order of preference.
-fn candidates(place: Place, surroundings: &Surroundings) -> Result<Vec<(PathBuf, Origin)>, JuliaError> {
+/// What is at one of the locations, in the order of preference.
+fn candidates(location: Location, surroundings: &Surroundings) -> Result<Vec<(PathBuf, Origin)>, JuliaError> {
     let managed = &surroundings.managed;
     let executable = |prefix: &Path| prefix.join("bin").join(COMMAND);
-    Ok(match place {
-        Place::Variable => {
+    Ok(match location {
+        Location::Variable => {
             surroundings.chosen.iter().map(|value| (PathBuf::from(value), Origin::Environment)).collect()
         }
-        Place::Default => home::default(managed)?
+        Location::Default => home::default(managed)?
             .map(|installed| (executable(&installed.prefix), Origin::Default(installed.id)))
             .into_iter()
             .collect(),
-        Place::Path => on_path(OsStr::new(COMMAND), &surroundings.path)
+        Location::Path => on_path(OsStr::new(COMMAND), &surroundings.path)
             .map(|executable| (executable, Origin::Path))
             .collect(),
-        Place::Installed => home::installed(managed)?
+        Location::Installed => home::installed(managed)?
             .into_iter()
             .map(|installed| (executable(&installed.prefix), Origin::Managed(installed.id)))
             .collect(),
-        Place::Juliaup => {
+        Location::Juliaup => {
             let config = surroundings.juliaup.as_deref();
             let channel = surroundings.channel.as_deref();
             let found = config.map(|config| juliaup::default(config, channel)).transpose()?.flatten();
@@ -166,16 +168,16 @@ fn candidates(place: Place, surroundings: &Surroundings) -> Result<Vec<(PathBuf,
     })
 }
 
-/// The place for the message that nothing was found.
-fn describe(place: Place, surroundings: &Surroundings) -> Option<String> {
-    match place {
-        Place::Variable => Some(format!("`{}` (not set)", env_vars::TYPY_JL_EXE)),
-        Place::Default => None,
-        Place::Path => {
+/// The location, for the message that nothing was found.
+fn describe(location: Location, surroundings: &Surroundings) -> Option<String> {
+    match location {
+        Location::Variable => Some(format!("`{}` (not set)", env_vars::TYPY_JL_EXE)),
+        Location::Default => None,
+        Location::Path => {
             Some(format!("`PATH` ({} directories)", std::env::split_paths(&surroundings.path).count()))
         }
-        Place::Installed => Some(format!("`{}`", surroundings.managed.display())),
-        Place::Juliaup => surroundings.juliaup.as_ref().map(|config| format!("`{}`", config.display())),
+        Location::Installed => Some(format!("`{}`", surroundings.managed.display())),
+        Location::Juliaup => surroundings.juliaup.as_ref().map(|config| format!("`{}`", config.display())),
     }
 }
 

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn err_too_old_is_said_with_version_and_place() {
+    fn err_too_old_is_said_with_version_and_location() {
         let directory = tempfile::tempdir().unwrap();
         let executable = FakeJulia::new("1.4.2").write(directory.path());
         let error = ask(&executable, &origin()).unwrap_err();

@@ -14,7 +14,7 @@ const RULES: &str = include_str!("../../../../runtime/python/jnumpy/finder.json"
 pub(super) struct Rules {
     #[serde(rename = "about")]
     _about: String,
-    pub(super) places: Vec<Place>,
+    pub(super) locations: Vec<Location>,
     pub(super) oldest: String,
     pub(super) newest: String,
     pub(super) compiler: Compiler,
@@ -25,7 +25,7 @@ pub(super) struct Rules {
 /// Where to look, in order.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Place {
+pub(super) enum Location {
     Variable,
     Default,
     Path,

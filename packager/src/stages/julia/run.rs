@@ -127,7 +127,7 @@ mod tests {
             .directory(directory.path())
             .run(|_| ())
             .unwrap();
-        let place = fs_err::canonicalize(directory.path()).unwrap();
-        assert_eq!(output.stdout, format!("depot\n{}\n", place.display()));
+        let location = fs_err::canonicalize(directory.path()).unwrap();
+        assert_eq!(output.stdout, format!("depot\n{}\n", location.display()));
     }
 }

@@ -248,11 +248,11 @@ pub enum ProjectError {
         /// The file named.
         path: PathBuf,
     },
-    /// `[tool.jnumpy] data` wants a place that the package itself uses.
-    #[error("`data` of `[tool.jnumpy]` puts a file where the package has one already: `{place}`")]
+    /// `[tool.jnumpy] data` names a path that the package itself uses.
+    #[error("`data` of `[tool.jnumpy]` puts a file where the package has one already: `{location}`")]
     DataTwice {
         /// The path in the package.
-        place: String,
+        location: String,
     },
     /// A file of the package cannot be in a wheel.
     #[error("`{}` cannot be packed: {reason}", printable(&path.to_string_lossy()))]
@@ -360,22 +360,22 @@ fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectErr
 
 /// Adds the files that `data` puts into the package from elsewhere in the project.
 fn add_data(root: &Path, settings: &Settings, files: &mut Vec<PackageFile>) -> Result<(), ProjectError> {
-    for (place, source) in &settings.data {
+    for (location, source) in &settings.data {
         let path = root.join(source);
         let found = if path.is_dir() {
             let mut found = list_files(&path)?;
             for file in &mut found {
-                file.name = format!("{place}/{}", file.name);
+                file.name = format!("{location}/{}", file.name);
             }
             found
         } else if path.is_file() {
-            vec![PackageFile { name: place.clone(), path, executable: false }]
+            vec![PackageFile { name: location.clone(), path, executable: false }]
         } else {
             return Err(ProjectError::NoSuchFile { key: "data", path });
         };
         for file in found {
             if files.iter().any(|known| known.name == file.name) {
-                return Err(ProjectError::DataTwice { place: file.name });
+                return Err(ProjectError::DataTwice { location: file.name });
             }
             files.push(file);
         }

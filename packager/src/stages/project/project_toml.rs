@@ -198,8 +198,8 @@ mod tests {
     #[test]
     fn ok_the_root_of_a_workspace() {
         let directory = tempfile::tempdir().unwrap();
-        let write = |place: &str, text: &str| {
-            let path = directory.path().join(place);
+        let write = |location: &str, text: &str| {
+            let path = directory.path().join(location);
             fs_err::create_dir_all(&path).unwrap();
             fs_err::write(path.join("Project.toml"), text).unwrap();
             path

@@ -80,8 +80,8 @@ impl Settings {
             .chain(settings.packages.iter().flatten())
             .chain(&settings.precompile)
             .chain(settings.data.values());
-        let places = settings.data.keys().map(Path::new);
-        for path in paths.map(PathBuf::as_path).chain(libraries).chain(places) {
+        let locations = settings.data.keys().map(Path::new);
+        for path in paths.map(PathBuf::as_path).chain(libraries).chain(locations) {
             let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             if !inside || path.as_os_str().is_empty() {
                 return Err(invalid(format!(

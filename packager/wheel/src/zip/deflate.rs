@@ -3,7 +3,7 @@
 //! libdeflate makes a system image a tenth smaller than zlib-rs does, and takes a quarter of zlib's time; but it
 //! compresses only whole streams, whose last block says "final". A file is therefore cut into blocks of a fixed size,
 //! each is compressed on its own, and the streams are joined: the final flag of each but the last is cleared, and an
-//! empty stored block brings the next one to a byte boundary, as zlib's sync flush does. The flag's place is found by
+//! empty stored block brings the next one to a byte boundary, as zlib's sync flush does. The flag's position is found by
 //! walking the stream's symbols without making their data, which costs a fifth of the compression.
 
 use libdeflater::{CompressionLvl, Compressor};
@@ -207,8 +207,8 @@ impl Codes {
             return None;
         }
         let mut length_lengths = [0; ORDER.len()];
-        for place in &ORDER[..bits.take(4)? + 4] {
-            length_lengths[*place] = u8::try_from(bits.take(3)?).ok()?;
+        for location in &ORDER[..bits.take(4)? + 4] {
+            length_lengths[*location] = u8::try_from(bits.take(3)?).ok()?;
         }
         let length_code = Code::new(&length_lengths, |symbol, width| symbol << 8 | width)?;
         let mut lengths = Vec::with_capacity(symbols + distances);
@@ -303,7 +303,7 @@ impl Code {
             let bits = next[length].reverse_bits() >> (usize::BITS as usize - length);
             next[length] += 1;
             if length <= FAST {
-                code.fast[bits..].iter_mut().step_by(1 << length).for_each(|place| *place = meaning);
+                code.fast[bits..].iter_mut().step_by(1 << length).for_each(|location| *location = meaning);
             } else {
                 code.fast[bits % (1 << FAST)] = LONG;
                 code.long.push((length, bits, meaning));

@@ -7,7 +7,7 @@ which others the program will import.
 import importlib.metadata
 import os
 
-from PyInstaller.utils.hooks import collect_data_files
+from PyInstaller.utils.hooks import collect_data_files  # type: ignore[import-untyped]
 
 datas = collect_data_files("jnumpy")
 for distribution in importlib.metadata.distributions():
@@ -15,4 +15,4 @@ for distribution in importlib.metadata.distributions():
     packages = {file.parts[0] for file in files if file.parts[1:] == ("_jnumpy", "bundle.json")}
     for file in files:
         if file.parts[0] in packages and "__pycache__" not in file.parts:
-            datas.append((os.fspath(distribution.locate_file(file)), os.path.dirname(file)))
+            datas.append((str(distribution.locate_file(file)), os.path.dirname(file)))

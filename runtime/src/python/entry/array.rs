@@ -1,5 +1,6 @@
 //! NumPy arrays, without a copy wherever the memory allows it.
 
+use std::ffi::c_char;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use numpy::npyffi::{self, NpyTypes, PY_ARRAY_API, PyArrayObject};
@@ -48,9 +49,9 @@ pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
 
 const SHAREABLE: i32 = npyffi::NPY_ARRAY_ALIGNED | npyffi::NPY_ARRAY_WRITEABLE;
 #[cfg(target_endian = "little")]
-const FOREIGN_BYTE_ORDER: u8 = b'>';
+const FOREIGN_BYTE_ORDER: c_char = c_char::from_ne_bytes([b'>']);
 #[cfg(target_endian = "big")]
-const FOREIGN_BYTE_ORDER: u8 = b'<';
+const FOREIGN_BYTE_ORDER: c_char = c_char::from_ne_bytes([b'<']);
 
 /// Makes NumPy's C API usable; NumPy is imported when the first array is met, not before.
 fn numpy_ready(py: Python<'_>) -> PyResult<()> {
@@ -81,8 +82,7 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
         let Some(element) = element(descr.type_num) else {
             return Err(unsupported(&Bound::from_borrowed_ptr(py, object)));
         };
-        let shareable =
-            fields.flags & SHAREABLE == SHAREABLE && descr.byteorder.cast_unsigned() != FOREIGN_BYTE_ORDER;
+        let shareable = fields.flags & SHAREABLE == SHAREABLE && descr.byteorder != FOREIGN_BYTE_ORDER;
         let order = if !shareable {
             None
         } else if fields.flags & npyffi::NPY_ARRAY_F_CONTIGUOUS != 0 {

@@ -11,7 +11,7 @@ use crate::sys::slot::{Kind, Slot};
 /// Calls with up to this many arguments need no tuple.
 const WITHOUT_TUPLE: usize = 4;
 
-/// Calls `callable`; see [`crate::sys::table::Host::call`].
+/// Calls `callable`; see [`crate::sys::table::HostFunctions::call`].
 ///
 /// # Safety
 /// `callable` is a live object; `arguments` are `count` slots of scalars, of texts that are readable, or of live objects.

@@ -5,7 +5,7 @@ pub(crate) mod array;
 mod callback;
 pub(crate) mod function;
 mod guard;
-pub(crate) mod host;
+pub(crate) mod host_functions;
 pub(crate) mod instance;
 pub(crate) mod output;
 mod proof;

@@ -45,7 +45,7 @@ impl Stream {
 struct Queue {
     waiting: VecDeque<(Stream, Vec<u8>)>,
     /// The thread that writes what is in the queue exists.
-    served: bool,
+    started: bool,
     /// That thread has Python's lock, or waits for it.
     delivering: bool,
     /// Python is ending: nobody may wait for its lock any more.
@@ -53,7 +53,7 @@ struct Queue {
 }
 
 static QUEUE: Mutex<Queue> =
-    Mutex::new(Queue { waiting: VecDeque::new(), served: false, delivering: false, closed: false });
+    Mutex::new(Queue { waiting: VecDeque::new(), started: false, delivering: false, closed: false });
 static CHANGED: Condvar = Condvar::new();
 /// Whether something is in the queue, for those who only want to know that.
 static QUEUED: AtomicBool = AtomicBool::new(false);
@@ -74,9 +74,9 @@ fn enqueue(stream: Stream, text: &[u8]) {
         _ => queue.waiting.push_back((stream, text.to_vec())),
     }
     QUEUED.store(true, Ordering::Release);
-    if !queue.served {
+    if !queue.started {
         // Without the thread the text is written by the next call of Julia.
-        queue.served = std::thread::Builder::new().name("jnumpy output".into()).spawn(serve).is_ok();
+        queue.started = std::thread::Builder::new().name("jnumpy output".into()).spawn(serve).is_ok();
     }
     CHANGED.notify_all();
 }

@@ -1,9 +1,9 @@
-//! Which of a function's two C entries a call takes: the one that catches everything, or, where Julia has proven that
-//! nothing can be thrown, the bare one, which costs about half.
+//! Which of a function's two C entries a call takes: the guarded one, which catches every exception, or the unguarded one,
+//! which costs about half. The unguarded entry is called only where TyPython has proven that nothing is thrown.
 //!
-//! A proof is asked for once a function has been called often while no method was defined: it costs an inference. It
-//! holds as long as Julia's world stands still; one definition, of whatever method, and calls catch again, until they
-//! have gone on for as long in the new world.
+//! A proof costs a type inference, so a function is proven only after many calls without a new method definition. The proof
+//! holds as long as Julia's world counter does not change. After the next definition of any method, calls are guarded again,
+//! until there were as many calls in the new world.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ use crate::julia::start::Running;
 use crate::python::exception::Root;
 use crate::sys::slot::{Entry, Kind, Slot};
 
-/// So many calls in one world are worth a proof.
+/// After this many calls in one world, a proof is worth its cost.
 const OFTEN: u32 = 1000;
 /// No world has this number.
 const NO_WORLD: usize = usize::MAX;
@@ -19,10 +19,10 @@ const NO_WORLD: usize = usize::MAX;
 /// The entries of one function. Python's lock guards the cells.
 pub(super) struct Entries {
     guarded: Entry,
-    bare: Cell<Entry>,
-    /// The root that holds the Julia function behind the bare entry, for ever.
+    unguarded: Cell<Entry>,
+    /// The root that holds the Julia function of the unguarded entry. It is never released.
     root: u64,
-    /// The world in which `bare` is proven.
+    /// The world in which `unguarded` is proven.
     proven: Cell<usize>,
     /// The world in which calls are counted.
     counted: Cell<usize>,
@@ -30,11 +30,11 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// `guarded` catches everything; `root` holds the function of the bare entry.
+    /// `root` holds the Julia function of the unguarded entry.
     pub(super) fn new(guarded: Entry, root: u64) -> Self {
         Self {
             guarded,
-            bare: Cell::new(guarded),
+            unguarded: Cell::new(guarded),
             root,
             proven: Cell::new(NO_WORLD),
             counted: Cell::new(NO_WORLD),
@@ -51,8 +51,8 @@ impl Entries {
         let world = running.world();
         if world.is_some_and(|world| world == self.proven.get()) {
             // SAFETY: the caller's promise. A proof is only looked for where no other thread can define a method, so
-            // it still holds. Nothing is thrown, so control need not be said to be in Julia.
-            unsafe { self.bare.get()(arguments, result) };
+            // it still holds. Nothing is thrown, so `RUNNING_IN` need not change.
+            unsafe { self.unguarded.get()(arguments, result) };
             return;
         }
         if let Some(world) = world {
@@ -77,15 +77,15 @@ impl Entries {
     #[cold]
     fn prove(&self, running: &Running, world: usize) {
         let argument = [Slot::unsigned(self.root)];
-        let result = running.call(running.guest.bare_entry, &argument);
+        let result = running.call(running.julia_functions.unguarded_entry, &argument);
         match Kind::from_number(result.kind) {
             Some(Kind::UInt) if result.a != 0 => {
                 let entry = std::ptr::with_exposed_provenance::<()>(super::write::address(result.a));
                 // SAFETY: TyPython gives the address of a C function with the signature of every entry.
-                self.bare.set(unsafe { std::mem::transmute::<*const (), Entry>(entry) });
+                self.unguarded.set(unsafe { std::mem::transmute::<*const (), Entry>(entry) });
                 self.proven.set(world);
             }
-            // Without a proof the function keeps its `try`; nobody wants to know why.
+            // The function keeps its guarded entry; the reason does not matter.
             Some(Kind::Exception) => drop(Root::new(result.a)),
             _ => {}
         }

@@ -93,7 +93,8 @@ end
     __call__(self, factor::Float64)::Float64 = factor * self.balance
     __exit__ = empty!
     __getstate__(self)::Tuple{String,Float64,Vector{Float64}} = (self.owner, self.balance, self.history)
-    __setstate__(state::Tuple{String,Float64,Vector{Float64}})::Account = Account(state..., nothing)
+    __setstate__(state::Tuple{String,Float64,Vector{Float64}})::Account =
+        Account(state[1], state[2], copy(state[3]), nothing)
 end
 
 Base.empty!(account::Account) = (account.balance = 0.0; account)

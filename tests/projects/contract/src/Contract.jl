@@ -270,7 +270,6 @@ function init()
         coercions = Pyfunc(coercions)
         coerce_fails = Pyfunc(coerce_fails)
         warmer = Pyfunc(warmer)
-        version = VERSION.minor
     end
 end
 

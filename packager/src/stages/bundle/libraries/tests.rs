@@ -55,7 +55,7 @@ fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisio
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
     let loader = Loader::new(&[])?;
-    let order = Order {
+    let inputs = LibraryInputs {
         julia,
         image: &image,
         prune: &prune,
@@ -68,7 +68,7 @@ fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisio
         compiler: true,
     };
     let mut decisions = Decisions::default();
-    let libraries = Libraries::collect(&order, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
+    let libraries = Libraries::collect(&inputs, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
     Ok((libraries, decisions))
 }
 
@@ -132,7 +132,7 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
     let (_directory, julia) = tree();
     let libraries = collect(&julia).unwrap();
     let (prune, settings, scratch) = (Prune::default(), Settings::default(), julia.prefix.join("scratch"));
-    let order = Order {
+    let inputs = LibraryInputs {
         julia: &julia,
         image: Path::new("sys.so"),
         prune: &prune,
@@ -144,16 +144,16 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         packages: &[],
         compiler: true,
     };
-    let place = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
+    let location = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
     let write = |name: &str, bytes: &[u8]| {
-        let path = julia.prefix.join(place(name));
+        let path = julia.prefix.join(location(name));
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(&path, bytes).unwrap();
         path
     };
     let run_path = |needs: &str, before: Option<&str>| {
         let path = write("lib/libnew.so", &library(needs, "libnew.so", before));
-        match libraries.other(&order, &path, &place("lib/libnew.so")).unwrap().source {
+        match libraries.other(&inputs, &path, &location("lib/libnew.so")).unwrap().source {
             Source::File(changed) if changed != path => {
                 Elf::parse(&fs_err::read(changed).unwrap()).unwrap().rpath
             }
@@ -165,7 +165,7 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
     assert_eq!(run_path("libbeside.so", Some("/usr/lib")).as_deref(), Some("$ORIGIN"));
 
     let text = write("data.txt", b"text");
-    assert_eq!(libraries.other(&order, &text, &place("data.txt")).unwrap(), Content::file(&text));
+    assert_eq!(libraries.other(&inputs, &text, &location("data.txt")).unwrap(), Content::file(&text));
 }
 
 #[test]

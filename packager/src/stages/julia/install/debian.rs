@@ -294,7 +294,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Moves the wanted files of an unpacked package to their places; returns the programs and libraries among them.
+    /// Moves the wanted files of an unpacked package to their paths; returns the programs and libraries among them.
     fn add(&mut self, package: &str, unpacked: &Path, own: bool) -> Result<Vec<String>, InstallError> {
         let libraries = format!("lib/{}", self.multiarch);
         let mut binaries = Vec::new();
@@ -314,12 +314,12 @@ impl Tree<'_> {
             if !wanted {
                 continue;
             }
-            let place = self.prefix.join(within);
-            if let Some(parent) = place.parent() {
+            let location = self.prefix.join(within);
+            if let Some(parent) = location.parent() {
                 fs_err::create_dir_all(parent)?;
             }
             let is_file = entry.file_type().is_file();
-            fs_err::rename(entry.path(), &place)?;
+            fs_err::rename(entry.path(), &location)?;
             if is_file && !within.starts_with("share") && !within.starts_with("etc") {
                 binaries.push(within.to_string_lossy().into_owned());
             }
@@ -337,8 +337,8 @@ impl Tree<'_> {
     /// for both directories.
     fn relocate(&self, path: &Path) -> Result<(), InstallError> {
         let failed = |source| InstallError::Elf { path: path.into(), source };
-        let place = self.prefix.join(path);
-        let bytes = fs_err::read(&place)?;
+        let location = self.prefix.join(path);
+        let bytes = fs_err::read(&location)?;
         if !is_elf(&bytes) {
             return Ok(());
         }
@@ -352,7 +352,7 @@ impl Tree<'_> {
             "$ORIGIN:$ORIGIN/..:$ORIGIN/julia".into()
         };
         let edits = Edits { run_path: Some(run_path), clear_executable_stack: elf.executable_stack };
-        Ok(fs_err::write(&place, rewrite(bytes, &edits).map_err(failed)?)?)
+        Ok(fs_err::write(&location, rewrite(bytes, &edits).map_err(failed)?)?)
     }
 
     /// Puts the copyright file of a package into the prefix and returns its path there.

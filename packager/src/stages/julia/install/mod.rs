@@ -56,7 +56,7 @@ pub enum Request {
 /// The result of [`install`].
 #[derive(Debug)]
 pub struct Outcome {
-    /// The Julia, started from its final place.
+    /// The Julia, started from its final path.
     pub julia: Julia,
     /// False when it was there already.
     pub fresh: bool,
@@ -223,7 +223,7 @@ fn only(text: &str, found: Vec<Installed>) -> Result<Installed, JuliaError> {
     }
 }
 
-/// Returns the installation `id`, or lets `build` make its prefix in a directory of its own and puts that in place.
+/// Returns the installation `id`, or lets `build` make its prefix in a directory of its own and moves that to its final path.
 fn put(
     id: &str,
     surroundings: &Surroundings,
@@ -255,7 +255,7 @@ fn put(
     fs_err::rename(&prefix, &target)?;
     File::open(managed)?.sync_all()?;
     let julia = layout::ask(&executable(&target), &origin)?;
-    // What is in place need not be fetched again.
+    // What is installed need not be fetched again.
     let downloads = managed.join(official::DOWNLOADS);
     if downloads.exists() {
         fs_err::remove_dir_all(downloads)?;

@@ -1,4 +1,4 @@
-//! Installs an official archive: fetched with size and hash checked, unpacked beside its final place.
+//! Installs an official archive: fetched with size and hash checked, unpacked beside its final path.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

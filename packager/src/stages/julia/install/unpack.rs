@@ -175,8 +175,8 @@ impl Tree<'_> {
         let mode = if header.mode().is_ok_and(|mode| mode & 0o111 != 0) { 0o755 } else { 0o644 };
         let modified =
             header.mtime().ok().map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let place = self.root.join(path);
-        let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(&place);
+        let location = self.root.join(path);
+        let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(&location);
         let mut file = created.map_err(|error| explain(error, refused))?;
         let mut buffer = vec![0; CHUNK];
         loop {

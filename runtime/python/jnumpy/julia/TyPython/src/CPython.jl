@@ -30,7 +30,7 @@ include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
 include("classes.jl")   # types that are classes in Python
-include("guest.jl")     # what the runtime calls
+include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 
 end

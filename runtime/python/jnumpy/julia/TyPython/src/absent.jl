@@ -11,23 +11,23 @@ Base.showerror(io::IO, ::NoPythonError) = print(
 
 refuse_call() = throw(NoPythonError())
 
-# Where calls note where control is, as long as the runtime has not said where.
-const NOWHERE = Ref(IN_JULIA)
+# What `running_in` reads and writes until the runtime has given its own.
+const RUNNING_ALONE = Ref(IN_JULIA)
 
 "From now on each call of Python throws a [`NoPythonError`](@ref), until [`start`](@ref) is called."
 function refuse_python()
     refusal = @cfunction(refuse_call, Cvoid, ())
     field(::Type{UInt64}) = UInt64(0)
     field(::Type{Ptr{Cvoid}}) = refusal
-    field(::Type{Ptr{UInt8}}) = Ptr{UInt8}(pointer_from_objref(NOWHERE))
-    HOST[] = HostTable(map(field, fieldtypes(HostTable))...)
+    field(::Type{Ptr{UInt8}}) = Ptr{UInt8}(pointer_from_objref(RUNNING_ALONE))
+    HOST[] = HostFunctions(map(field, fieldtypes(HostFunctions))...)
     fill!(resize!(C_ADDRESSES, length(C_NAMES)), refusal)
     return nothing
 end
 
 "Takes out the addresses of this process, before an image is written."
 function forget_python()
-    HOST[] = HostTable(map(T -> T(0), fieldtypes(HostTable))...)
+    HOST[] = HostFunctions(map(T -> T(0), fieldtypes(HostFunctions))...)
     empty!(C_ADDRESSES)
     return nothing
 end

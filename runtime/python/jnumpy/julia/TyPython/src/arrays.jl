@@ -15,42 +15,42 @@ end
 
 # --- NumPy → Julia
 
-# A Julia array over NumPy's memory is small to Julia's collector, and so may keep much memory for long: what has been
-# lent since the last collection is counted.
+# Julia's collector sees a small object in an array over NumPy's memory, and may leave much memory unreleased for a long
+# time. The bytes shared since the last collection are therefore counted.
 
-"So many bytes may be lent between two collections."
-const MOST_LENT = Int(min(Sys.total_memory() ÷ 8, UInt(2)^30))
-const LENT = Ref(0)
-"The latest owners: to lend the same memory again costs none."
-const LENDERS = zeros(UInt64, 8)
+"How many bytes may be shared between two collections."
+const MOST_ACCOUNTED = Int(min(Sys.total_memory() ÷ 8, UInt(2)^30))
+const ACCOUNTED = Ref(0)
+"The latest owners: sharing the same memory again is not counted."
+const LATEST_OWNERS = zeros(UInt64, 8)
 const COLLECTIONS = Ref(0)
 
-@inline function lend(slot::Ptr{Slot}, bytes::Int)
-    # For a small array the search would cost more than a collection too many.
-    bytes < 16384 || lent_already(second_word(slot)) && return nothing
-    LENT[] += bytes
-    LENT[] > MOST_LENT && collect_lent()
+@inline function account_bytes(slot::Ptr{Slot}, bytes::Int)
+    # For a small array, the search would cost more than an unnecessary collection.
+    bytes < 16384 || accounted_already(second_word(slot)) && return nothing
+    ACCOUNTED[] += bytes
+    ACCOUNTED[] > MOST_ACCOUNTED && collect_shared()
     return nothing
 end
 
-@noinline function lent_already(owner::UInt64)
-    owner in LENDERS && return true
-    copyto!(LENDERS, 2, LENDERS, 1, length(LENDERS) - 1)
-    LENDERS[1] = owner
+@noinline function accounted_already(owner::UInt64)
+    owner in LATEST_OWNERS && return true
+    copyto!(LATEST_OWNERS, 2, LATEST_OWNERS, 1, length(LATEST_OWNERS) - 1)
+    LATEST_OWNERS[1] = owner
     return false
 end
 
-"Mostly a quick collection; some arrays have lived long enough to be missed by it."
-@noinline function collect_lent()
+"Runs a quick collection; every eighth is a full one, for arrays that a quick collection no longer looks at."
+@noinline function collect_shared()
     COLLECTIONS[] += 1
     GC.gc(COLLECTIONS[] % 8 == 0)
     return nothing
 end
 
-"After a collection."
-function forget_lent()
-    LENT[] = 0
-    fill!(LENDERS, 0)
+"Called after a collection."
+function reset_accounted()
+    ACCOUNTED[] = 0
+    fill!(LATEST_OWNERS, 0)
     return nothing
 end
 
@@ -90,17 +90,17 @@ end
     return PermutedDimsArray(share(T, slot, reverse(lengths)), ntuple(index -> N + 1 - index, Val(N)))
 end
 
-# An ndarray that comes again is the array made of it before, unless Julia has collected that one.
+# The same ndarray gives the same Julia array, unless Julia has collected that array.
 @inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
-    lent = ccall(HOST[].lent, Ptr{Cvoid}, (Ptr{Slot},), slot)
-    return lent == C_NULL ? share_anew(T, slot, lengths) : unsafe_pointer_to_objref(lent)::Array{T,N}
+    shared = ccall(HOST[].find_shared, Ptr{Cvoid}, (Ptr{Slot},), slot)
+    return shared == C_NULL ? share_anew(T, slot, lengths) : unsafe_pointer_to_objref(shared)::Array{T,N}
 end
 
 @noinline function share_anew(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
-    lend(slot, prod(lengths) * sizeof(T))
+    account_bytes(slot, prod(lengths) * sizeof(T))
     shared = unsafe_wrap(Array, Ptr{T}(UInt(first_word(slot))), lengths)
     GC.@preserve shared begin
-        ccall(HOST[].adopt, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), slot)
+        ccall(HOST[].register_share, Cvoid, (Ptr{Cvoid}, Ptr{Slot}), pointer_from_objref(shared), slot)
     end
     finalizer(HOST[].release_array, shared)
     return shared
@@ -112,11 +112,12 @@ is_likely(::Type{T}, found) where {T} =
     Vector{Float64} <: T && found isa Vector{Float64}
 
 """
-    lend_on(array)
+    renew_finalizer(array)
 
-Called by the finaliser of an array that has come again since it was made or last looked at: it may be in use.
+Called by the finalizer of an array that was found by `find_shared` since the finalizer was registered. The array may be in
+use, so its finalizer is registered again.
 """
-function lend_on(array)
+function renew_finalizer(array)
     finalizer(HOST[].release_array, array)
     return nothing
 end
@@ -204,7 +205,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     return checked(Owned, made)
 end
 
-"The ndarray that Python lent, if `array` is the Julia array made from it and still has its memory; else NULL."
+"The ndarray that `array` was made from, as an owned reference, if `array` still has its memory; else NULL."
 owner_of(array::Array, c_order::Bool) = ccall(
     HOST[].owner_of, PyPtr, (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Cint),
     pointer_from_objref(array), pointer(array), length(array), c_order,

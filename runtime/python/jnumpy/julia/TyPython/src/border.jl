@@ -1,10 +1,9 @@
-# Where control is. Every call of Python from Julia goes through `@python`, so that what has to be true while Python
-# runs is written in one place.
+# Calls from Julia into Python. All of them go through `@python`, which keeps what has to hold while Python runs.
 
-# Control of the served thread, as the runtime's `julia/signals.rs` numbers it.
+# What the thread that started Julia runs in, as numbered by the runtime's `julia/signals.rs`.
 const IN_PYTHON = 0x00
 const IN_JULIA = 0x01
-"In Julia, where no `try` of an entry is left to catch an exception from outside: nothing may be thrown into it."
+"In Julia, outside the `try` of an entry: nothing may be thrown into it."
 const UNPROTECTED = 0x02
 
 """
@@ -29,10 +28,10 @@ macro python(call)
         end
     end
     return quote
-        before = control()
-        control!(IN_PYTHON)
+        before = running_in()
+        running_in!(IN_PYTHON)
         result = $body
-        control!(before)
+        running_in!(before)
         result
     end
 end
@@ -44,15 +43,15 @@ As [`@python`](@ref), for functions of the runtime that any thread may call, tho
 """
 macro anywhere(call)
     VERSION >= v"1.9" && return esc(:(@python $call))
-    return esc(:(on_served_thread() ? (@python $call) : $call))
+    return esc(:(on_starting_thread() ? (@python $call) : $call))
 end
 
-@inline control() = unsafe_load(HOST[].control)
-@inline control!(where::UInt8) = unsafe_store!(HOST[].control, where)
+@inline running_in() = unsafe_load(HOST[].running_in)
+@inline running_in!(where::UInt8) = unsafe_store!(HOST[].running_in, where)
 
-"The number of the thread that the runtime started Julia in."
-const SERVED = Ref(0)
-on_served_thread() = Threads.threadid() == SERVED[]
+"The number of the thread that started Julia."
+const STARTING_THREAD = Ref(0)
+on_starting_thread() = Threads.threadid() == STARTING_THREAD[]
 
-"Says that the `try` of the entry is behind us."
-@inline leave_try() = (VERSION < v"1.9" || on_served_thread()) && control!(UNPROTECTED)
+"Notes that the `try` of the entry has been left."
+@inline leave_try() = (VERSION < v"1.9" || on_starting_thread()) && running_in!(UNPROTECTED)

@@ -112,7 +112,7 @@ function method_for(@nospecialize(T), name::String, @nospecialize(f), may_be_ope
     traits = operator ? METHOD | OPERATOR : METHOD
     functions = map(overloads) do one
         refuse_unpassable(nameof(f), one.described.parameters, nothing)
-        make_function(one.described, entry_pointer(one.entry), root(one), root(one.bare), traits)
+        make_function(one.described, entry_pointer(one.entry), root(one), root(one.unguarded), traits)
     end
     length(functions) == 1 && return functions[1]
     push!(OVERLOADS, overloads)
@@ -430,11 +430,15 @@ function write_defaults(writer::ClassWriter)
         values = [:(self.$name) for (name, _) in fields]
         types = last.(fields)
         write_definition(writer, :(__getstate__(self::$T)::Tuple{$(types...)} = ($(values...),)))
-        parts = [:(state[$n]) for n in eachindex(fields)]
+        parts = [:($owned(state[$n])) for n in eachindex(fields)]
         write_definition(writer, :(__setstate__(state::Tuple{$(types...)})::$T = $(Expr(:new, T, parts...))))
     end
     return nothing
 end
+
+"A value of a state as a field has it: an array of NumPy's memory could not grow."
+owned(value) = value
+owned(value::Array) = copy(value)
 
 "Whether values of type `F`, a field of `T`, are data that Python can hold and give back."
 function is_plain(@nospecialize(F), @nospecialize(T), depth::Int=0)

@@ -24,7 +24,7 @@ struct Overload
     "Its positional parameters, as a tuple type."
     signature::Type
     entry::Function
-    bare::Function
+    unguarded::Function
 end
 
 "`overload(f, signature) -> Overload`, with a method for each exported method."
@@ -33,17 +33,17 @@ function overload end
 "`exported(f) -> Export`, with a method for each exported function."
 function exported end
 
-"`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry that `entry`, an [`entry_function`](@ref), is."
+"`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry of an [`entry_function`](@ref)."
 function entry_pointer end
 
 "`entry_function(f)`: what Python calls for `f`, as a Julia function."
 function entry_function end
 
-"`bare_function(f)`: the entry without a `try`, for a function that is [`proven`](@ref) not to throw."
-function bare_function end
+"`unguarded_function(f)`: the entry without `try`, called where it is [`proven`](@ref) not to throw."
+function unguarded_function end
 
-"`bare_pointer(bare) -> Ptr{Cvoid}`: the C entry that `bare`, a [`bare_function`](@ref), is."
-function bare_pointer end
+"`unguarded_pointer(unguarded) -> Ptr{Cvoid}`: the C entry of an [`unguarded_function`](@ref)."
+function unguarded_pointer end
 
 """
     @export_py function f(a::A, b::B = default; c::C = default)::R … end
@@ -68,7 +68,7 @@ end
 function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
     name, positional, keywords, declared = signature(definition)
     # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
-    entry, bare = gensym(string("entry of ", name)), gensym(string("bare entry of ", name))
+    entry, unguarded = gensym(string("entry of ", name)), gensym(string("unguarded entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
@@ -108,7 +108,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     return esc(quote
         Base.@__doc__ $definition
-        function $bare($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
+        function $unguarded($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
             $body
         end
@@ -121,13 +121,13 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 return $fail($result, $failure)
             end
         end
-        $CPython.bare_function(::typeof($name)) = $bare
-        $CPython.bare_pointer(::typeof($bare)) = @cfunction($bare, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
+        $CPython.unguarded_function(::typeof($name)) = $unguarded
+        $CPython.unguarded_pointer(::typeof($unguarded)) = @cfunction($unguarded, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
         $CPython.exported(::typeof($name)) = $about
         $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
-            $Overload($about, Tuple{$(types...)}, $entry, $bare)
+            $Overload($about, Tuple{$(types...)}, $entry, $unguarded)
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
         $refuse_ambiguous($name, Tuple{$(types...)})
         $name
@@ -277,7 +277,7 @@ function Pyfunc(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
     refuse_unpassable(nameof(f), exported(f).parameters, nothing)
-    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(bare_function(f)))
+    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(unguarded_function(f)))
 end
 
 # Flags of a parameter slot.
@@ -290,7 +290,7 @@ const WRITTEN = 0x08
 const METHOD = 0x01
 const OPERATOR = 0x02
 
-function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bare::UInt64, function_traits::UInt8=0x00)
+function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, unguarded::UInt64, function_traits::UInt8=0x00)
     owner = string(described.owner)
     # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
     texts = String[
@@ -300,7 +300,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, bar
     slots = map(text_slot, texts)
     # By Julia's convention such a function writes into its arguments.
     in_place = endswith(described.name, '!')
-    push!(slots, Slot(UINT, number, bare; flags=function_traits))
+    push!(slots, Slot(UINT, number, unguarded; flags=function_traits))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         wanted = argument_kind(type)
@@ -421,9 +421,9 @@ function compiled_calls()
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue
         f = type.instance
-        entry, bare = entry_function(f), bare_function(f)
+        entry, unguarded = entry_function(f), unguarded_function(f)
         push!(calls, (entry, (Ptr{Slot}, Ptr{Slot})), (entry_pointer, (typeof(entry),)), (exported, (type,)))
-        proven(bare) && push!(calls, (bare_pointer, (typeof(bare),)))
+        proven(unguarded) && push!(calls, (unguarded_pointer, (typeof(unguarded),)))
         positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
         mapreduce(length, *, choices; init=1) <= 16 || continue

@@ -26,10 +26,10 @@ another thread could define a method between the look at the counter and the cal
 world_counter() =
     VERSION < v"1.9" && Threads.nthreads() == 1 ? Ptr{UInt}(cglobal(:jl_world_counter, UInt)) : Ptr{UInt}(C_NULL)
 
-"Whether it is certain that `bare(arguments, result)` does not throw, in the methods as they are."
-function proven(@nospecialize(bare))
+"Whether `unguarded(arguments, result)` certainly does not throw, with the present methods."
+function proven(@nospecialize(unguarded))
     VERSION < v"1.9" || return false
-    found = code_typed(bare, (Ptr{Slot}, Ptr{Slot}))
+    found = code_typed(unguarded, (Ptr{Slot}, Ptr{Slot}))
     length(found) == 1 || return false
     code = found[1].first::Core.CodeInfo
     for (index, statement) in enumerate(code.code)

@@ -16,7 +16,7 @@ mutable struct Py
     # A holder that somebody fills.
     Py() = new(NULL)
 
-    # Takes over the reference. Finalisers run on any thread, so they only put the object on the runtime's list.
+    # Takes over the reference. Finalizers run on any thread, so they only put the object on the runtime's list.
     function Py(owned::PyPtr)
         object = new(owned)
         finalizer(release, object)

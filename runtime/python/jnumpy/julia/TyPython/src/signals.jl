@@ -26,12 +26,12 @@ end
 
 "The exception that a handler of Python's has raised, if one has."
 @inline function raised_by_handlers()
-    on_served_thread() && time_ns() - LAST_LOOK[] > PATIENCE || return nothing
+    on_starting_thread() && time_ns() - LAST_LOOK[] > PATIENCE || return nothing
     return run_handlers()
 end
 
 @noinline function run_handlers()
-    (LOOKING[] || control() != IN_JULIA || interrupts_disabled()) && return nothing
+    (LOOKING[] || running_in() != IN_JULIA || interrupts_disabled()) && return nothing
     LOOKING[] = true
     # A function with `nogil` runs without the lock.
     state = PyGILState_Ensure()
@@ -67,15 +67,15 @@ function interrupts_disabled()
     return true
 end
 
-"Called by Julia when a collection is over and its finalisers have run; its own interrupt arrives at this point too."
+"Called by Julia when a collection is over and its finalizers have run; its own interrupt arrives at this point too."
 function after_collection(::Cint)
-    forget_lent()
+    reset_accounted()
     failure = raised_by_handlers()
     failure === nothing || throw(failure)
     return nothing
 end
 
-"Called by Julia's event loop, which runs on the served thread only when all its tasks wait or yield."
+"Called by Julia's event loop, which runs on the thread that started Julia only when all its tasks wait or yield."
 function while_waiting(::Timer)
     ccall(HOST[].while_waiting, Cvoid, ())
     # Other threads may be about to wake the task themselves.
@@ -87,7 +87,7 @@ function while_waiting(::Timer)
 end
 
 function watch_signals()
-    SERVED[] = Threads.threadid()
+    STARTING_THREAD[] = Threads.threadid()
     ROOT_TASK[] = current_task()
     hook = @cfunction(after_collection, Cvoid, (Cint,))
     ccall(:jl_gc_set_cb_post_gc, Cvoid, (Ptr{Cvoid}, Cint), hook, 1)
@@ -105,8 +105,8 @@ function Base.exit(status::Integer)
     # Without Python, as while an image is built, it is Julia's own.
     HOST[].protocol == 0 && return ccall(:jl_exit, Cvoid, (Int32,), status)
     is_root(current_task()) && throw(system_exit(Int(status)))
-    on_served_thread() || ccall(HOST[].exit, Cvoid, (Cint,), status)
-    on_served_thread() && schedule(ROOT_TASK[], system_exit(Int(status)); error=true)
+    on_starting_thread() || ccall(HOST[].exit, Cvoid, (Cint,), status)
+    on_starting_thread() && schedule(ROOT_TASK[], system_exit(Int(status)); error=true)
     # Whoever waits for this task must not wait for ever.
     error("exit(", status, ") in a task")
 end

@@ -68,22 +68,22 @@ const MOST_DIMENSIONS = 64
 # reading it can run other code.
 const SCRATCH = zeros(UInt64, 4 + 2 * MOST_DIMENSIONS)
 
-"What the runtime offers: its `sys/table.rs` documents each function."
-struct HostTable
+"The host functions, which the runtime offers: its `sys/table.rs` documents each one."
+struct HostFunctions
     protocol::UInt64
     symbol::Ptr{Cvoid}
     read::Ptr{Cvoid}
     object::Ptr{Cvoid}
     new_array::Ptr{Cvoid}
     owner_of::Ptr{Cvoid}
-    lent::Ptr{Cvoid}
-    adopt::Ptr{Cvoid}
+    find_shared::Ptr{Cvoid}
+    register_share::Ptr{Cvoid}
     release_array::Ptr{Cvoid}
     release_object::Ptr{Cvoid}
     take_root::Ptr{Cvoid}
     add_roots::Ptr{Cvoid}
     make_function::Ptr{Cvoid}
-    control::Ptr{UInt8}
+    running_in::Ptr{UInt8}
     read_items::Ptr{Cvoid}
     call::Ptr{Cvoid}
     write_output::Ptr{Cvoid}
@@ -98,10 +98,10 @@ struct HostTable
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostTable(0, ntuple(_ -> C_NULL, 24)...))
+const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 24)...))
 
-"What the runtime calls."
-struct GuestTable
+"The Julia functions, which the runtime calls: see its `sys/table.rs`."
+struct JuliaFunctions
     protocol::UInt64
     evaluate::Ptr{Cvoid}
     include_file::Ptr{Cvoid}
@@ -109,9 +109,9 @@ struct GuestTable
     extend_paths::Ptr{Cvoid}
     loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
-    bare_entry::Ptr{Cvoid}
-    lend_on::Ptr{Cvoid}
+    unguarded_entry::Ptr{Cvoid}
+    renew_finalizer::Ptr{Cvoid}
     world::Ptr{UInt}
 end
 
-const GUEST = Ref(GuestTable(PROTOCOL, ntuple(_ -> C_NULL, 9)...))
+const JULIA_FUNCTIONS = Ref(JuliaFunctions(PROTOCOL, ntuple(_ -> C_NULL, 9)...))

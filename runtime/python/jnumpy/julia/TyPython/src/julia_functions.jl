@@ -65,7 +65,7 @@ end
     kept = rooted(number)::Tuple
     failure, backtrace = getfield(kept, 1), getfield(kept, 2)::Backtrace
     part == 0 && return message(failure)
-    part == 1 && return with_places(backtrace_text(filter(is_julia_frame, backtrace)))
+    part == 1 && return with_present_paths(backtrace_text(filter(is_julia_frame, backtrace)))
     part == 2 && return julia_type(failure)
     return getfield(failure, part - 2)
 end
@@ -74,16 +74,16 @@ end
 # installed package over it, with slashes up to the old length, so that this string is right; debug information stays.
 const HERE = @__DIR__
 
-"The text of a backtrace with the places where the sources are now."
-function with_places(text)
+"The text of a backtrace with the present paths of the sources."
+function with_present_paths(text)
     package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
     return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
-"The address of the C entry that the bare function in a root is, or 0 if it may throw: see `proof.jl`."
-@export_py function bare_entry(number::UInt64)::UInt64
-    bare = rooted(number)
-    return proven(bare) ? address(bare_pointer(bare)) : UInt64(0)
+"The address of the unguarded entry whose function is in a root, or 0 if it may throw: see `proof.jl`."
+@export_py function unguarded_entry(number::UInt64)::UInt64
+    entry = rooted(number)
+    return proven(entry) ? address(unguarded_pointer(entry)) : UInt64(0)
 end
 
 "What `dladdr` says of an address."
@@ -109,14 +109,14 @@ end
 init() = nothing
 
 """
-    start(host) -> Ptr{Cvoid}
+    start(host_functions) -> Ptr{Cvoid}
 
-Called once by the runtime, with its table; returns ours.
+Called once by the runtime with a pointer to its `HostFunctions`. Returns a pointer to `JuliaFunctions`.
 """
-function start(host::Ptr{Cvoid})
-    # The runtime compares the numbers; with another one nothing of its table may be read.
-    if unsafe_load(Ptr{UInt64}(host)) == PROTOCOL
-        HOST[] = unsafe_load(Ptr{HostTable}(host))
+function start(host_functions::Ptr{Cvoid})
+    # The runtime reports a difference; with another protocol, the layout of its table is unknown.
+    if unsafe_load(Ptr{UInt64}(host_functions)) == PROTOCOL
+        HOST[] = unsafe_load(Ptr{HostFunctions}(host_functions))
         find_c_functions()
         if isdefined(Base, :pkgorigins)
             for origin in values(Base.pkgorigins)
@@ -141,7 +141,7 @@ function start(host::Ptr{Cvoid})
         setfield!(G_PyBuiltin, :ptr, new_reference(py_import("builtins")))
         watch_signals()
         take_streams()
-        GUEST[] = GuestTable(
+        JULIA_FUNCTIONS[] = JuliaFunctions(
             PROTOCOL,
             entry_pointer(entry_function(evaluate)),
             entry_pointer(entry_function(include_file)),
@@ -149,10 +149,10 @@ function start(host::Ptr{Cvoid})
             entry_pointer(entry_function(extend_paths)),
             entry_pointer(entry_function(loaded_packages)),
             entry_pointer(entry_function(describe)),
-            entry_pointer(entry_function(bare_entry)),
-            @cfunction(lend_on, Cvoid, (Any,)),
+            entry_pointer(entry_function(unguarded_entry)),
+            @cfunction(renew_finalizer, Cvoid, (Any,)),
             world_counter(),
         )
     end
-    return Ptr{Cvoid}(Base.unsafe_convert(Ptr{GuestTable}, GUEST))
+    return Ptr{Cvoid}(Base.unsafe_convert(Ptr{JuliaFunctions}, JULIA_FUNCTIONS))
 end

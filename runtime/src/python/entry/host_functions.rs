@@ -1,4 +1,4 @@
-//! The table of functions that TyPython calls: see [`Host`] for what each one does.
+//! The host functions: see [`HostFunctions`] for what each one does.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,29 +10,29 @@ use super::read::Mode;
 use super::{array, callback, function, guard, instance, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
-use crate::julia::signals::{self, CONTROL};
-use crate::julia::start::guest;
+use crate::julia::signals::{self, RUNNING_IN};
+use crate::julia::start::julia_functions;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
-use crate::sys::table::Host;
+use crate::sys::table::HostFunctions;
 
-/// The table for TyPython.
-pub(crate) static HOST: Host = Host {
+/// The table that TyPython gets.
+pub(crate) static HOST: HostFunctions = HostFunctions {
     protocol: PROTOCOL,
     symbol,
     read: read_object,
     object,
     new_array,
     owner_of,
-    lent,
-    adopt,
+    find_shared,
+    register_share,
     release_array,
     release_object,
     take_root,
     add_roots,
     function: make_function,
-    control: &CONTROL,
+    running_in: &RUNNING_IN,
     read_items,
     call,
     write_output: output::write_output,
@@ -61,7 +61,7 @@ macro_rules! symbols {
 
 #[expect(clippy::fn_to_numeric_cast_any, reason = "addresses are what the table is for")]
 unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
-    // SAFETY: Julia passes a NUL-terminated name; the constants are initialised with the interpreter.
+    // SAFETY: Julia passes a NUL-terminated name; the constants are initialized with the interpreter.
     unsafe {
         let Ok(name) = CStr::from_ptr(name).to_str() else { return std::ptr::null_mut() };
         // Those of TyPython's `table.jl`.
@@ -177,7 +177,7 @@ unsafe extern "C" fn owner_of(
 /// # Safety
 /// The slot is an array slot, and the ndarray it was read from is as it was.
 #[inline]
-unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
+unsafe fn shared_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
     let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
     // An ndarray without dimensions may have no lengths.
     let lengths = if slot.ndim == 0 {
@@ -194,21 +194,21 @@ unsafe fn lent_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize])
     (std::ptr::with_exposed_provenance_mut(write::address(slot.b)), memory, slot.dtype, lengths)
 }
 
-unsafe extern "C" fn lent(slot: *const Slot) -> *const Value {
+unsafe extern "C" fn find_shared(slot: *const Slot) -> *const Value {
     guard::anywhere(std::ptr::null(), || {
         // SAFETY: Julia holds Python's lock and passes an array slot.
-        let (owner, memory, element, lengths) = unsafe { lent_memory(&*slot) };
-        lease::find(owner, memory, element, lengths).unwrap_or_default()
+        let (owner, memory, element, lengths) = unsafe { shared_memory(&*slot) };
+        lease::find_shared(owner, memory, element, lengths).unwrap_or_default()
     })
 }
 
-unsafe extern "C" fn adopt(array: *const Value, slot: *const Slot) {
+unsafe extern "C" fn register_share(array: *const Value, slot: *const Slot) {
     guard::anywhere((), || {
         // SAFETY: Julia holds Python's lock and passes the array slot it made the array from.
         unsafe {
-            let (owner, memory, element, lengths) = lent_memory(&*slot);
+            let (owner, memory, element, lengths) = shared_memory(&*slot);
             ffi::Py_IncRef(owner);
-            lease::adopt(array, owner, memory, element, lengths);
+            lease::register_share(array, owner, memory, element, lengths);
         }
     });
 }
@@ -218,9 +218,9 @@ unsafe extern "C" fn release_array(array: *mut Value) {
     if guard::anywhere(true, || lease::release_array(array)) {
         return;
     }
-    if let Some(guest) = guest() {
-        // SAFETY: Julia runs this finaliser of a live array, in a thread of its own.
-        unsafe { (guest.lend_on)(array) };
+    if let Some(julia_functions) = julia_functions() {
+        // SAFETY: Julia runs this finalizer of a live array, in a thread of its own.
+        unsafe { (julia_functions.renew_finalizer)(array) };
     }
 }
 

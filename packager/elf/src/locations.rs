@@ -5,15 +5,16 @@ use super::tables::Tables;
 
 /// Where a text lies in memory once a file is loaded: distances from the start of its first segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct Locations {
     /// In memory that may be written.
     pub writable: Vec<u64>,
     /// In memory that must be made writable first.
     pub read_only: Vec<u64>,
 }
 
-/// Finds every place where `text` is loaded into memory. Text in machine code is an error: it cannot be written over.
-pub fn places(bytes: &[u8], text: &str) -> Result<Places, ElfError> {
+/// Finds every location at which `text` is loaded into memory. Text in machine code is an error, because it cannot be
+/// overwritten.
+pub fn locations(bytes: &[u8], text: &str) -> Result<Locations, ElfError> {
     let tables = Tables::parse(bytes)?;
     let loaded = || tables.segments.iter().filter(|segment| segment.p_type == PT_LOAD);
     let start = loaded().map(|segment| segment.p_vaddr).min().unwrap_or(0);
@@ -25,7 +26,7 @@ pub fn places(bytes: &[u8], text: &str) -> Result<Places, ElfError> {
             .map(|segment| (segment.p_vaddr, segment.p_vaddr.saturating_add(segment.p_memsz)))
             .any(|(from, to)| (from / page * page..to.next_multiple_of(page)).contains(&address))
     };
-    let mut places = Places::default();
+    let mut locations = Locations::default();
     for offset in memchr::memmem::find_iter(bytes, text.as_bytes()) {
         let (from, to) = (offset as u64, (offset + text.len()) as u64);
         let inside = |segment: &&goblin::elf::ProgramHeader| {
@@ -38,8 +39,8 @@ pub fn places(bytes: &[u8], text: &str) -> Result<Places, ElfError> {
             return Err(ElfError::Edit { name: text.to_owned(), why: "it lies among machine code" });
         }
         let writable = segment.p_flags & PF_W != 0 && !protected(address);
-        let list = if writable { &mut places.writable } else { &mut places.read_only };
+        let list = if writable { &mut locations.writable } else { &mut locations.read_only };
         list.push(address.saturating_sub(start));
     }
-    Ok(places)
+    Ok(locations)
 }

@@ -15,28 +15,28 @@ use crate::formats::contract::{BUILD_TREE, SOURCES};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::is_at;
 
-/// The time of every staged file.
+/// The modification time of every file.
 const TIME: Duration = Duration::from_secs(1);
 
-/// A staged tree, locked by this process. Removed when dropped.
+/// A build tree, locked by this process. It is removed when dropped.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct BuildTree {
     directory: PathBuf,
     /// Holds the lock for as long as the value lives.
     _lock: fs_err::File,
 }
 
-impl Stage {
+impl BuildTree {
     /// Copies `files` (relative name → source) into the directory for `key`.
-    pub(super) fn create(key: &str, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
+    pub(super) fn create(key: &str, files: &BTreeMap<String, TreeFile>) -> Result<Self, ImageError> {
         Self::create_at(directory(key).into(), files)
     }
 
-    fn create_at(directory: PathBuf, files: &BTreeMap<String, StagedFile>) -> Result<Self, ImageError> {
+    fn create_at(directory: PathBuf, files: &BTreeMap<String, TreeFile>) -> Result<Self, ImageError> {
         let lock = claim(&directory)?;
-        let stage = Self { directory, _lock: lock };
+        let tree = Self { directory, _lock: lock };
         // What a killed run has left is no part of this one.
-        for entry in fs_err::read_dir(&stage.directory)? {
+        for entry in fs_err::read_dir(&tree.directory)? {
             let entry = entry?;
             if entry.file_name() != LOCK {
                 remove(&entry.path())?;
@@ -44,14 +44,14 @@ impl Stage {
         }
         for (name, file) in files {
             interrupt::check()?;
-            let path = stage.directory.join(name);
+            let path = tree.directory.join(name);
             create_private_parents(&path)?;
             match file {
-                StagedFile::Copy(source) => {
+                TreeFile::Copy(source) => {
                     fs_err::copy(source, &path)?;
                 }
-                StagedFile::Text(text) => fs_err::write(&path, text)?,
-                StagedFile::Link { target, .. } => {
+                TreeFile::Text(text) => fs_err::write(&path, text)?,
+                TreeFile::Link { target, .. } => {
                     fs_err::os::unix::fs::symlink(target, &path)?;
                     continue;
                 }
@@ -60,7 +60,7 @@ impl Stage {
             // Julia before 1.11 knows a source file again by its path and time; here the path says what is in it.
             fs_err::OpenOptions::new().write(true).open(&path)?.file().set_modified(UNIX_EPOCH + TIME)?;
         }
-        Ok(stage)
+        Ok(tree)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -68,16 +68,16 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for BuildTree {
     fn drop(&mut self) {
         // A leftover harms nobody: the next run with the same content clears it.
         let _ = fs_err::remove_dir_all(&self.directory);
     }
 }
 
-/// What a staged file is made of.
+/// What a file of a build tree is made of.
 #[derive(Debug, Clone)]
-pub(super) enum StagedFile {
+pub(super) enum TreeFile {
     /// A copy of another file.
     Copy(PathBuf),
     /// This text.
@@ -110,7 +110,7 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
         match std::fs::DirBuilder::new().mode(0o700).create(directory) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(ImageError::Stage { directory: directory.to_owned(), source }),
+            Err(source) => return Err(ImageError::BuildTree { directory: directory.to_owned(), source }),
         }
         let found = match fs_err::symlink_metadata(directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -118,7 +118,7 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
         };
         let own = tempfile::tempfile()?.metadata()?.uid();
         if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
-            return Err(ImageError::ForeignStage { directory: directory.to_owned() });
+            return Err(ImageError::ForeignBuildTree { directory: directory.to_owned() });
         }
         // The umask can have taken our own permissions away.
         fs_err::set_permissions(directory, PermissionsExt::from_mode(0o700))?;
@@ -175,8 +175,8 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
     const NAME: &str = "jnumpy-0123456789abcdef";
 
-    fn files() -> BTreeMap<String, StagedFile> {
-        BTreeMap::from([("packages/A/src/A.jl".into(), StagedFile::Text("module A end".into()))])
+    fn files() -> BTreeMap<String, TreeFile> {
+        BTreeMap::from([("packages/A/src/A.jl".into(), TreeFile::Text("module A end".into()))])
     }
 
     #[test]
@@ -190,11 +190,11 @@ mod tests {
         let target = tempfile::tempdir().unwrap();
         fs_err::set_permissions(target.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs_err::write(target.path().join("kept"), "").unwrap();
-        let link = StagedFile::Link { target: target.path().to_owned(), content: String::new() };
+        let link = TreeFile::Link { target: target.path().to_owned(), content: String::new() };
         let files = BTreeMap::from([("artifacts/x".into(), link)]);
-        let stage = Stage::create_at(parent.path().join(NAME), &files).unwrap();
-        assert!(stage.path().join("artifacts/x/kept").is_file());
-        drop(stage);
+        let tree = BuildTree::create_at(parent.path().join(NAME), &files).unwrap();
+        assert!(tree.path().join("artifacts/x/kept").is_file());
+        drop(tree);
         assert!(target.path().join("kept").is_file());
         assert_eq!(fs_err::metadata(target.path()).unwrap().mode() & 0o777, 0o755);
     }
@@ -202,11 +202,11 @@ mod tests {
     #[test]
     fn ok_private_and_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let stage = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
-        assert_eq!(stage.path(), parent.path().join(NAME));
-        let mode = |path: &str| fs_err::metadata(stage.path().join(path)).unwrap().mode() & 0o777;
+        let tree = BuildTree::create_at(parent.path().join(NAME), &files()).unwrap();
+        assert_eq!(tree.path(), parent.path().join(NAME));
+        let mode = |path: &str| fs_err::metadata(tree.path().join(path)).unwrap().mode() & 0o777;
         assert_eq!((mode(""), mode("packages/A"), mode("packages/A/src/A.jl")), (0o700, 0o700, 0o600));
-        drop(stage);
+        drop(tree);
         assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 0);
     }
 
@@ -218,12 +218,12 @@ mod tests {
         fs_err::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
         fs_err::write(directory.join(LOCK), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", directory.join("link")).unwrap();
-        let stage = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
+        let tree = BuildTree::create_at(parent.path().join(NAME), &files()).unwrap();
         let mut names: Vec<_> =
-            fs_err::read_dir(stage.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            fs_err::read_dir(tree.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [LOCK, "packages"]);
-        assert!(!stage.path().join("packages/B").exists());
+        assert!(!tree.path().join("packages/B").exists());
     }
 
     #[test]
@@ -231,8 +231,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join(NAME);
         let refused = || {
-            let error = Stage::create_at(parent.path().join(NAME), &files()).unwrap_err();
-            assert!(matches!(error, ImageError::ForeignStage { .. }), "{error}");
+            let error = BuildTree::create_at(parent.path().join(NAME), &files()).unwrap_err();
+            assert!(matches!(error, ImageError::ForeignBuildTree { .. }), "{error}");
         };
         fs_err::create_dir(&directory).unwrap();
         fs_err::set_permissions(&directory, PermissionsExt::from_mode(0o777)).unwrap();
@@ -249,9 +249,10 @@ mod tests {
     #[test]
     fn ok_second_user_of_a_name_waits() {
         let parent = tempfile::tempdir().unwrap();
-        let first = Stage::create_at(parent.path().join(NAME), &files()).unwrap();
+        let first = BuildTree::create_at(parent.path().join(NAME), &files()).unwrap();
         let path = parent.path().join(NAME);
-        let second = std::thread::spawn(move || Stage::create_at(path, &files()).unwrap().path().exists());
+        let second =
+            std::thread::spawn(move || BuildTree::create_at(path, &files()).unwrap().path().exists());
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(!second.is_finished());
         drop(first);

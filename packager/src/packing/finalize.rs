@@ -1,4 +1,5 @@
-//! The last step of all wheels: written beside its place, audited there, and moved once it has passed.
+//! Finalizes a wheel: writes it to a directory beside its destination, audits it there, and moves it after the audit has
+//! passed.
 
 use std::path::Path;
 
@@ -10,32 +11,32 @@ use jnumpy_base::Report;
 use jnumpy_base::path::is_at;
 use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
 
-/// Writes a wheel beside its place, audits it there, and moves it once it has passed. `places` are directories of this
-/// machine that it must not name.
-pub(crate) fn publish(
+/// Writes and audits a wheel, then gives it its name in `out_dir`. `forbidden_paths` are directories of this machine that must
+/// not appear in the wheel.
+pub(crate) fn finalize(
     wheel: &Wheel,
     out_dir: &Path,
     compression: Compression,
-    places: &[String],
+    forbidden_paths: &[String],
     report: &Report,
 ) -> Result<Written, Error> {
     fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
     let beside = Beside::create(out_dir).map_err(WheelError::Write)?;
     let options = WriteOptions { level: compression.level(), ..WriteOptions::from_environment()? };
     let mut written = wheel.write(beside.directory.path(), &options, report)?;
-    let audit = audit(&written.path, places, report)?;
+    let audit = audit(&written.path, forbidden_paths, report)?;
     for finding in &audit.findings {
         report.remark(finding);
     }
     audit.verdict(&written.path)?;
     let path = out_dir.join(written.path.file_name().unwrap_or_default());
     fs_err::rename(&written.path, &path)
-        .map_err(|source| WheelError::Place { path: path.clone(), source })?;
+        .map_err(|source| WheelError::Location { path: path.clone(), source })?;
     written.path = path;
     Ok(written)
 }
 
-/// A locked directory beside a wheel's place, where it is written; removed when dropped.
+/// A locked directory beside a wheel's destination. It is removed when dropped.
 struct Beside {
     directory: TempDir,
     /// Says that the directory is in use, and ends with the process, however that ends.

@@ -1,4 +1,4 @@
-//! The runtime wheel: the Python and Julia halves of JNumPy that go into every bundle.
+//! The runtime wheel: the Python and Julia halves of JNumPy, which go into every bundle.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -18,7 +18,7 @@ const LARGEST: u64 = 256 << 20;
 
 /// An unpacked runtime wheel. The directory goes away with the value.
 #[derive(Debug)]
-pub struct Runtime {
+pub struct RuntimeWheel {
     /// The wheel it came from.
     pub wheel: PathBuf,
     /// Its version.
@@ -27,14 +27,14 @@ pub struct Runtime {
     pub protocol: u32,
     /// The files of the import package `jnumpy`, by their path inside it.
     pub files: BTreeMap<String, PathBuf>,
-    /// Texts of its licences, by their path below `.dist-info/licenses`.
+    /// Texts of its licenses, by their path below `.dist-info/licenses`.
     pub licenses: BTreeMap<String, PathBuf>,
     directory: tempfile::TempDir,
 }
 
-impl Runtime {
+impl RuntimeWheel {
     /// Opens the wheel named, or the one that was installed with this program.
-    pub fn open(named: Option<&Path>) -> Result<Self, RuntimeError> {
+    pub fn open(named: Option<&Path>) -> Result<Self, RuntimeWheelError> {
         let wheel = match named {
             Some(path) => path.to_owned(),
             None => find()?,
@@ -58,12 +58,12 @@ impl Runtime {
         }
         for required in ["__init__.py", "_bootstrap.py", "protocol", "julia/TyPython/Project.toml"] {
             if !files.contains_key(required) {
-                return Err(RuntimeError::Incomplete { wheel, missing: required });
+                return Err(RuntimeWheelError::Incomplete { wheel, missing: required });
             }
         }
         let text = fs_err::read_to_string(&files["protocol"])?;
         let protocol =
-            text.trim().parse().map_err(|_| RuntimeError::Protocol { wheel: wheel.clone(), text })?;
+            text.trim().parse().map_err(|_| RuntimeWheelError::Protocol { wheel: wheel.clone(), text })?;
         Ok(Self { wheel, version, protocol, files, licenses, directory })
     }
 
@@ -82,7 +82,7 @@ impl Runtime {
 
 /// What can be wrong with the runtime wheel.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
+pub enum RuntimeWheelError {
     /// There is none.
     #[error(
         "no runtime wheel `jnumpy_runtime-{VERSION}-*.whl`, looked in: {}",
@@ -138,7 +138,7 @@ pub enum RuntimeError {
     Interrupted(#[from] Interrupted),
 }
 
-impl Hint for RuntimeError {
+impl Hint for RuntimeWheelError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { .. } => {
@@ -155,8 +155,8 @@ impl Hint for RuntimeError {
     }
 }
 
-/// Looks beside the program and in the place where packages keep data.
-fn find() -> Result<PathBuf, RuntimeError> {
+/// Looks beside the program and in the directory where packages keep data.
+fn find() -> Result<PathBuf, RuntimeWheelError> {
     let program = fs_err::canonicalize(std::env::current_exe()?)?;
     let beside = program.parent().unwrap_or(Path::new("/")).to_owned();
     let shared = beside.join("../share/jnumpy");
@@ -177,12 +177,12 @@ fn find() -> Result<PathBuf, RuntimeError> {
             return Ok(wheel);
         }
     }
-    Err(RuntimeError::NotFound { searched })
+    Err(RuntimeWheelError::NotFound { searched })
 }
 
 /// Unpacks the wheel; returns its files by their name in it.
-fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, RuntimeError> {
-    let unreadable = |source| RuntimeError::Unreadable { wheel: wheel.to_owned(), source };
+fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, RuntimeWheelError> {
+    let unreadable = |source| RuntimeWheelError::Unreadable { wheel: wheel.to_owned(), source };
     let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(unreadable)?;
     let mut files = BTreeMap::new();
     let mut room = LARGEST;
@@ -194,7 +194,7 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
         }
         let name = entry.name().map_err(unreadable)?.into_owned();
         if entry.is_symlink() || name.parse::<WheelPath>().is_err() {
-            return Err(RuntimeError::UnsafeName { wheel: wheel.to_owned(), name });
+            return Err(RuntimeWheelError::UnsafeName { wheel: wheel.to_owned(), name });
         }
         let path = target.join(&name);
         if let Some(parent) = path.parent() {
@@ -204,7 +204,7 @@ fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, Runt
         entry.take(room + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.into()))?;
         room = room
             .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| RuntimeError::TooLarge { wheel: wheel.to_owned() })?;
+            .ok_or_else(|| RuntimeWheelError::TooLarge { wheel: wheel.to_owned() })?;
         fs_err::write(&path, bytes)?;
         files.insert(name, path);
     }
@@ -240,22 +240,22 @@ mod tests {
 
     fn error(files: &[(&str, &str)]) -> String {
         let (directory, path) = wheel(files);
-        let error = Runtime::open(Some(&path)).unwrap_err().to_string();
+        let error = RuntimeWheel::open(Some(&path)).unwrap_err().to_string();
         error.replace(directory.path().to_str().unwrap(), "<d>")
     }
 
     #[test]
     fn ok_unpacks_and_goes_away() {
         let (_directory, path) = wheel(&WHOLE);
-        let runtime = Runtime::open(Some(&path)).unwrap();
+        let runtime = RuntimeWheel::open(Some(&path)).unwrap();
         assert_eq!(runtime.protocol, 7);
         assert_eq!(runtime.version, "0.1.0");
         assert_eq!(fs_err::read_to_string(&runtime.files["_bootstrap.py"]).unwrap(), "import os");
         assert_eq!(runtime.licenses.keys().collect::<Vec<_>>(), ["LICENSE-MIT"]);
         assert!(runtime.typython().join("Project.toml").is_file());
-        let place = runtime.python_path().to_owned();
+        let location = runtime.python_path().to_owned();
         drop(runtime);
-        assert!(!place.exists());
+        assert!(!location.exists());
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         }
         archive.finish().unwrap();
         assert!(fs_err::metadata(&path).unwrap().len() < 1 << 20);
-        assert!(matches!(Runtime::open(Some(&path)), Err(RuntimeError::TooLarge { .. })));
+        assert!(matches!(RuntimeWheel::open(Some(&path)), Err(RuntimeWheelError::TooLarge { .. })));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         let cut = directory.path().join("cut.whl");
         for length in (0..bytes.len()).step_by(7) {
             fs_err::write(&cut, &bytes[..length]).unwrap();
-            assert!(Runtime::open(Some(&cut)).is_err(), "{length}");
+            assert!(RuntimeWheel::open(Some(&cut)).is_err(), "{length}");
         }
     }
 }

@@ -1,0 +1,63 @@
+//! What depends on the processor: the registers of an interrupted thread, and the numbers of relocations. The layout of
+//! registers is that of glibc's `ucontext_t`.
+
+pub(crate) use here::{ADDRESS_OF_SYMBOL, call_instead, stack_pointer};
+
+#[cfg(target_arch = "x86_64")]
+mod here {
+    /// `R_X86_64_GLOB_DAT` and `R_X86_64_JUMP_SLOT`: the slot holds the address of a symbol.
+    pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [6, 7];
+
+    const RSP: usize = libc::REG_RSP.unsigned_abs() as usize;
+    const RDI: usize = libc::REG_RDI.unsigned_abs() as usize;
+    const RIP: usize = libc::REG_RIP.unsigned_abs() as usize;
+
+    /// The stack pointer of the interrupted code.
+    pub(crate) fn stack_pointer(context: &libc::ucontext_t) -> u64 {
+        context.uc_mcontext.gregs[RSP].cast_unsigned()
+    }
+
+    /// Makes the interrupted thread continue in `function`, as if called with one argument on the stack that ends at `stack`.
+    pub(crate) fn call_instead(
+        context: &mut libc::ucontext_t,
+        function: usize,
+        argument: usize,
+        stack: usize,
+    ) {
+        let word = |value: usize| (value as u64).cast_signed();
+        let registers = &mut context.uc_mcontext.gregs;
+        // A function begins below its return address.
+        registers[RSP] = word(stack & !15) - 8;
+        registers[RDI] = word(argument);
+        registers[RIP] = word(function);
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod here {
+    /// `R_AARCH64_GLOB_DAT` and `R_AARCH64_JUMP_SLOT`: the slot holds the address of a symbol.
+    pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [1025, 1026];
+
+    const FRAME: usize = 29;
+    const LINK: usize = 30;
+
+    /// The stack pointer of the interrupted code.
+    pub(crate) fn stack_pointer(context: &libc::ucontext_t) -> u64 {
+        context.uc_mcontext.sp
+    }
+
+    /// Makes the interrupted thread continue in `function`, as if called with one argument on the stack that ends at `stack`.
+    pub(crate) fn call_instead(
+        context: &mut libc::ucontext_t,
+        function: usize,
+        argument: usize,
+        stack: usize,
+    ) {
+        let registers = &mut context.uc_mcontext;
+        registers.sp = (stack & !15) as u64;
+        registers.regs[0] = argument as u64;
+        registers.regs[FRAME] = 0;
+        registers.regs[LINK] = 0;
+        registers.pc = function as u64;
+    }
+}

@@ -1,0 +1,16 @@
+"""What differs between versions of Julia, as far as tests have to know it: the first version that has each."""
+
+#: Any thread may call Julia, not only the one that has started it.
+ANY_THREAD = (1, 9)
+#: Extensions of packages are loaded.
+EXTENSIONS = (1, 9)
+#: Packages can be compiled to images of their own, and a wheel can do without the compiler.
+PACKAGE_IMAGES = (1, 9)
+#: Packages have preferences.
+PREFERENCES = (1, 6)
+#: Julia's own image opens the libraries of all its standard libraries at every start.
+LIBRARIES_AT_START = (1, 6)
+#: An image takes many minutes, so that tests of dependencies pack their wheel without one.
+SLOW_IMAGES = (1, 6)
+#: Types are shown by their short names, such as `ComplexF64`.
+SHORT_NAMES = (1, 6)
