@@ -74,7 +74,7 @@ def test_errors_name_argument_and_class(bank, account) -> None:
         (lambda: bank.Shape(), r"bank._bank.Shape cannot be made in Python"),
         (lambda: account.__init__("Bo"), r"is initialized already"),
         (lambda: bank.deposit(bank.Account.__new__(bank.Account), 1.0), r"holds no Julia object yet: `__init__`"),
-        (lambda: bank.class_of(int), r"expected the class of a Type\{.*Shape\}, got type"),
+        (lambda: bank.class_of(int), r"expected the class of Bank.Shape or of a subtype, got type"),
     ]:
         with pytest.raises(TypeError, match=message):
             call()
@@ -284,8 +284,9 @@ def test_pickle(bank, account, protocol) -> None:
 def test_copies_and_what_cannot_be_pickled(bank, account) -> None:
     shallow, deep = copy.copy(account), copy.deepcopy(account)
     account.history[0] = 7.0
-    assert [copied.history[0] for copied in (shallow, deep)] == [10.0, 10.0]
+    # The array of a copy is Julia's own, so it can grow.
     assert shallow.deposit(1.0) == deep.deposit(1.0) == 11.0
+    assert [list(copied.history) for copied in (shallow, deep)] == [[10.0, 1.0]] * 2
     with pytest.raises(TypeError, match=r"cannot pickle 'Square' object: not all fields .* are plain data"):
         pickle.dumps(bank.Square(1.0))
 

@@ -160,7 +160,7 @@ function build(::Type{S}, object::Py, convert_item) where {S<:Type}
     for (type, class) in CLASSES
         type isa S && getfield(class::Py, :ptr) == getfield(object, :ptr) && return type
     end
-    expected(string("the class of a ", S), object)
+    expected(string("the class of ", class_bound(S), " or of a subtype"), object)
 end
 
 "Thrown by an argument of an operator that does not fit: Python tries the other operand."

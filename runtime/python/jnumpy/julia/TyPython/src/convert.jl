@@ -10,6 +10,12 @@ function class_description end
 "Whether `T` is exported as a class; see [`@export_pyclass`](@ref)."
 exports_class(@nospecialize(T)) = T isa Type && T !== Union{} && applicable(class_description, T)
 
+"`Shape` for `Type{<:Shape}` and `Type{Shape}`."
+function class_bound(@nospecialize(S))
+    bound = Base.unwrap_unionall(S).parameters[1]
+    return bound isa TypeVar ? bound.ub : bound
+end
+
 "Whether instances of the class of `T` hold a Julia object: exceptions, which Python raises, do not."
 exports_instances(@nospecialize(T)) = exports_class(T) && !(T <: Exception)
 

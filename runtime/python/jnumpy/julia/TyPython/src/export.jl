@@ -182,8 +182,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
     T in (Any, Union{}, Py, Real, Number) && return nothing
     exports_instances(T) && return nothing
     if T <: Type
-        bound = Base.unwrap_unionall(T).parameters[1]
-        bound isa TypeVar && (bound = bound.ub)
+        bound = class_bound(T)
         return exports_class(bound) ? nothing : bound
     end
     T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
