@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from jnumpy import _supported  # noqa: F401 - first: refuses an interpreter that cannot be served
 from jnumpy._errors import JuliaError, JuliaNotFoundError
-from jnumpy._runtime import JuliaFunction, set_copy_policy
+from jnumpy._runtime import JuliaFunction, JuliaObject, set_copy_policy
 from jnumpy._session import (
     bundle_info,
     eval_julia,
@@ -30,6 +30,7 @@ __all__ = [
     "JuliaError",
     "JuliaFunction",
     "JuliaNotFoundError",
+    "JuliaObject",
     "bundle_info",
     "eval_julia",
     "exec_julia",

@@ -9,6 +9,8 @@ import os
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from jnumpy._runtime import Root
 
 
@@ -31,7 +33,7 @@ class JuliaError(Exception):
     def __init__(self, exception: Root | str) -> None:
         super().__init__()
         self._exception = exception
-        self._parts: dict[str, str] = {}
+        self._parts: dict[str, Any] = {}
 
     def _part(self, part: str) -> str:
         if part not in self._parts:
@@ -44,6 +46,15 @@ class JuliaError(Exception):
             except RuntimeError as refused:
                 return f"a Julia exception whose text is out of reach: {refused}"
         return self._parts[part]
+
+    def _field(self, name: str, number: int) -> object:
+        """A field of an exported exception; kept, so that it is in a pickle."""
+        key = f"field {name}"
+        if key not in self._parts:
+            if isinstance(self._exception, str):
+                raise AttributeError(f"this {type(self).__name__} was not raised by Julia, and has no `{name}`")
+            self._parts[key] = self._exception.field(number)
+        return self._parts[key]
 
     @property
     def args(self) -> tuple[str]:  # type: ignore[override]
@@ -64,6 +75,9 @@ class JuliaError(Exception):
 
         for part in ("message", "backtrace", "type"):
             self._part(part)
+        if not isinstance(self._exception, str):
+            for name in getattr(self, "__julia_fields__", ()):
+                getattr(self, name)
         # A class of this module goes by its name: in a packed wheel, nobody can import the module by the name it has.
         cls = type(self)
         return (restorer(), ("error", cls.__name__ if cls.__module__ == __name__ else cls, str(self), self._parts))
@@ -96,6 +110,18 @@ def restore(cls: type[JuliaError], message: str, parts: dict[str, str]) -> Julia
     error = cls(message)
     error._parts = parts
     return error
+
+
+def exported(name: str, namespace: dict[str, object], base: str, key: str) -> type[JuliaError]:
+    """Return the class of an exception type that Julia exports, a kind of the built-in exception `base`."""
+    import builtins
+
+    above: object = CLASSES.get(base) or getattr(builtins, base, None)
+    if not (isinstance(above, type) and issubclass(above, Exception)):
+        raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is no built-in exception")
+    bases = (above,) if issubclass(above, JuliaError) else (JuliaError, above)
+    CLASSES[key] = cls = type(name, bases, namespace)
+    return cls  # type: ignore[return-value]
 
 
 def _combine(base: type[Exception]) -> type[JuliaError]:

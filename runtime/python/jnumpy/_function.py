@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from types import MethodType
 from typing import TYPE_CHECKING
+
+from jnumpy._runtime import JuliaObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +73,38 @@ def _kind(value: object) -> object:
     if cls.__module__ == "numpy" and cls.__name__ == "ndarray":
         flags = value.flags  # type: ignore[attr-defined]
         return (value.dtype, value.ndim, flags.f_contiguous, flags.carray)  # type: ignore[attr-defined]
+    if isinstance(value, JuliaObject):
+        return cls
     return None
+
+
+class OverloadedMethod(Overloaded):
+    """The methods of a class that share a name."""
+
+    def __init__(
+        self,
+        functions: tuple[JuliaFunction, ...],
+        choose: Callable[[int, tuple, dict], int],
+        number: int,
+        doc: str,
+        operator: bool,
+    ) -> None:
+        super().__init__(functions, choose, number, doc)
+        self._operator = operator
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        """Bind to an instance."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *arguments: object, **keywords: object) -> object:
+        """Call the method that takes these arguments; an operator leaves others to the other operand."""
+        if self._operator:
+            try:
+                chosen = self._choose(self._number, arguments, keywords)
+            except TypeError:
+                return NotImplemented
+            return self.__julia_methods__[chosen](*arguments, **keywords)
+        return super().__call__(*arguments, **keywords)
 
 
 class _JuliaText:

@@ -8,9 +8,10 @@ import re
 import sys
 from keyword import iskeyword
 from types import ModuleType
+from typing import Any
 
 from jnumpy._function import Overloaded
-from jnumpy._runtime import JuliaFunction
+from jnumpy._runtime import JuliaFunction, JuliaMethod, JuliaObject
 
 #: The first line of every stub; a file without it is somebody else's.
 MARK = "# Written by jnumpy.write_stubs: edit the Julia source instead."
@@ -21,17 +22,31 @@ _NOTE = (
 # What the annotations name, and where it comes from.
 _ORIGINS = {
     **dict.fromkeys(
-        ("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "memoryview", "set", "str", "tuple"),
+        (
+            "bool",
+            "bytearray",
+            "bytes",
+            "complex",
+            "dict",
+            "float",
+            "int",
+            "list",
+            "memoryview",
+            "object",
+            "set",
+            "str",
+            "tuple",
+        ),
         "builtins",
     ),
-    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
     "IntEnum": "enum",
     "np": "numpy",
     "NDArray": "numpy.typing",
 }
-_NAME = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORIGINS)})\b")
+_NAME = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORIGINS)}|JuliaClass\d+)\b")
 _WIDTH = 120
 
 
@@ -39,9 +54,19 @@ def namespace(annotation: str) -> dict[str, object]:
     """Return what the names in an annotation stand for."""
     names: dict[str, object] = {}
     for name in _NAME.findall(annotation):
+        if name.startswith("JuliaClass"):
+            names[name] = _class(name) or Any
+            continue
         origin = importlib.import_module(_ORIGINS[name])
         names[name] = origin if name == "np" else getattr(origin, name)
     return names
+
+
+def _class(name: str) -> type | None:
+    """Return the class of an exported Julia type by the name that annotations use."""
+    from jnumpy._classes import CLASSES
+
+    return CLASSES.get(int(name.removeprefix("JuliaClass")))
 
 
 def write(package: str | ModuleType, directory: str | os.PathLike[str] | None) -> list[str]:
@@ -115,8 +140,15 @@ class _Stub:
     """The stub of one module."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.module = module.__name__
         self.members = {name: value for name, value in vars(module).items() if not name.startswith("__")}
         self.imported: set[str] = set()
+        # Classes of other modules: the names that they have here, by module and name.
+        self.others: dict[tuple[str, str], str] = {}
+        self.taken = set(self.members)
+        for value in self.members.values():
+            if _is_julia_class(value):
+                self.taken |= vars(value).keys()
 
     def text(self) -> str:
         body = "\n".join(self.member(name, value) for name, value in self.members.items())
@@ -131,7 +163,96 @@ class _Stub:
         if isinstance(value, Overloaded):
             decorator = f"@{self.resolve('overload')}\n"
             return "\n".join(decorator + self.function(name, method) for method in value.__julia_methods__)
+        if _is_julia_class(value):
+            return self.julia_class(name, value)
         return f"{name}: {self.resolve(_annotation(value))}"
+
+    def julia_class(self, name: str, cls: Any) -> str:
+        """The stub of an exported class."""
+        # `JuliaObject` is not named: a packed wheel has it in a place that no checker looks at.
+        if issubclass(cls, Exception):
+            bases = [_builtin(cls)]
+        else:
+            bases = [] if cls.__base__ is JuliaObject else [self.class_name(cls.__base__)]
+        lines = [_docstring(cls.__doc__)] if cls.__doc__ else []
+        constructor = vars(cls).get("__julia_new__")
+        for function in _functions(constructor) if constructor else ():
+            lines += self.method("__init__", function, "__julia_new__", len(_functions(constructor)) > 1)
+        for member, value in vars(cls).items():
+            if not member.isidentifier() or iskeyword(member) or member in _HIDDEN:
+                continue
+            lines += self.class_member(name, member, value)
+        body = "\n".join(lines) or "    ..."
+        kind = f"# Julia: {cls.__julia_type__}"
+        head = f"{name}({', '.join(bases)})" if bases else name
+        return f"{kind}\nclass {head}:\n{body}"
+
+    def class_member(self, cls: str, name: str, value: Any) -> list[str]:
+        """The lines of a member of a class."""
+        if isinstance(value, property):
+            getter = value.fget
+            if not hasattr(getter, "__julia_annotations__"):
+                return [f"    @property\n    def {name}(self) -> {self.resolve('Any')}: ..."]
+            lines = ["    @property", *self.method(name, getter, "self")]
+            if value.fset is not None:
+                lines += [f"    @{name}.setter", *self.method(name, value.fset, "self")]
+            return lines
+        if isinstance(value, staticmethod):
+            functions = _functions(value.__func__)
+            return [
+                line
+                for function in functions
+                for line in ["    @staticmethod", *self.method(name, function, "", len(functions) > 1)]
+            ]
+        if isinstance(value, classmethod):
+            functions = _functions(value.__func__)
+            return [
+                line
+                for function in functions
+                for line in ["    @classmethod", *self.method(name, function, "cls", len(functions) > 1)]
+            ]
+        value = getattr(value, "__julia_method__", value)
+        functions = _functions(value)
+        if functions:
+            return [line for one in functions for line in self.method(name, one, "self", len(functions) > 1)]
+        if name == "__enter__":
+            return [f"    def __enter__(self) -> {cls}: ..."]
+        if name.startswith("__") or callable(value):
+            return []
+        return [f"    {name}: {self.resolve(_annotation(value))}"]
+
+    def method(self, name: str, function: Any, first: str, overloaded: bool = False) -> list[str]:
+        """A method; `first` is the name of the first parameter that Python passes, if it passes one."""
+        *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
+        described = function.__julia_parameters__
+        if first in ("self", "cls"):
+            described, annotations = described[1:], annotations[1:]
+        if name in ("__eq__", "__ne__"):
+            annotations = [self.resolve("object")]
+        if name == "__iter__":
+            result = self.resolve("Iterator[Any]")
+        parameters = self.parameters(described, annotations)
+        if first == "__julia_new__":
+            first, result = "self", "None"
+        head = f"    def {name}({', '.join([first, *parameters] if first else parameters)}) -> {result}:"
+        lines = [f"    @{self.resolve('overload')}"] if overloaded else []
+        documentation = _docstring(function.__doc__ or "")
+        if not documentation:
+            return [*lines, f"{head} ..."]
+        return [*lines, head, *("    " + line if line else "" for line in documentation.split("\n"))]
+
+    def class_name(self, cls: Any) -> str:
+        """The name of an exported class in this module."""
+        if cls.__module__ == self.module and self.members.get(cls.__qualname__) is cls:
+            return str(cls.__qualname__)
+        place = sys.modules.get(cls.__module__)
+        if getattr(place, cls.__qualname__, None) is cls:
+            key = (cls.__module__, cls.__qualname__)
+            local = cls.__qualname__
+            while local in self.taken or local in _ORIGINS:
+                local = f"_{local}"
+            return self.others.setdefault(key, local)
+        return self.resolve_name("Any")
 
     def function(self, name: str, function: JuliaFunction) -> str:
         *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
@@ -171,12 +292,15 @@ class _Stub:
         return _NAME.sub(lambda match: self.resolve_name(match[0]), annotation)
 
     def resolve_name(self, name: str) -> str:
+        if name.startswith("JuliaClass"):
+            cls = _class(name)
+            return self.resolve_name("Any") if cls is None else self.class_name(cls)
         self.imported.add(name)
         return self.local_name(name)
 
     def local_name(self, name: str) -> str:
         """The name, or another if the module exports something that is called so."""
-        while name in self.members:
+        while name in self.taken:
             name = f"_{name}"
         return name
 
@@ -189,6 +313,8 @@ class _Stub:
                 lines["numpy"] = [f"import numpy as {local}"]
             elif _ORIGINS[name] != "builtins" or local != name:
                 lines.setdefault(_ORIGINS[name], []).append(name if local == name else f"{name} as {local}")
+        for (module, name), local in self.others.items():
+            lines.setdefault(module, []).append(name if local == name else f"{name} as {local}")
         written = {
             origin: names[0] if origin == "numpy" else f"from {origin} import {', '.join(names)}"
             for origin, names in sorted(lines.items())
@@ -196,6 +322,41 @@ class _Stub:
         standard = [line for origin, line in written.items() if not origin.startswith("numpy")]
         numpy = [line for origin, line in written.items() if origin.startswith("numpy")]
         return [*standard, *([""] if standard and numpy else []), *numpy]
+
+
+#: What every class has.
+_HIDDEN = {
+    "__module__",
+    "__qualname__",
+    "__doc__",
+    "__julia_type__",
+    "__julia_fields__",
+    "__julia_new__",
+    "__julia_setstate__",
+    "__julia_getstate__",
+    "__slots__",
+    "__weakref__",
+    "__reduce__",
+    "__setstate__",
+    "__signature__",
+    "__dict__",
+}
+
+
+def _is_julia_class(value: object) -> bool:
+    return isinstance(value, type) and "__julia_type__" in vars(value)
+
+
+def _functions(value: Any) -> tuple[Any, ...]:
+    """The exported functions behind a callable."""
+    if isinstance(value, Overloaded):
+        return value.__julia_methods__
+    return (value,) if isinstance(value, JuliaFunction | JuliaMethod) else ()
+
+
+def _builtin(cls: type) -> str:
+    """The built-in class above one of `jnumpy._errors`, which no stub names."""
+    return next((above.__name__ for above in cls.__mro__ if above.__module__ == "builtins"), "")
 
 
 def _annotation(value: object) -> str:

@@ -41,6 +41,17 @@ impl Root {
             .iter()
             .position(|known| *known == part)
             .ok_or_else(|| PyValueError::new_err(format!("part is {part:?}, but one of {PARTS:?}")))?;
+        self.part(py, number)
+    }
+
+    /// The field of the exception in this root with that number, from 0.
+    fn field<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyAny>> {
+        self.part(py, PARTS.len() + number as usize)
+    }
+}
+
+impl Root {
+    fn part<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyAny>> {
         let running = running().map_err(refused)?;
         let arguments = [Slot::unsigned(self.number), Slot::unsigned(number as u64)];
         super::entry::value(py, running.call(running.julia_functions.describe, &arguments))

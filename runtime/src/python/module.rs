@@ -150,6 +150,8 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PROTOCOL", PROTOCOL)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("JuliaFunction", entry::function::function_type(py)?)?;
+    module.add("JuliaMethod", entry::function::method_type(py)?)?;
+    module.add("JuliaObject", entry::instance::instance_type(py)?)?;
     module.add_class::<Root>()?;
     for function in [
         wrap_pyfunction!(refuse_subinterpreter, module)?,

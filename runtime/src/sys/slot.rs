@@ -5,6 +5,8 @@ use std::ffi::c_void;
 
 use pyo3::ffi::PyObject;
 
+use super::libjulia::Value;
+
 /// Raised by one whenever a layout or a meaning in this file or in [`super::table`] changes.
 pub(crate) const PROTOCOL: u64 = include_ascii_number(include_str!("../../python/jnumpy/protocol"));
 
@@ -36,6 +38,7 @@ const fn include_ascii_number(text: &str) -> u64 {
 /// | `Object` | a `PyObject` | | | borrowed in an argument, owned by the slot in a result |
 /// | `Exception` | root of the Julia exception | address of the name of a class in `jnumpy._errors` | length | results only: the slot owns the root, and the name is a constant |
 /// | `PythonException` | | | | results only: a Python exception is set |
+/// | `Instance` | the Julia object; before it is read, the class | | | arguments only: the Python object keeps it |
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -52,11 +55,12 @@ pub(crate) enum Kind {
     Object = 10,
     Exception = 11,
     PythonException = 12,
+    Instance = 13,
 }
 
 impl Kind {
     /// All kinds, by number.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Missing,
         Self::Nothing,
         Self::Bool,
@@ -70,6 +74,7 @@ impl Kind {
         Self::Object,
         Self::Exception,
         Self::PythonException,
+        Self::Instance,
     ];
 
     /// The kind with this number.
@@ -103,6 +108,9 @@ pub(crate) const C_ORDER: u8 = 1;
 /// Bit in [`Slot::flags`] of an argument, before and after it is read: the function writes into it, so that an array
 /// must not be a copy.
 pub(crate) const IN_PLACE: u8 = 2;
+/// Bit in [`Slot::flags`] of an argument: the other operand of an operator, which gives `NotImplemented` for one that it does
+/// not take.
+pub(crate) const OPERAND: u8 = 4;
 
 /// One value on its way across. 32 bytes; see [`Kind`] for the meaning of `a`, `b`, `c`.
 #[repr(C)]
@@ -181,6 +189,11 @@ impl Slot {
         }
     }
 
+    /// A Julia object that its Python object, which must outlive the slot, keeps.
+    pub(crate) fn instance(value: *const Value, flags: u8) -> Self {
+        Self { a: address(value), flags, ..Self::new(Kind::Instance) }
+    }
+
     /// An object that must outlive the slot.
     pub(crate) fn borrowed(object: *mut PyObject, flags: u8) -> Self {
         Self { a: address(object), flags, ..Self::new(Kind::Object) }
@@ -205,7 +218,7 @@ mod tests {
         for (number, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, number);
         }
-        assert_eq!(Kind::from_number(13), None);
+        assert_eq!(Kind::from_number(14), None);
     }
 
     #[test]

@@ -71,6 +71,11 @@ pub(crate) struct HostFunctions {
     pub(crate) exit: unsafe extern "C" fn(c_int),
     /// The status that a thread wants to end the process with, or -1.
     pub(crate) take_exit: unsafe extern "C" fn() -> c_int,
+    /// `find_instance(value)`: a new reference to the Python object of a mutable Julia object, or NULL if there is none.
+    pub(crate) find_instance: unsafe extern "C" fn(*const Value) -> *mut PyObject,
+    /// `new_instance(class, value, root, mutable)`: an instance of an exported class for the Julia object in the root, or NULL
+    /// with a Python exception set. Takes over the root, in failure too.
+    pub(crate) new_instance: unsafe extern "C" fn(*mut PyObject, *mut Value, u64, c_int) -> *mut PyObject,
 }
 
 /// The Julia functions, which Rust calls.

@@ -16,13 +16,16 @@ use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
 use crate::python::exception::{Root, refused};
-use crate::sys::slot::{Entry, IN_PLACE, Kind, Slot};
+use crate::sys::slot::{Entry, IN_PLACE, Kind, OPERAND, Slot};
 
 /// Flags of a parameter in the slots that TyPython sends (`Slot::flags`).
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
 const WRITTEN: u8 = 8;
+/// Flags of a function in its slot with the roots.
+const METHOD: u8 = 1;
+const OPERATOR: u8 = 2;
 /// Slots before the first parameter: see [`new`].
 const HEADER: usize = 7;
 /// Slots of a parameter: name (kind in `dtype`, flags), type, default.
@@ -43,6 +46,8 @@ struct Parameter {
     nullable: bool,
     /// The flags of its slot before it is read.
     flags: u8,
+    /// The address of the class that an instance must be of, kept for ever; else 0.
+    class: u64,
 }
 
 /// An exported function. It lives as long as the process, like the Julia code it stands for.
@@ -65,7 +70,7 @@ struct FunctionObject {
 
 /// Makes the Python function. `slots`: name, module, Julia name, docstring, type of the result, Python's types of the
 /// parameters and of the result (one a line), roots of the Julia function and of its unguarded entry, then name, type and default
-/// of each parameter.
+/// of each parameter; for an instance, the class is in the slot of the name.
 ///
 /// # Safety
 /// `slots` are as described, texts but for the roots, and `entry` takes the parameters they describe.
@@ -75,6 +80,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
     else {
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
+    let traits = root.flags;
     let (root, unguarded) = (Root::new(root.a), root.b);
     // SAFETY: the other slots are texts (the caller's promise).
     let text = |slot: &Slot| unsafe {
@@ -102,7 +108,9 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
             optional,
             keyword_only,
             nullable: slot.flags & NULLABLE != 0,
-            flags: if slot.flags & WRITTEN == 0 { 0 } else { IN_PLACE },
+            flags: if slot.flags & WRITTEN == 0 { 0 } else { IN_PLACE }
+                | if traits & OPERATOR == 0 || parameters.is_empty() { 0 } else { OPERAND },
+            class: kept_class(slot, kind),
         });
     }
     let function = Box::leak(Box::new(Function {
@@ -111,7 +119,8 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
         parameters: parameters.into_boxed_slice(),
     }));
-    let object = allocate(py, function)?;
+    let class = if traits & METHOD == 0 { function_type(py) } else { method_type(py) }?;
+    let object = allocate(py, class, function)?;
     object.setattr("__name__", &name)?;
     object.setattr("__qualname__", name)?;
     object.setattr("__module__", text(module)?)?;
@@ -133,8 +142,21 @@ fn narrow_integer(julia_type: &str) -> Option<&'static str> {
         .find(|&narrow| inner.unwrap_or(julia_type) == narrow)
 }
 
-fn allocate<'py>(py: Python<'py>, function: &'static Function) -> PyResult<Bound<'py, PyAny>> {
-    let class = function_type(py)?;
+/// The class of a parameter that takes instances, with a reference that stays.
+fn kept_class(slot: &Slot, kind: Kind) -> u64 {
+    if kind != Kind::Instance {
+        return 0;
+    }
+    // SAFETY: TyPython puts the address of a live class there.
+    unsafe { ffi::Py_IncRef(std::ptr::with_exposed_provenance_mut(write::address(slot.c))) };
+    slot.c
+}
+
+fn allocate<'py>(
+    py: Python<'py>,
+    class: &Bound<'py, PyType>,
+    function: &'static Function,
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: the type was made by `make_type` with the size and the layout of `FunctionObject`; the instance
     // dictionary starts empty and is created by the first attribute.
     unsafe {
@@ -150,10 +172,24 @@ fn allocate<'py>(py: Python<'py>, function: &'static Function) -> PyResult<Bound
 /// The type of exported functions.
 pub(crate) fn function_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    Ok(TYPE.get_or_try_init(py, || make_type(py))?.bind(py))
+    Ok(TYPE.get_or_try_init(py, || make_type(py, c"jnumpy.JuliaFunction", 0, bind_to))?.bind(py))
 }
 
-fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
+/// The type of exported functions that are methods of a class: CPython passes the instance without making a bound method.
+pub(crate) fn method_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    const METHOD_DESCRIPTOR: c_uint = 1 << 17;
+    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    Ok(TYPE
+        .get_or_try_init(py, || make_type(py, c"jnumpy.JuliaMethod", METHOD_DESCRIPTOR, bind_method))?
+        .bind(py))
+}
+
+fn make_type(
+    py: Python<'_>,
+    name: &'static std::ffi::CStr,
+    flags: c_uint,
+    descr_get: ffi::descrgetfunc,
+) -> PyResult<Py<PyType>> {
     // In the stable ABI by name since 3.12, in the binary interface of heap types since 3.9.
     const HAVE_VECTORCALL: c_uint = 1 << 11;
     const MEMBER_SSIZE: c_int = 19;
@@ -204,7 +240,7 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     let mut slots = [
         slot(ffi::Py_tp_call, call as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_descr_get, bind_to as *mut c_void),
+        slot(ffi::Py_tp_descr_get, descr_get as *mut c_void),
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(ffi::Py_tp_getset, getset.as_mut_ptr().cast()),
@@ -218,10 +254,10 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         reason = "the flags of 3.10 fit, and so does the size"
     )]
     let mut spec = ffi::PyType_Spec {
-        name: c"jnumpy.JuliaFunction".as_ptr(),
+        name: name.as_ptr(),
         basicsize: size_of::<FunctionObject>() as c_int,
         itemsize: 0,
-        flags: ffi::Py_TPFLAGS_DEFAULT as c_uint | HAVE_VECTORCALL,
+        flags: ffi::Py_TPFLAGS_DEFAULT as c_uint | HAVE_VECTORCALL | flags,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: name, members, methods and getset live for ever, the slots as long as the call; instances are made
@@ -300,7 +336,12 @@ unsafe fn invoke(
             for ((parameter, &argument), slot) in
                 function.parameters.iter().zip(arguments).zip(slots.iter_mut())
             {
-                read_argument(py, function, parameter, argument, slot, &mut owners)?;
+                if let Err(error) = read_argument(py, function, parameter, argument, slot, &mut owners) {
+                    if parameter.flags & OPERAND != 0 && error.is_instance_of::<PyTypeError>(py) {
+                        return Ok(py.NotImplemented().into_ptr());
+                    }
+                    return Err(error);
+                }
             }
         } else {
             bind(py, function, arguments, positional, names, slots, &mut owners)?;
@@ -344,7 +385,7 @@ unsafe fn read_argument(
     slot: &mut MaybeUninit<Slot>,
     owners: &mut Owners,
 ) -> PyResult<()> {
-    let slot = slot.write(Slot { flags: parameter.flags, ..Slot::nothing() });
+    let slot = slot.write(Slot { flags: parameter.flags, a: parameter.class, ..Slot::nothing() });
     // SAFETY: the caller's promise.
     unsafe {
         if parameter.nullable && argument == ffi::Py_None() {
@@ -533,6 +574,27 @@ unsafe extern "C" fn bind_to(
     // SAFETY: CPython passes an instance of our type, with its lock held.
     unsafe { ffi::Py_IncRef(function) };
     function
+}
+
+/// `__get__` of a method.
+unsafe extern "C" fn bind_method(
+    function: *mut ffi::PyObject,
+    instance: *mut ffi::PyObject,
+    class: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    static BOUND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    // SAFETY: CPython passes live objects, the instance or NULL, and holds its lock.
+    unsafe {
+        if instance.is_null() {
+            return bind_to(function, instance, class);
+        }
+        guard::object(|py| {
+            let bound =
+                BOUND.get_or_try_init(py, || py.import("types")?.getattr("MethodType").map(Bound::unbind))?;
+            let arguments = (Bound::from_borrowed_ptr(py, function), Bound::from_borrowed_ptr(py, instance));
+            Ok(bound.bind(py).call1(arguments)?.into_ptr())
+        })
+    }
 }
 
 unsafe extern "C" fn annotations(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {

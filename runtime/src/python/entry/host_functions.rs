@@ -7,7 +7,7 @@ use pyo3::exceptions::{PySystemExit, PyTypeError};
 use pyo3::ffi;
 
 use super::read::Mode;
-use super::{array, callback, function, guard, output, read, write};
+use super::{array, callback, function, guard, instance, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::{self, RUNNING_IN};
@@ -42,6 +42,8 @@ pub(crate) static HOST: HostFunctions = HostFunctions {
     while_waiting,
     exit,
     take_exit,
+    find_instance,
+    new_instance,
 };
 
 macro_rules! symbols {
@@ -51,6 +53,7 @@ macro_rules! symbols {
             "Py_None" => ffi::Py_None().cast(),
             "Py_True" => ffi::Py_True().cast(),
             "Py_False" => ffi::Py_False().cast(),
+            "Py_NotImplemented" => ffi::Py_NotImplemented().cast(),
             _ => std::ptr::null_mut(),
         }
     };
@@ -232,6 +235,21 @@ unsafe extern "C" fn take_root() -> i64 {
 unsafe extern "C" fn add_roots(block: *mut *mut Value) {
     // SAFETY: Julia passes the data of a vector it keeps for ever (`roots.jl`).
     guard::anywhere((), || unsafe { roots::add_block(block) });
+}
+
+unsafe extern "C" fn find_instance(value: *const Value) -> *mut ffi::PyObject {
+    // SAFETY: Julia holds Python's lock.
+    guard::anywhere(std::ptr::null_mut(), || unsafe { instance::find(value) })
+}
+
+unsafe extern "C" fn new_instance(
+    class: *mut ffi::PyObject,
+    value: *mut Value,
+    root: u64,
+    mutable: c_int,
+) -> *mut ffi::PyObject {
+    // SAFETY: Julia holds Python's lock, and passes an exported class and a filled root with what it holds.
+    unsafe { guard::object(|py| instance::new(py, class, value, root, mutable != 0)) }
 }
 
 unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usize) -> *mut ffi::PyObject {

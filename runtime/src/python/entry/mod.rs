@@ -6,6 +6,7 @@ mod callback;
 pub(crate) mod function;
 mod guard;
 pub(crate) mod host_functions;
+pub(crate) mod instance;
 pub(crate) mod output;
 mod proof;
 mod read;

@@ -5,7 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::array;
+use super::{array, instance};
 use crate::sys::slot::{Kind, Slot};
 
 /// How much a conversion forgives.
@@ -20,7 +20,8 @@ pub(super) enum Mode {
 /// Reads `object` as `kind`; the slot has the flags of the argument. An owner in the slot ([`owner`]) is a new reference.
 ///
 /// # Safety
-/// `object` is a live Python object; the slot must not be used after it or its owner is gone.
+/// `object` is a live Python object; the slot must not be used after it or its owner is gone. For an instance, the slot holds
+/// the class.
 #[inline]
 pub(super) unsafe fn read(
     py: Python<'_>,
@@ -55,6 +56,7 @@ pub(super) unsafe fn read(
                 *slot = Slot::text(utf8(py, object)?);
                 return Ok(());
             }
+            Kind::Instance => return instance::read(py, object, slot),
             Kind::Array => return array::read(py, object, slot),
             Kind::Object => {
                 *slot = Slot::borrowed(object, slot.flags);
@@ -134,7 +136,12 @@ fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> P
             // SAFETY: just checked.
             *slot = Slot::text(unsafe { utf8(object.py(), object.as_ptr()) }?);
         }
-        Kind::Array | Kind::Object | Kind::Missing | Kind::Exception | Kind::PythonException => {
+        Kind::Array
+        | Kind::Object
+        | Kind::Missing
+        | Kind::Exception
+        | Kind::PythonException
+        | Kind::Instance => {
             return Err(PyTypeError::new_err(format!("no argument is read as {kind:?}")));
         }
     }

@@ -9,7 +9,7 @@ using LinearAlgebra: Transpose
 export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, WITH_GIL, GILNoRaise
 export py_cast, py_coerce
 export check_signals
-export Pyfunc, @export_py, @export_pymodule
+export Pyfunc, Pyclass, @export_py, @export_pyclass, @export_pymodule
 
 include("compat.jl")    # what depends on Julia's version
 include("slots.jl")     # what crosses the border, and how the runtime's tables look
@@ -29,6 +29,7 @@ include("proof.jl")     # which entries cannot throw
 include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
+include("classes.jl")   # types that are classes in Python
 include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 

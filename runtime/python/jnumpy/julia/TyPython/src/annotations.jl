@@ -6,6 +6,7 @@ function argument_annotation(@nospecialize(T))::String
     inner, takes_none = nullable(T)
     takes_none && return string(argument_annotation(inner), " | None")
     T === Any || T <: Py && return "Any"
+    exports_instances(T) && return class_annotation(T)
     converted_elsewhere(T) && return "Any"
     T === Nothing && return "None"
     T === Bool && return "bool | np.bool_"
@@ -51,6 +52,7 @@ function result_annotation(@nospecialize(T))::String
         return join(sort!(members; by=isequal("None"), alg=MergeSort), " | ")
     end
     T === Union{} && return "Any"
+    exports_instances(T) && return class_annotation(T)
     cast_elsewhere(T) && return "Any"
     T <: Union{Nothing,Missing} && return "None"
     T === Bool && return "bool"

@@ -10,6 +10,12 @@ function mend_half_precision()
     return nothing
 end
 
+"Whether the instances of a struct can be changed."
+is_mutable(T::DataType) = isdefined(Base, :ismutabletype) ? Base.ismutabletype(T) : T.mutable
+
+"Whether a field can be set: not in an immutable struct, nor where Julia 1.8 and later say `const`."
+is_writable(T::DataType, index::Int) = is_mutable(T) && !(isdefined(Base, :isconst) && VERSION >= v"1.8" && isconst(T, index))
+
 "Makes a stream one of Julia's standard streams."
 set_stream(name::Symbol, stream) = Core.eval(Base, :($name = $stream))
 

@@ -4,6 +4,21 @@
 const NarrowInt = Union{Int8,Int16,Int32,UInt8,UInt16,UInt32}
 const WideInt = Union{Int128,UInt128,BigInt}
 
+"`class_description(T) -> ClassDescription`, with a method for each exported type."
+function class_description end
+
+"Whether `T` is exported as a class; see [`@export_pyclass`](@ref)."
+exports_class(@nospecialize(T)) = T isa Type && T !== Union{} && applicable(class_description, T)
+
+"`Shape` for `Type{<:Shape}` and `Type{Shape}`."
+function class_bound(@nospecialize(S))
+    bound = Base.unwrap_unionall(S).parameters[1]
+    return bound isa TypeVar ? bound.ub : bound
+end
+
+"Whether instances of the class of `T` hold a Julia object: exceptions, which Python raises, do not."
+exports_instances(@nospecialize(T)) = exports_class(T) && !(T <: Exception)
+
 """
     parameter_kind(T) -> kind
 
@@ -39,6 +54,9 @@ converted_elsewhere(@nospecialize(T::Type)) =
 function argument_kind(T::Type)
     # A `Union` takes what one of its types takes; only Julia can try them all.
     T isa Union && !(T <: AbstractArray) && return OBJECT
+    T <: Plain && return parameter_kind(T)
+    # `load` looks for an instance where it has no faster way.
+    exports_instances(T) && return T <: Union{Number,AbstractString,AbstractArray} ? OBJECT : INSTANCE
     return converted_elsewhere(T) ? OBJECT : parameter_kind(T)
 end
 
@@ -98,9 +116,12 @@ end
 
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T}
     inner, takes_none = nullable(T)
-    takes_none || return coerced(T, slot, label)
+    takes_none || return kind(slot) == INSTANCE ? instance(T, slot) : coerced(T, slot, label)
     return kind(slot) == NOTHING ? nothing : load(inner, slot, label)
 end
+
+"The Julia object in an instance that the runtime has checked."
+@inline instance(::Type{T}, slot::Ptr{Slot}) where {T} = unsafe_pointer_to_objref(Ptr{Cvoid}(UInt(first_word(slot))))::T
 
 "An argument that `py_coerce` converts; its errors name the argument, as those of the runtime do."
 @noinline function coerced(::Type{T}, slot::Ptr{Slot}, label) where {T}
@@ -108,6 +129,7 @@ end
     try
         return py_coerce(T, load(Py, slot, label))::T
     catch failure
+        flags(slot) & OPERAND != 0 && is_misfit(failure) && throw(Declined())
         throw(labelled(failure, label))
     finally
         WRITES[] = false
@@ -154,6 +176,7 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
         is_none(object) && return nothing
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
+    T <: Union{Plain,Element} || exports_instances(T) && return instance_from(T, object)
     wanted = parameter_kind(T)
     T isa Union && !(T <: AbstractArray) && return one_of(Base.uniontypes(T), object)
     wanted == OBJECT && return nested(T, object, lenient ? py_cast : py_coerce)
@@ -316,7 +339,8 @@ function fill_tuple(tuple, index, first, rest...)
 end
 
 # What has no faster way, somebody's own type among them.
-to_python(value) = new_reference(py_cast(Py, value)::Py)
+to_python(value) =
+    exports_instances(typeof(value)) ? instance_of(value) : new_reference(py_cast(Py, value)::Py)
 
 "What `to_python` does by itself."
 const Direct = Union{
@@ -361,6 +385,7 @@ function py_cast(::Type{Py}, value::AbstractDict)
 end
 
 py_cast(::Type{Py}, value) =
+    exports_instances(typeof(value)) ? Py(instance_of(value)) :
     py_throw(:TypeError, string("a ", typeof(value), " has no counterpart in Python; ", method_hint(typeof(value))))
 
 """

@@ -72,6 +72,9 @@ function parts_of(@nospecialize(failure))
     return (failure.type, "", string(failure.value))
 end
 
+"Whether an exception says that a value does not fit."
+is_misfit(@nospecialize(failure)) = (parts = parts_of(failure); parts !== nothing && is_class(parts[1], :TypeError))
+
 "The exception of a conversion, one `step` further out: `[3]`, `.weight`."
 @noinline function within(@nospecialize(failure), step::String)
     parts = parts_of(failure)
@@ -106,8 +109,26 @@ function python_class(@nospecialize(failure))
     failure isa AssertionError && return "AssertionError"
     failure isa InterruptException && return "KeyboardInterrupt"
     failure isa StackOverflowError && return "RecursionError"
+    exports_class(typeof(failure)) && return exception_name(typeof(failure))
     return "RuntimeError"
 end
+
+"""
+The name by which `jnumpy._errors` knows the class of an exported exception. Each is kept: the runtime reads it where it
+lies.
+"""
+function exception_name(@nospecialize(T))
+    try
+        Pyclass(T)
+    catch
+        return "RuntimeError"
+    end
+    name = look_up(EXCEPTION_NAMES, T)
+    name === nothing || return name::String
+    return EXCEPTION_NAMES[T] = class_annotation(T)
+end
+
+const EXCEPTION_NAMES = IdDict{Any,Any}()
 
 "Julia's own exceptions, whose texts an image holds compiled."
 const COMMON_ERRORS = (
@@ -147,7 +168,10 @@ end
 "Writes a caught exception as the result of an entry."
 @noinline function fail(result::Ptr{Slot}, @nospecialize(failure))
     failure = cause(failure)
-    if failure isa PyException
+    if failure isa Declined
+        not_implemented = borrowed(PyPtr(c_symbol(:Py_NotImplemented)))
+        unsafe_store!(result, Slot(OBJECT, address(new_reference(not_implemented))))
+    elseif failure isa PyException
         value = try
             raisable(failure)
         catch another

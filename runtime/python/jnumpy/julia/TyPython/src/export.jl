@@ -180,6 +180,11 @@ function unpassable(@nospecialize(T), depth::Int=0)
     depth > 10 && return nothing
     T isa TypeVar && return unpassable(T.ub, depth + 1)
     T in (Any, Union{}, Py, Real, Number) && return nothing
+    exports_instances(T) && return nothing
+    if T <: Type
+        bound = class_bound(T)
+        return exports_class(bound) ? nothing : bound
+    end
     T isa Union && return unpassable(T.a, depth + 1) === nothing ? nothing : unpassable(T.b, depth + 1)
     converted_elsewhere(T) && return nothing
     T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
@@ -280,17 +285,21 @@ const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 const WRITTEN = 0x08
 
-function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, unguarded::UInt64)
+# Flags of a function, in its slot with the roots.
+const METHOD = 0x01
+const OPERATOR = 0x02
+
+function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, unguarded::UInt64, function_traits::UInt8=0x00)
     owner = string(described.owner)
     # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
     texts = String[
         described.name, owner, string(owner, ".", described.symbol),
-        docstring(described), string(described.result), annotations(described),
+        docstring(described.owner, described.symbol), string(described.result), annotations(described),
     ]
     slots = map(text_slot, texts)
     # By Julia's convention such a function writes into its arguments.
     in_place = endswith(described.name, '!')
-    push!(slots, Slot(UINT, number, unguarded))
+    push!(slots, Slot(UINT, number, unguarded; flags=function_traits))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         wanted = argument_kind(type)
@@ -301,7 +310,9 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, ung
         in_place && (traits |= WRITTEN)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
-        push!(slots, text_slot(more[1]; dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
+        class = wanted == INSTANCE ? getfield(Pyclass(type), :ptr) : NULL
+        name = text_slot(more[1])
+        push!(slots, Slot(TEXT, name.a, name.b, address(class); dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
     made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
@@ -309,10 +320,9 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, ung
     return Py(checked(Owned, made))
 end
 
-"The docstring of an exported function as it was written."
-function docstring(described::Export)
-    owner = described.owner
-    documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(owner, described.symbol))
+"The docstring of what is exported as it was written."
+function docstring(owner::Module, symbol::Symbol)
+    documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(owner, symbol))
     documented === nothing && return ""
     texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
@@ -346,6 +356,7 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     qualified = isempty(PACKAGE[]) ? name : string(PACKAGE[], ".", name)
     made = Py(PyModule_NewObject(py_cast(Py, qualified)))
     exported_pointers = Set(getfield(f, :ptr) for f in values(FUNCTIONS))
+    classes = Set(getfield(class::Py, :ptr) for class in values(CLASSES))
     names = Dict{String,Symbol}()
     for (attribute, value) in attributes
         shown = python_name(attribute)
@@ -358,6 +369,8 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
             # So that pickle finds it again: by module and attribute.
             object.__module__ = qualified
             object.__qualname__ = shown
+        elseif getfield(object, :ptr) in classes
+            py_import("jnumpy._classes").place(object, qualified, shown)
         end
         setproperty!(made, Symbol(shown), object)
     end
@@ -399,6 +412,10 @@ function compiled_calls()
     append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
     append!(calls, STREAM_CALLS)
     append!(calls, SIGNAL_CALLS)
+    for method in methods(class_description)
+        type = Base.unwrap_unionall(method.sig).parameters[2]
+        push!(calls, (class_description, (type,)))
+    end
     for method in methods(exported)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         isdefined(type, :instance) || continue

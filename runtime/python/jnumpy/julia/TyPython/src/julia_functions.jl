@@ -59,14 +59,15 @@ end
     return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
 end
 
-"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type."
-@export_py function describe(number::UInt64, part::Int)::String
+"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type, 3 and on its fields."
+@export_py function describe(number::UInt64, part::Int)::Any
     # Types are named, so that the compiled code needs none for each type of exception.
     kept = rooted(number)::Tuple
     failure, backtrace = getfield(kept, 1), getfield(kept, 2)::Backtrace
     part == 0 && return message(failure)
     part == 1 && return with_present_paths(backtrace_text(filter(is_julia_frame, backtrace)))
-    return julia_type(failure)
+    part == 2 && return julia_type(failure)
+    return getfield(failure, part - 2)
 end
 
 # In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
@@ -129,6 +130,9 @@ function start(host_functions::Ptr{Cvoid})
         empty!(NAMED_TUPLES)
         empty!(ENUMS)
         empty!(OVERLOADS)
+        empty!(CLASSES)
+        empty!(CLASS_TYPES)
+        empty!(EXCEPTION_NAMES)
         MISFIT[] = nothing
         empty!(ROOT_BLOCKS)
         for constant in (:Py_None, :Py_True, :Py_False)

@@ -83,6 +83,8 @@ is_natural(@nospecialize(T)) =
 function natural_type(object::Py)
     is_none(object) && return Nothing
     class = object.__class__
+    PyObject_IsInstance(object, py_import("jnumpy._runtime").JuliaObject) == 1 &&
+        return typeof(instance_in(py_import("jnumpy._runtime").JuliaObject, object))
     for (name, T) in ((:bool, Bool), (:float, Float64), (:complex, ComplexF64), (:str, String))
         is_class(class, name) && return T
     end
@@ -196,7 +198,7 @@ function overloaded(f)
     end
     push!(OVERLOADS, overloads)
     made = py_import("jnumpy._function").Overloaded(
-        G_PyBuiltin.tuple(functions), Pyfunc(choose_overload), length(OVERLOADS), docstring(first(overloads).described),
+        G_PyBuiltin.tuple(functions), Pyfunc(choose_overload), length(OVERLOADS), docstring(first(overloads).described.owner, first(overloads).described.symbol),
     )
     return FUNCTIONS[key] = made
 end

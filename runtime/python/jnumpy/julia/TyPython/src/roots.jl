@@ -17,4 +17,8 @@ function root(@nospecialize(value))
     return UInt64(number)
 end
 
+"The address of the value in a root."
+rooted_address(number::UInt64) =
+    unsafe_load(Ptr{Ptr{Cvoid}}(pointer(ROOT_BLOCKS[number ÷ ROOT_BLOCK + 1])), number % ROOT_BLOCK + 1)
+
 rooted(number::UInt64) = ROOT_BLOCKS[number ÷ ROOT_BLOCK + 1][number % ROOT_BLOCK + 1]

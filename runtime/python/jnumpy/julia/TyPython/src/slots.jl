@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(6)
+const PROTOCOL = UInt64(7)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -22,11 +22,14 @@ const ARRAY = 0x09
 const OBJECT = 0x0a
 const EXCEPTION = 0x0b
 const PYTHON_EXCEPTION = 0x0c
+const INSTANCE = 0x0d
 
 "Flag of an array slot: the last index is the fastest."
 const C_ORDER = 0x01
 "Flag of an array argument: the function writes into it, so that it must not be a copy."
 const IN_PLACE = 0x02
+"Flag of an argument: the other operand of an operator, which gives `NotImplemented` for one that it does not take."
+const OPERAND = 0x04
 
 "One value on its way across."
 struct Slot
@@ -90,10 +93,12 @@ struct HostFunctions
     while_waiting::Ptr{Cvoid}
     exit::Ptr{Cvoid}
     take_exit::Ptr{Cvoid}
+    find_instance::Ptr{Cvoid}
+    new_instance::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 22)...))
+const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 24)...))
 
 "The Julia functions, which the runtime calls: see its `sys/table.rs`."
 struct JuliaFunctions
