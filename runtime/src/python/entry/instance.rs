@@ -218,9 +218,8 @@ unsafe extern "C" fn initialize(
     unsafe {
         guard::value(-1, |py| {
             let arguments = Bound::from_borrowed_ptr(py, arguments).cast_into::<PyTuple>()?;
-            let keywords = Bound::from_borrowed_ptr_or_opt(py, keywords)
-                .map(|keywords| keywords.cast_into::<PyDict>())
-                .transpose()?;
+            let keywords =
+                Bound::from_borrowed_ptr_or_opt(py, keywords).map(Bound::cast_into::<PyDict>).transpose()?;
             let object = Bound::from_borrowed_ptr(py, object);
             let Some(constructor) = maker(&object, "__julia_new__")? else {
                 let text =
@@ -272,14 +271,14 @@ unsafe fn take<'py>(
         if !(*to).value.is_null() {
             return Err(PyTypeError::new_err(format!("this {} is initialized already", shown(&class))));
         }
-        let made = make()?;
-        let made_class = made.get_type();
+        let instance = make()?;
+        let made_class = instance.get_type();
         if !made_class.is_subclass(instance_type(py)?)? || !class.is_subclass(&made_class)? {
             let text = format!("the constructor of {} has returned a {}", shown(&class), shown(&made_class));
             return Err(PyTypeError::new_err(text));
         }
-        let from = made.as_ptr().cast::<InstanceObject>();
-        if (*from).value.is_null() || ffi::Py_REFCNT(made.as_ptr()) != 1 {
+        let from = instance.as_ptr().cast::<InstanceObject>();
+        if (*from).value.is_null() || ffi::Py_REFCNT(instance.as_ptr()) != 1 {
             let text = format!(
                 "the constructor of {} has returned an object that Python holds already; return a new one",
                 shown(&class)
