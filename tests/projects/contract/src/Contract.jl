@@ -270,6 +270,7 @@ function init()
         coercions = Pyfunc(coercions)
         coerce_fails = Pyfunc(coerce_fails)
         warmer = Pyfunc(warmer)
+        version = VERSION.minor
     end
 end
 
