@@ -142,7 +142,8 @@ def test_what_pkg_cannot_resolve_is_told_with_a_way_out(pack, julia, spare):
     edit(spare / "registries/Fixture/Registry.toml", "Gamma", "Gama")
     said = refused(pack, julia, FIXTURES / "chain", spare)
     assert said.startswith("error: the project `Chain` has no manifest, and Pkg cannot resolve it")
-    assert "hint: where a registry can be reached, run `julia --project=PACKAGE_DIRECTORY -e" in said
+    remedy = "run `JULIA_PKG_PRECOMPILE_AUTO=0 julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.resolve()"
+    assert f"hint: where a registry can be reached, {remedy}" in said
 
 
 def test_extensions_are_told_of(pack, julia, project, depot, version):
