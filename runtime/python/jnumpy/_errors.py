@@ -121,7 +121,7 @@ def exported(name: str, namespace: dict[str, object], base: str, key: str) -> ty
         raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is no built-in exception")
     bases = (above,) if issubclass(above, JuliaError) else (JuliaError, above)
     CLASSES[key] = cls = type(name, bases, namespace)
-    return cls  # type: ignore[return-value]
+    return cls
 
 
 def _combine(base: type[Exception]) -> type[JuliaError]:

@@ -6,8 +6,7 @@ from typing import Any, Protocol, final
 PROTOCOL: int
 __version__: str
 
-@final
-class JuliaFunction:
+class _Exported:
     __name__: str
     __qualname__: str
     __module__: str
@@ -18,8 +17,17 @@ class JuliaFunction:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
 
 @final
+class JuliaFunction(_Exported): ...
+
+@final
+class JuliaMethod(_Exported): ...
+
+class JuliaObject: ...
+
+@final
 class Root:
     def describe(self, part: str) -> str: ...
+    def field(self, number: int) -> object: ...
 
 class _Relocation(Protocol):
     @property
