@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::guard;
+use super::heap_type::{self, slot};
 use super::proof::Entries;
 use super::read::{self, Mode};
 use super::write;
@@ -208,15 +209,6 @@ fn make_type(
         member(c"__weaklistoffset__", std::mem::offset_of!(FunctionObject, weak_references)),
         ffi::PyMemberDef::default(),
     ]));
-    let methods = Box::leak(Box::new([
-        ffi::PyMethodDef {
-            ml_name: c"__reduce__".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
-            ml_flags: ffi::METH_NOARGS,
-            ml_doc: c"Pickles by reference: the reading process imports the package.".as_ptr(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ]));
     let getter = |name: &'static std::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
         name: name.as_ptr(),
         get: Some(get),
@@ -236,38 +228,27 @@ fn make_type(
         },
         ffi::PyGetSetDef::default(),
     ]));
-    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
     let mut slots = [
         slot(ffi::Py_tp_call, call as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
         slot(ffi::Py_tp_descr_get, descr_get as *mut c_void),
         slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        heap_type::method(
+            c"__reduce__",
+            reduce,
+            ffi::METH_NOARGS,
+            c"Pickles by reference: the reading process imports the package.",
+        ),
         slot(ffi::Py_tp_getset, getset.as_mut_ptr().cast()),
         slot(ffi::Py_tp_getattro, ffi::PyObject_GenericGetAttr as *mut c_void),
         slot(ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
         slot(0, std::ptr::null_mut()),
     ];
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "the flags of 3.10 fit, and so does the size"
-    )]
-    let mut spec = ffi::PyType_Spec {
-        name: name.as_ptr(),
-        basicsize: size_of::<FunctionObject>() as c_int,
-        itemsize: 0,
-        flags: ffi::Py_TPFLAGS_DEFAULT as c_uint | HAVE_VECTORCALL | flags,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name, members, methods and getset live for ever, the slots as long as the call; instances are made
-    // by `allocate` alone. Without `Py_tp_new`, `object.__new__` could make one: it is taken away below.
-    unsafe {
-        let class = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?;
-        let class = class.cast_into::<PyType>()?;
-        class.setattr("__new__", refuse_new(py)?)?;
-        Ok(class.unbind())
-    }
+    // SAFETY: the slots are for this layout, and name functions and tables that live for ever; instances are made by
+    // `allocate` alone. Without `Py_tp_new`, `object.__new__` could make one: it is taken away below.
+    let class = unsafe { heap_type::make::<FunctionObject>(py, name, HAVE_VECTORCALL | flags, &mut slots)? };
+    class.setattr("__new__", refuse_new(py)?)?;
+    Ok(class.unbind())
 }
 
 fn refuse_new(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::guard;
+use super::heap_type::{self, slot};
 use super::write;
 use crate::julia::roots;
 use crate::sys::libjulia::Value;
@@ -155,47 +156,27 @@ pub(crate) fn instance_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 }
 
 fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
-    // CPython keeps a pointer to this table for the life of the type.
-    let methods = Box::leak(Box::new([
-        ffi::PyMethodDef {
-            ml_name: c"_restore".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer { PyCFunction: restore },
-            ml_flags: ffi::METH_O,
-            ml_doc: c"Takes the Julia object that `__julia_setstate__` of the class makes of a state."
-                .as_ptr(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ]));
-    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
     let mut slots = [
         slot(ffi::Py_tp_new, allocate as *mut c_void),
         slot(ffi::Py_tp_init, initialize as *mut c_void),
         slot(ffi::Py_tp_dealloc, deallocate as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        heap_type::method(
+            c"_restore",
+            restore,
+            ffi::METH_O,
+            c"Takes the Julia object that `__julia_setstate__` of the class makes of a state.",
+        ),
         slot(
             ffi::Py_tp_doc,
             c"A Julia object: base of the classes that Julia exports.".as_ptr().cast_mut().cast(),
         ),
         slot(0, std::ptr::null_mut()),
     ];
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "the flags of 3.10 fit, and so does the size"
-    )]
-    let mut spec = ffi::PyType_Spec {
-        name: c"jnumpy.JuliaObject".as_ptr(),
-        basicsize: size_of::<InstanceObject>() as c_int,
-        itemsize: 0,
-        flags: ffi::Py_TPFLAGS_DEFAULT as c_uint | ffi::Py_TPFLAGS_BASETYPE as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and methods live for ever, the slots as long as the call.
-    unsafe {
-        Ok(Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&raw mut spec))?
-            .cast_into::<PyType>()?
-            .unbind())
-    }
+    #[expect(clippy::cast_possible_truncation, reason = "the flags of 3.10 fit")]
+    let flags = ffi::Py_TPFLAGS_BASETYPE as c_uint;
+    // SAFETY: the slots are for this layout, and name functions and texts that live for ever.
+    let class = unsafe { heap_type::make::<InstanceObject>(py, c"jnumpy.JuliaObject", flags, &mut slots)? };
+    Ok(class.unbind())
 }
 
 /// `__new__`: an object without a Julia object, which [`initialize`] gives it.
@@ -265,11 +246,13 @@ unsafe fn take<'py>(
 ) -> PyResult<()> {
     let py = object.py();
     let class = object.get_type();
+    let initialized_already =
+        || PyTypeError::new_err(format!("this {} is initialized already", shown(&class)));
     // SAFETY: both have our layout: the one by the caller's promise, the other because its class says so.
     unsafe {
         let to = object.as_ptr().cast::<InstanceObject>();
         if !(*to).value.is_null() {
-            return Err(PyTypeError::new_err(format!("this {} is initialized already", shown(&class))));
+            return Err(initialized_already());
         }
         let instance = make()?;
         let made_class = instance.get_type();
@@ -287,7 +270,7 @@ unsafe fn take<'py>(
         }
         // The constructor may have called Python code that has initialized the object.
         if !(*to).value.is_null() {
-            return Err(PyTypeError::new_err(format!("this {} is initialized already", shown(&class))));
+            return Err(initialized_already());
         }
         let value = std::mem::replace(&mut (*from).value, std::ptr::null_mut());
         fill(object.as_ptr(), value, (*from).root, (*from).mutable);

@@ -5,6 +5,7 @@ pub(crate) mod array;
 mod callback;
 pub(crate) mod function;
 mod guard;
+mod heap_type;
 pub(crate) mod host_functions;
 pub(crate) mod instance;
 pub(crate) mod output;
