@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
+use super::object;
+
 /// A library that cannot be used, in the loader's own words.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DlError {
@@ -68,10 +70,9 @@ impl Library {
     /// since most of them are about to be written, and a fault for each would have to tell the threads on other
     /// processors, such as NumPy's. A kernel that cannot (before 5.14) copies each page when it is written.
     pub(crate) fn prefault(&self, symbol: &CStr) {
-        let Some(base) = self.base(symbol) else { return };
-        let mut base = base.as_ptr().addr();
-        // SAFETY: the callback is given the address of a number that lives as long as the call.
-        unsafe { libc::dl_iterate_phdr(Some(prefault_library), (&raw mut base).cast()) };
+        if let Some(library) = self.base(symbol).and_then(|base| object::holding(base.as_ptr().cast())) {
+            library.prefault();
+        }
     }
 
     /// What `dlopen` returned.
@@ -108,47 +109,6 @@ unsafe extern "C" {
 pub(crate) fn find_anywhere(symbol: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: looks a name up.
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) })
-}
-
-/// Copies the writable pages of the library that is loaded at the address in `base`; then the loader need go no further.
-///
-/// # Safety
-/// The loader calls it with one of its libraries; `base` points to a number.
-unsafe extern "C" fn prefault_library(
-    library: *mut libc::dl_phdr_info,
-    _size: usize,
-    base: *mut c_void,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    let (library, base) = unsafe { (&*library, *base.cast::<usize>()) };
-    if usize::try_from(library.dlpi_addr) != Ok(base) {
-        return 0;
-    }
-    // SAFETY: the loader says how many headers there are.
-    let headers = unsafe { std::slice::from_raw_parts(library.dlpi_phdr, library.dlpi_phnum.into()) };
-    // SAFETY: asks for a number.
-    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    // What is only written by the loader is read-only by now, up to the last whole page.
-    let protected = headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_GNU_RELRO)
-        .map(|header| (library.dlpi_addr + header.p_vaddr + header.p_memsz) / page * page)
-        .max();
-    for header in headers {
-        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0 {
-            let start = library.dlpi_addr + header.p_vaddr;
-            let end = (start + header.p_filesz).next_multiple_of(page);
-            let start = (start / page * page).max(protected.unwrap_or(0));
-            if let (Ok(place), Ok(length)) =
-                (usize::try_from(start), usize::try_from(end.saturating_sub(start)))
-            {
-                let place = std::ptr::with_exposed_provenance_mut(place);
-                // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
-                unsafe { libc::madvise(place, length, libc::MADV_POPULATE_WRITE) };
-            }
-        }
-    }
-    1
 }
 
 fn last_error() -> String {

@@ -2,6 +2,7 @@
 //! reads and writes what the ELF specification describes.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ops::Range;
 
 use super::machine::ADDRESS_OF_SYMBOL;
 
@@ -189,6 +190,29 @@ impl Object {
         found
     }
 
+    /// What only the loader has written: it has taken the right to write from the whole pages of this.
+    fn sealed(&self) -> Range<usize> {
+        self.headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO).map_or(0..0, |header| {
+            let start = self.address(header.p_vaddr);
+            start..(start + size(header.p_memsz)) / page_size() * page_size()
+        })
+    }
+
+    /// Gives this process its own copies of the writable pages that the file fills.
+    pub(super) fn prefault(&self) {
+        let page = page_size();
+        for header in &self.headers {
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0 {
+                let start = self.address(header.p_vaddr);
+                let end = (start + size(header.p_filesz)).next_multiple_of(page);
+                let start = (start / page * page).max(self.sealed().end);
+                let pages = std::ptr::with_exposed_provenance_mut(start);
+                // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
+                unsafe { libc::madvise(pages, end.saturating_sub(start), libc::MADV_POPULATE_WRITE) };
+            }
+        }
+    }
+
     /// Runs `work`, which writes to `length` bytes at `place`, with their pages writable. False if they cannot be.
     pub(super) fn writable(&self, place: usize, length: usize, work: impl FnOnce()) -> bool {
         let Some(segment) = self.segment(place) else { return false };
@@ -197,16 +221,8 @@ impl Object {
                 .into_iter()
                 .filter(|(flag, _)| segment.p_flags & flag != 0)
                 .fold(0, |all, (_, protection)| all | protection);
-        // SAFETY: asks for a number.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-        // The loader has taken the right to write from whole pages of these.
-        let sealed = self.headers.iter().any(|header| {
-            let start = self.address(header.p_vaddr);
-            let end = (start + size(header.p_memsz)) / page * page;
-            header.p_type == libc::PT_GNU_RELRO && (start..end).contains(&place)
-        });
-        let after = if sealed { protection & !libc::PROT_WRITE } else { protection };
-        let start = place / page * page;
+        let after = if self.sealed().contains(&place) { protection & !libc::PROT_WRITE } else { protection };
+        let start = place / page_size() * page_size();
         let protect = |protection| {
             let pages = std::ptr::with_exposed_provenance_mut(start);
             // SAFETY: the pages are mapped for this object, keep what they hold, and are read by others as before.
@@ -234,6 +250,11 @@ impl Symbols {
         // SAFETY: the caller's promise; a symbol holds the distance of its name from the first one.
         unsafe { CStr::from_ptr(self.names.add((*self.table.add(number)).st_name as usize)) }
     }
+}
+
+fn page_size() -> usize {
+    // SAFETY: asks for a number.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
 fn size(number: u64) -> usize {
