@@ -175,9 +175,7 @@ class _Stub:
         else:
             bases = [] if cls.__base__ is JuliaObject else [self.class_name(cls.__base__)]
         lines = [_docstring(cls.__doc__)] if cls.__doc__ else []
-        constructor = vars(cls).get("__julia_new__")
-        for function in _functions(constructor) if constructor else ():
-            lines += self.method("__init__", function, "__julia_new__", len(_functions(constructor)) > 1)
+        lines += self.methods("__init__", vars(cls).get("__julia_new__"), "__julia_new__")
         for member, value in vars(cls).items():
             if not member.isidentifier() or iskeyword(member) or member in _HIDDEN:
                 continue
@@ -198,28 +196,25 @@ class _Stub:
                 lines += [f"    @{name}.setter", *self.method(name, value.fset, "self")]
             return lines
         if isinstance(value, staticmethod):
-            functions = _functions(value.__func__)
-            return [
-                line
-                for function in functions
-                for line in ["    @staticmethod", *self.method(name, function, "", len(functions) > 1)]
-            ]
+            return self.methods(name, value.__func__, "", "    @staticmethod")
         if isinstance(value, classmethod):
-            functions = _functions(value.__func__)
-            return [
-                line
-                for function in functions
-                for line in ["    @classmethod", *self.method(name, function, "cls", len(functions) > 1)]
-            ]
-        value = getattr(value, "__julia_method__", value)
-        functions = _functions(value)
-        if functions:
-            return [line for one in functions for line in self.method(name, one, "self", len(functions) > 1)]
+            return self.methods(name, value.__func__, "cls", "    @classmethod")
+        if lines := self.methods(name, getattr(value, "__julia_method__", value), "self"):
+            return lines
         if name == "__enter__":
             return [f"    def __enter__(self) -> {cls}: ..."]
         if name.startswith("__") or callable(value):
             return []
         return [f"    {name}: {self.resolve(_annotation(value))}"]
+
+    def methods(self, name: str, value: Any, first: str, *decorators: str) -> list[str]:
+        """The lines of a method for each exported function behind a callable."""
+        functions = _functions(value)
+        return [
+            line
+            for function in functions
+            for line in [*decorators, *self.method(name, function, first, len(functions) > 1)]
+        ]
 
     def method(self, name: str, function: Any, first: str, overloaded: bool = False) -> list[str]:
         """A method; `first` is the name of the first parameter that Python passes, if it passes one."""
@@ -243,15 +238,14 @@ class _Stub:
 
     def class_name(self, cls: Any) -> str:
         """The name of an exported class in this module."""
-        if cls.__module__ == self.module and self.members.get(cls.__qualname__) is cls:
-            return str(cls.__qualname__)
-        place = sys.modules.get(cls.__module__)
-        if getattr(place, cls.__qualname__, None) is cls:
-            key = (cls.__module__, cls.__qualname__)
-            local = cls.__qualname__
+        module, name = str(cls.__module__), str(cls.__qualname__)
+        if module == self.module and self.members.get(name) is cls:
+            return name
+        if getattr(sys.modules.get(module), name, None) is cls:
+            local = name
             while local in self.taken or local in _ORIGINS:
                 local = f"_{local}"
-            return self.others.setdefault(key, local)
+            return self.others.setdefault((module, name), local)
         return self.resolve_name("Any")
 
     def function(self, name: str, function: JuliaFunction) -> str:
