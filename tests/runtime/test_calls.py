@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import versions
 
 # Beyond this many calls in one world Julia is asked for a proof.
 OFTEN = 10_100
@@ -55,21 +56,21 @@ def proven(name: str) -> bool:
         ("(a::Union{Nothing,Int})::Int = a", False),
     ],
 )
-def test_what_julia_can_prove_not_to_throw(c: Any, definition: str, certain: bool) -> None:
+def test_what_julia_can_prove_not_to_throw(c: Any, version: tuple[int, ...], definition: str, certain: bool) -> None:
     name = f"judged_{abs(hash(definition))}"
     julia(f"@export_py {name}{definition}\n0")
-    if c.version < 9:
+    if version < versions.ANY_THREAD:
         assert proven(name) == certain
     else:
         assert not proven(name)
 
 
-def test_a_function_that_comes_to_throw_raises(c: Any) -> None:
+def test_a_function_that_comes_to_throw_raises(c: Any, version: tuple[int, ...]) -> None:
     julia("inner_of_calm(a) = a + 1\n@export_py calm(a::Int)::Int = inner_of_calm(a)\n0")
     calm = julia("Pyfunc(calm)")
     for added in (1, 2):
         julia(f"inner_of_calm(a) = a + {added}\n0")
-        assert proven("calm") == (c.version < 9)
+        assert proven("calm") == (version < versions.ANY_THREAD)
         assert {calm(1) for _ in range(OFTEN)} == {1 + added}
         julia('inner_of_calm(a) = error("redefined")\n0')
         assert not proven("calm")
@@ -124,7 +125,7 @@ def test_an_ndarray_that_comes_again_is_the_same_array(c: Any, identity: Any) ->
     assert identity(array) != identity(array[:])
 
 
-def test_an_ndarray_changed_in_place_is_seen_as_it_is(c: Any) -> None:
+def test_an_ndarray_changed_in_place_is_seen_as_it_is(c: Any, version: tuple[int, ...]) -> None:
     array = np.arange(6.0)
     assert c.seen_as(array) == ("Array", "Float64", (6,))
     array.shape = (2, 3)
@@ -134,7 +135,7 @@ def test_an_ndarray_changed_in_place_is_seen_as_it_is(c: Any) -> None:
     array.dtype = np.int64
     assert c.seen_as(array) == ("Transpose", "Int64", (3, 2))
     array.dtype = np.complex128
-    assert c.seen_as(array)[1:] == ("Complex{Float64}" if c.version < 6 else "ComplexF64", (3, 1))
+    assert c.seen_as(array)[1:] == ("Complex{Float64}" if version < versions.SHORT_NAMES else "ComplexF64", (3, 1))
     array.dtype = np.float64
     array.shape = (6,)
     array.resize(200_000, refcheck=False)

@@ -105,18 +105,14 @@ def make_project(root: Path, name: str, package: str, shared: str, trigger: str)
     write(root / "pyproject.toml", f'[project]\nname = "{package}"\nversion = "0.1.0"\n')
     inside = root / package
     library = {"libraries": "Dates", "library": '""'}
-    if name == "Two":
-        library = {"libraries": "Dates, LibGit2", "library": "string(LibGit2.version())"}
     used = {"Shared": SHARED, "TyPython": TYPYTHON, "Dates": STDLIB["Dates"]}
     # As Pkg writes it: with the UUID if the package is not in the manifest itself.
-    weak = f'[Shared.weakdeps]\nTrigger = "{TRIGGER}"\n'
+    weak, others = f'[Shared.weakdeps]\nTrigger = "{TRIGGER}"\n', ""
     if name == "Two":
-        library["libraries"] += ", Trigger"
+        library = {"libraries": "Dates, LibGit2, Trigger", "library": "string(LibGit2.version())"}
         used |= {"LibGit2": STDLIB["LibGit2"], "Trigger": TRIGGER}
-        weak = 'weakdeps = ["Trigger"]\n'
-    shared += f'{weak}[Shared.extensions]\nSharedTrigger = "Trigger"\n'
-    if name == "Two":
-        shared += trigger
+        weak, others = 'weakdeps = ["Trigger"]\n', trigger
+    shared += f'{weak}[Shared.extensions]\nSharedTrigger = "Trigger"\n{others}'
     deps = "".join(f'{dependency} = "{uuid}"\n' for dependency, uuid in used.items())
     manifest = "".join(f'[[{library}]]\nuuid = "{uuid}"\n\n' for library, uuid in STDLIB.items())
     write(inside / "Project.toml", f'name = "{name}"\nuuid = "{UUIDS[name]}"\nversion = "0.1.0"\n\n[deps]\n{deps}')
