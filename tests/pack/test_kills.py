@@ -24,6 +24,14 @@ def chance():
     return random.Random(SEED)
 
 
+@pytest.fixture(autouse=True)
+def temporary_files(tmp_path, monkeypatch):
+    """Let the killed commands leave their temporary files with the test's own, so that these are removed too."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+
+
 def killed(after: float, *command: str | Path, **variables: str) -> bool:
     """Run a command and kill it after so many seconds; return whether it was still at work then."""
     environment = os.environ | variables
