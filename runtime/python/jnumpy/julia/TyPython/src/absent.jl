@@ -33,3 +33,6 @@ function forget_python()
 end
 
 __init__() = refuse_python()
+
+# `__init__` does not run in the process that compiles TyPython itself.
+precompile_later()

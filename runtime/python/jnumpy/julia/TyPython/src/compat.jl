@@ -19,6 +19,20 @@ is_writable(T::DataType, index::Int) = is_mutable(T) && !(isdefined(Base, :iscon
 "Makes a stream one of Julia's standard streams."
 set_stream(name::Symbol, stream) = Core.eval(Base, :($name = $stream))
 
+# Julia 1.9 and later run `require` in the world of their start, where the methods of Python's streams do not exist; since
+# Julia 1.11 it prints to them.
+const REQUIRE_PRINTS = isdefined(Base, :Precompilation)
+
+"Lets `require` call what was defined since Julia started."
+function renew_world_of_require()
+    REQUIRE_PRINTS && (Base._require_world_age[] = ccall(:jl_get_world_counter, UInt, ()))
+    return nothing
+end
+
+"What is compiled again for that: the streams' methods are new to it."
+const REQUIRE_CALLS = Tuple{Any,Tuple}[]
+REQUIRE_PRINTS && push!(REQUIRE_CALLS, (Base.__require, (Base.PkgId,)), (Base.__require, (Module, Symbol)))
+
 """
     follow_redirections(T, before, instead)
 
@@ -45,6 +59,10 @@ function follow_redirections(T, before, instead)
     end
     return nothing
 end
+
+"Whether this process compiles a package to an image of its own, with machine code."
+writes_package_image() =
+    VERSION >= v"1.9" && ccall(:jl_generating_output, Cint, ()) != 0 && Base.JLOptions().incremental != 0
 
 """
     look_up(table, key)

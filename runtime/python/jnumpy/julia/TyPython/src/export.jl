@@ -130,6 +130,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
             $Overload($about, Tuple{$(types...)}, $entry, $unguarded)
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
         $refuse_ambiguous($name, Tuple{$(types...)})
+        $precompile_later()
         $name
     end)
 end
@@ -407,11 +408,15 @@ function compiled_calls()
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
+        (make_function, (Export, Ptr{Cvoid}, UInt64, UInt64)),
+        (export_module, (String, Vector{Pair{Symbol,Any}})),
+        (release, (Py,)),
     ]
     append!(calls, ((store, (Ptr{Slot}, type)) for type in (Nothing, Bool, Int64, UInt64, Float64, ComplexF64, String)))
     append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
     append!(calls, STREAM_CALLS)
     append!(calls, SIGNAL_CALLS)
+    append!(calls, REQUIRE_CALLS)
     for method in methods(class_description)
         type = Base.unwrap_unionall(method.sig).parameters[2]
         push!(calls, (class_description, (type,)))
@@ -435,6 +440,22 @@ end
 
 "Compiles them: see [`compiled_calls`](@ref)."
 precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_calls())
+
+const PRECOMPILATION_PLANNED = Ref(false)
+
+"""
+Compiles them into the package image that this process makes, if it makes one: in a task, because Julia waits for its tasks
+before it writes the image, and by then everything is defined that the exported functions call.
+"""
+function precompile_later()
+    writes_package_image() && !PRECOMPILATION_PLANNED[] || return nothing
+    PRECOMPILATION_PLANNED[] = true
+    schedule(Task() do
+        PRECOMPILATION_PLANNED[] = false
+        Base.invokelatest(precompile_exports)
+    end)
+    return nothing
+end
 
 function likely_types(T::Type)
     isconcretetype(T) && return Any[T]

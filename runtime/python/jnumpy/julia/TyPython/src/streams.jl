@@ -200,6 +200,7 @@ function take_streams()
     for (name, stream) in ((:stdin, INPUT), (:stdout, OUTPUT), (:stderr, ERRORS))
         set_stream(name, stream)
     end
+    renew_world_of_require()
     Base.Multimedia.reinit_displays()
     renew_logger(before)
     return nothing
