@@ -243,6 +243,11 @@ def test_an_edited_package_is_refused(pack, julia, project, spare):
 # Hostile files.
 
 
+def entries(text: str, manifest: str) -> str:
+    """Write the headers of a manifest's entries as its format has them: under `deps` since format 2."""
+    return text.replace("[[", "[[deps.") if "manifest_format" in manifest else text
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -263,8 +268,8 @@ def test_an_edited_package_is_refused(pack, julia, project, spare):
 )
 def test_a_hostile_manifest_is_refused(pack, julia, project, depot, manifest, old, new, words):
     path = project / PACKAGE / "Manifest.toml"
-    assert old in manifest
-    path.write_text(manifest.replace(old, new, 1))
+    assert entries(old, manifest) in manifest
+    path.write_text(manifest.replace(entries(old, manifest), entries(new, manifest), 1))
     said = refused(pack, julia, project, depot)
     assert words in said
     assert "\x1b" not in said
@@ -279,12 +284,13 @@ def test_a_cycle_ends(pack, julia, project, depot):
     assert plan(pack, julia, project, depot)[0]["files"]
 
 
-def test_a_manifest_with_a_hundred_thousand_packages(pack, julia, project, depot):
+def test_a_manifest_with_a_hundred_thousand_packages(pack, julia, project, depot, manifest):
     path = project / PACKAGE / "Manifest.toml"
     names = [f"P{number}" for number in range(100_000)]
     with path.open("a") as file:
         for number, name in enumerate(names):
-            file.write(f'[[{name}]]\ndeps = ["{names[-1 - number]}"]\nuuid = "00000000-0000-0000-0000-{number:012}"\n')
+            dependency = f'deps = ["{names[-1 - number]}"]\nuuid = "00000000-0000-0000-0000-{number:012}"\n'
+            file.write(entries(f"[[{name}]]\n", manifest) + dependency)
     assert plan(pack, julia, project, depot)[0]["files"]
 
 
@@ -322,7 +328,7 @@ def grow(directory: Path, chance: random.Random, depth: int = 0) -> None:
         (directory / ".git/HEAD").write_text("ref")
 
 
-def test_slugs_and_tree_hashes_are_those_of_julia(pack, julia, project, depot, tmp_path):
+def test_slugs_and_tree_hashes_are_those_of_julia(pack, julia, project, depot, manifest, tmp_path):
     """Each package is found by its slug, and its files are compared with its hash: both come from Julia."""
     chance = random.Random(20261124)
     other = tmp_path / "depot"
@@ -344,7 +350,8 @@ def test_slugs_and_tree_hashes_are_those_of_julia(pack, julia, project, depot, t
     for (root, uuid, _), answer in zip(generated, answers, strict=True):
         digest, slug = answer.split()
         make_depot.move(root, other / "packages" / root.name / slug)
-        stanzas.append(f'[[{root.name}]]\ngit-tree-sha1 = "{digest}"\nuuid = "{uuid}"\nversion = "1.0.0"\n')
+        header = entries(f"[[{root.name}]]\n", manifest)
+        stanzas.append(f'{header}git-tree-sha1 = "{digest}"\nuuid = "{uuid}"\nversion = "1.0.0"\n')
         deps.append(f'{root.name} = "{uuid}"\n')
     with (project / PACKAGE / "Manifest.toml").open("a") as file:
         file.write("\n".join(["", *stanzas]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fractions
 import inspect
 import math
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import versions
 
 
 @pytest.fixture(scope="module")
@@ -226,17 +228,24 @@ def test_an_array_of_julia_outlives_julias_interest(c: Any) -> None:
     assert all(np.all(view == 0) for view in views)
 
 
-def test_memory_shown_to_python_does_not_move(c: Any) -> None:
+def refused_before(first: tuple[int, ...], version: tuple[int, ...]) -> contextlib.AbstractContextManager[object]:
+    """Expect an error where a shared vector cannot be resized."""
+    if version >= first:
+        return contextlib.nullcontext()
+    return pytest.raises(RuntimeError, match="cannot resize array with shared data")
+
+
+def test_memory_shown_to_python_does_not_move(c: Any, version: tuple[int, ...]) -> None:
     buffer = c.buffer()
-    with pytest.raises(RuntimeError, match="cannot resize array with shared data"):
+    with refused_before(versions.SHARED_VECTORS_GROW, version):
         c.grow_buffer()
     assert list(buffer) == [1.0, 2.0]
 
 
-def test_memory_lent_by_python_is_not_resized(c: Any) -> None:
+def test_memory_lent_by_python_is_not_resized(c: Any, version: tuple[int, ...]) -> None:
     array = np.arange(4.0)
-    with pytest.raises(RuntimeError, match="cannot resize array with shared data"):
-        c.shortened(array)
+    with refused_before(versions.SHARED_VECTORS_GROW, version):
+        assert list(c.shortened(array)) == [0, 1, 2]
     assert list(array) == [0, 1, 2, 3]
 
 
@@ -400,7 +409,7 @@ def test_code_is_evaluated_in_main(c: Any) -> None:
     assert jnumpy.eval_julia("x_of_test + y_of_test") == 42
     with pytest.raises(jnumpy.JuliaError, match=r"syntax|ParseError"):
         jnumpy.exec_julia("1 +")
-    with pytest.raises(NameError, match="nowhere_defined not defined"):
+    with pytest.raises(NameError, match=r"nowhere_defined`? not defined"):
         jnumpy.eval_julia("nowhere_defined")
 
 

@@ -14,3 +14,7 @@ LIBRARIES_AT_START = (1, 6)
 SLOW_IMAGES = (1, 6)
 #: Types are shown by their short names, such as `ComplexF64`.
 SHORT_NAMES = (1, 6)
+#: A vector whose memory is shared may grow and shrink: Julia gives it other memory if it has to.
+SHARED_VECTORS_GROW = (1, 11)
+#: Columns of a transposed matrix have strides, so their memory is shared.
+STRIDED_COLUMNS = (1, 12)

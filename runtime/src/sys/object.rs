@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ops::Range;
+use std::path::PathBuf;
 
 use super::machine::ADDRESS_OF_SYMBOL;
 
@@ -80,6 +81,11 @@ impl Object {
     /// The last part of its path.
     pub(super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The directory that it is in, without links; `None` for the program itself.
+    pub(super) fn directory(&self) -> Option<PathBuf> {
+        Some(std::fs::canonicalize(&self.path).ok()?.parent()?.to_owned())
     }
 
     /// The address of what lies at `offset` of the object's own addresses.

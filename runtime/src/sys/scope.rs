@@ -54,8 +54,14 @@ pub(crate) fn withdraw() {
     let objects = object::all();
     let named = |start: &str| objects.iter().find(|object| object.name().starts_with(start));
     let Some(julia) = named("libjulia-internal").or_else(|| named("libjulia.so")) else { return };
+    // Where libjulia is linked with them, as distributions do, Julia's own copies are in the global scope with it.
+    let own = objects.iter().filter(|object| {
+        ["libuv.", "libutf8proc."].iter().any(|start| object.name().starts_with(start))
+            && object.directory() == julia.directory()
+    });
     // SAFETY: as in `intercept`.
-    let found = unsafe { withdraw_from(julia) };
+    let found =
+        std::iter::once(julia).chain(own).flat_map(|object| unsafe { withdraw_from(object) }).collect();
     let _ = PRIVATE.set(found);
 }
 
