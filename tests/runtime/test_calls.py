@@ -56,21 +56,18 @@ def proven(name: str) -> bool:
         ("(a::Union{Nothing,Int})::Int = a", False),
     ],
 )
-def test_what_julia_can_prove_not_to_throw(c: Any, version: tuple[int, ...], definition: str, certain: bool) -> None:
+def test_what_julia_can_prove_not_to_throw(c: Any, definition: str, certain: bool) -> None:
     name = f"judged_{abs(hash(definition))}"
     julia(f"@export_py {name}{definition}\n0")
-    if version < versions.ANY_THREAD:
-        assert proven(name) == certain
-    else:
-        assert not proven(name)
+    assert proven(name) == certain
 
 
-def test_a_function_that_comes_to_throw_raises(c: Any, version: tuple[int, ...]) -> None:
+def test_a_function_that_comes_to_throw_raises(c: Any) -> None:
     julia("inner_of_calm(a) = a + 1\n@export_py calm(a::Int)::Int = inner_of_calm(a)\n0")
     calm = julia("Pyfunc(calm)")
     for added in (1, 2):
         julia(f"inner_of_calm(a) = a + {added}\n0")
-        assert proven("calm") == (version < versions.ANY_THREAD)
+        assert proven("calm")
         assert {calm(1) for _ in range(OFTEN)} == {1 + added}
         julia('inner_of_calm(a) = error("redefined")\n0')
         assert not proven("calm")
@@ -82,6 +79,7 @@ def test_a_function_that_comes_to_throw_raises(c: Any, version: tuple[int, ...])
 def test_a_function_of_a_package_that_comes_to_throw_raises(c: Any) -> None:
     module = 'first(m for (id, m) in Base.loaded_modules if id.name == "Contract")'
     define = f"Core.eval({module}, :(int_add(a::Int, b::Int)::Int = %s))\n0"
+    assert julia(f"CPython.proven(CPython.unguarded_function({module}.int_add))")
     assert {c.int_add(1, 2) for _ in range(OFTEN)} == {3}
     try:
         julia(define % 'throw(DomainError(a, "redefined"))')

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import fake_julias
+import versions
 from child import last_line, run, succeeds
 
 START = "import jnumpy\ntry: jnumpy.init_jl()\nexcept ImportError as error: print(error)\n"
@@ -108,3 +109,12 @@ def test_a_warning_that_is_an_error_stops_the_start(tmp_path):
     julia = fake_julia(tmp_path, "1.99", LATER)
     code = "import warnings; warnings.simplefilter('error')\nimport jnumpy; jnumpy.init_jl()"
     assert last_line(run(code, julia)).startswith("RuntimeWarning: Julia 1.99 is newer than 1.13, the newest")
+
+
+def test_the_second_start_in_development_compiles_no_exported_function(julia, version, contract, tmp_path):
+    """The first one has written package images, where Julia makes them; `contract` is a project run from its sources."""
+    trace = tmp_path / "trace"
+    code = "import contract, _contract as c; print(c.int_add(1, 2))"
+    assert succeeds(code, julia, TYPY_JL_OPTS=f"--trace-compile={trace}") == "3\n"
+    compiled = [line for line in trace.read_text().splitlines() if "entry of" in line or "Contract.int_add" in line]
+    assert (compiled == []) == (version >= versions.PACKAGE_IMAGES), compiled

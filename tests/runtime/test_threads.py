@@ -109,6 +109,28 @@ def test_threads_without_the_lock_collect_together(julia, version):
         assert served == " ".join(["60000" if version >= versions.ANY_THREAD else "this Julia s"] * 4)
 
 
+def test_a_function_that_comes_to_throw_raises_after_calls_of_another_thread(julia):
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "def define(body): jnumpy.exec_julia(f'using TyPython.CPython; @export_py calm(a::Int)::Int = {body}')\n"
+        "define('a + 1')\n"
+        "calm = jnumpy.eval_julia('Pyfunc(calm)')\n"
+        "def many(): return {calm(1) for _ in range(3000)}\n"
+        "def other():\n"
+        "    try: many()\n"
+        "    except RuntimeError: pass\n"
+        "for _ in range(2):\n"
+        "    print(many())\n"
+        "    thread = threading.Thread(target=other); thread.start(); thread.join()\n"
+        "jnumpy.exec_julia('calm(a::Int) = error(\"redefined\")')\n"
+        "for _ in range(3000):\n"
+        "    try: calm(1)\n"
+        "    except RuntimeError as error: last = str(error).split(chr(10))[0]\n"
+        "print(last)"
+    )
+    assert succeeds(code, julia) == "{2}\n{2}\nredefined\n"
+
+
 @pytest.mark.parametrize("threads", ["1", "2", "auto"])
 def test_julia_threads_collect_while_python_threads_allocate(julia, threads):
     code = PREAMBLE + (

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::descriptors::{Early, StandIns};
@@ -123,6 +123,8 @@ thread_local! {
     /// Whether this is the thread that started Julia. The system's numbers of threads are given out again when one ends.
     static STARTED_JULIA: Cell<bool> = const { Cell::new(false) };
 }
+/// Whether another thread has called. It held Python's lock then, as every caller does, so no ordering is needed.
+static SERVES_OTHER_THREADS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
 
@@ -153,7 +155,10 @@ pub(crate) fn julia_functions() -> Option<&'static JuliaFunctions> {
 #[cold]
 fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
     match (PHASE.load(Ordering::Acquire), running) {
-        (SERVING, Some(running)) if running.minor >= FOREIGN_THREADS_SINCE => Ok(running),
+        (SERVING, Some(running)) if running.minor >= FOREIGN_THREADS_SINCE => {
+            SERVES_OTHER_THREADS.store(true, Ordering::Relaxed);
+            Ok(running)
+        }
         (SERVING, Some(_)) => Err(Refusal::WrongThread),
         (FORKED, _) => Err(Refusal::Forked),
         (ENDED, _) => Err(Refusal::Ended),
@@ -167,10 +172,11 @@ fn started_julia() -> bool {
 }
 
 impl Running {
-    /// The number of Julia's world, where that matters: see [`JuliaFunctions::world`].
+    /// The number of Julia's world, as long as this is the only thread that can change it: see [`JuliaFunctions::world`].
     #[inline]
     pub(crate) fn world(&self) -> Option<usize> {
-        self.julia_functions.world.map(|world| world.load(Ordering::Relaxed))
+        let world = self.julia_functions.world?;
+        (!SERVES_OTHER_THREADS.load(Ordering::Relaxed)).then(|| world.load(Ordering::Relaxed))
     }
 
     /// Calls one of TyPython's functions. The result is a value, an exception.

@@ -99,6 +99,6 @@ pub(crate) struct JuliaFunctions {
     pub(crate) unguarded_entry: Entry,
     /// `(array)`: registers [`HostFunctions::release_array`] again.
     pub(crate) renew_finalizer: unsafe extern "C" fn(*const Value),
-    /// Julia's counter of worlds; `None` where an entry always needs its `try`.
+    /// Julia's counter of worlds; `None` where Julia has several threads, so that an entry always needs its `try`.
     pub(crate) world: Option<&'static AtomicUsize>,
 }

@@ -35,4 +35,4 @@ end
 __init__() = refuse_python()
 
 # `__init__` does not run in the process that compiles TyPython itself.
-precompile_later()
+precompile_later(@__MODULE__)

@@ -14,8 +14,7 @@ Calls Python, or the runtime when it may.
 Since Julia 1.9, where any thread may call, it does so from a GC-safe region: Python code may wait for its lock, or for
 another thread, and a collection that another thread begins must not wait for that. The region holds no more than the
 call itself, whose arguments are plain C values or converted before; a callback into Julia leaves it for its time, as
-every `@cfunction` of those versions does by itself. (By the documentation and sources of Julia 1.9 to 1.12; the tests
-run older ones.)
+every `@cfunction` of those versions does by itself.
 """
 macro python(call)
     body = Expr(:call, :ccall, map(esc, call.args[2:end])...)

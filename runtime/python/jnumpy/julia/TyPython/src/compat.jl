@@ -60,6 +60,27 @@ function follow_redirections(T, before, instead)
     return nothing
 end
 
+"""
+    as_part_of(work, owner)
+
+Runs `work()` as if the module were still being defined. Julia 1.9 and 1.10 leave out of a package image what is inferred
+later, so that callers cannot inline it.
+"""
+function as_part_of(work, owner::Module)
+    VERSION < v"1.11" || return work()
+    defined = cglobal(:jl_precompile_toplevel_module, Ptr{Cvoid})
+    before = unsafe_load(defined)
+    unsafe_store!(defined, pointer_from_objref(Base.moduleroot(owner)))
+    try
+        return work()
+    finally
+        unsafe_store!(defined, before)
+    end
+end
+
+"Whether Julia has more than one thread, the interactive ones of Julia 1.9 and later counted."
+several_threads() = (isdefined(Threads, :maxthreadid) ? Threads.maxthreadid() : Threads.nthreads()) > 1
+
 "Whether this process compiles a package to an image of its own, with machine code."
 writes_package_image() =
     VERSION >= v"1.9" && ccall(:jl_generating_output, Cint, ()) != 0 && Base.JLOptions().incremental != 0

@@ -130,7 +130,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
             $Overload($about, Tuple{$(types...)}, $entry, $unguarded)
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
         $refuse_ambiguous($name, Tuple{$(types...)})
-        $precompile_later()
+        $precompile_later($owner)
         $name
     end)
 end
@@ -444,15 +444,15 @@ precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_c
 const PRECOMPILATION_PLANNED = Ref(false)
 
 """
-Compiles them into the package image that this process makes, if it makes one: in a task, because Julia waits for its tasks
-before it writes the image, and by then everything is defined that the exported functions call.
+Compiles them into the package image of `owner`, if this process makes it: in a task, because Julia waits for its tasks before
+it writes the image, and by then everything is defined that the exported functions call.
 """
-function precompile_later()
+function precompile_later(owner::Module)
     writes_package_image() && !PRECOMPILATION_PLANNED[] || return nothing
     PRECOMPILATION_PLANNED[] = true
     schedule(Task() do
         PRECOMPILATION_PLANNED[] = false
-        Base.invokelatest(precompile_exports)
+        as_part_of(() -> Base.invokelatest(precompile_exports), owner)
     end)
     return nothing
 end

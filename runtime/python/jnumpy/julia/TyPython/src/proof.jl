@@ -20,15 +20,14 @@ const CONVERSIONS = (:trunc_int, :fptrunc, :zext_int, :sext_int, :fpext, :bitcas
 """
     world_counter() -> Ptr{UInt}
 
-Where Julia counts its worlds, one for each definition of a method; NULL where entries always need their `try`: where
-another thread could define a method between the look at the counter and the call.
+Where Julia counts its worlds, one for each definition of a method. NULL where Julia has several threads, since one of them
+could define a method between the look at the counter and the call: there entries always need their `try`. Once another
+thread of Python's has called Julia, the runtime does not look at the counter any more.
 """
-world_counter() =
-    VERSION < v"1.9" && Threads.nthreads() == 1 ? Ptr{UInt}(cglobal(:jl_world_counter, UInt)) : Ptr{UInt}(C_NULL)
+world_counter() = several_threads() ? Ptr{UInt}(C_NULL) : Ptr{UInt}(cglobal(:jl_world_counter, UInt))
 
 "Whether `unguarded(arguments, result)` certainly does not throw, with the present methods."
 function proven(@nospecialize(unguarded))
-    VERSION < v"1.9" || return false
     found = code_typed(unguarded, (Ptr{Slot}, Ptr{Slot}))
     length(found) == 1 || return false
     code = found[1].first::Core.CodeInfo
