@@ -112,7 +112,7 @@ def test_a_warning_that_is_an_error_stops_the_start(tmp_path):
 
 
 def test_the_second_start_in_development_compiles_no_exported_function(julia, version, contract, tmp_path):
-    """The first one has written package images, where Julia makes them; `contract` is a project run from its sources."""
+    """The first one has written package images, where Julia makes them."""
     trace = tmp_path / "trace"
     code = "import contract, _contract as c; print(c.int_add(1, 2))"
     assert succeeds(code, julia, TYPY_JL_OPTS=f"--trace-compile={trace}") == "3\n"
