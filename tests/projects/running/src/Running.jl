@@ -5,6 +5,8 @@ using TyPython.CPython
 mutable struct Node
     values::Vector{Float64}
 end
+"What was made last: the compiler may leave out what nothing can see."
+const LAST = Ref{Node}()
 
 # Endless calls, each with another way to be stopped.
 @export_py function allocating()::Nothing
@@ -55,7 +57,7 @@ end
 end
 @export_py function in_a_task()::Nothing
     wait(@async while true
-        Node(zeros(4))
+        LAST[] = Node(zeros(4))
     end)
     return nothing
 end
@@ -73,7 +75,7 @@ end
     count = 0
     disable_sigint() do
         while time_ns() - start < seconds * 1e9
-            Node(zeros(4))
+            LAST[] = Node(zeros(4))
             count += 1
         end
     end
@@ -83,7 +85,7 @@ end
 @export_py function catching()::String
     try
         while true
-            Node(zeros(4))
+            LAST[] = Node(zeros(4))
         end
     catch failure
         return string(typeof(failure))
@@ -116,7 +118,8 @@ end
     count = 0
     for turn in 1:thousands
         for _ in 1:1000
-            count += length(Node(zeros(1)).values)
+            LAST[] = Node(zeros(1))
+            count += length(LAST[].values)
         end
         turn % 50 == 0 && GC.gc(false)
     end

@@ -61,6 +61,12 @@ function follow_redirections(T, before, instead)
 end
 
 """
+Keeps the `try` around it. Julia 1.11 and later leave a `try` out where nothing in it is known to throw, but a stack overflow
+always may.
+"""
+@inline keep_try() = VERSION < v"1.11" ? nothing : Base.inferencebarrier(nothing)::Nothing
+
+"""
     as_part_of(work, owner)
 
 Runs `work()` as if the module were still being defined. Julia 1.9 and 1.10 leave out of a package image what is inferred

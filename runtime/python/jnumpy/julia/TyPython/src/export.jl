@@ -115,6 +115,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         function $entry($arguments::Ptr{$Slot}, $result::Ptr{$Slot})
             $source
             try
+                $keep_try()
                 $body
             catch $failure
                 $leave_try()
@@ -410,6 +411,7 @@ function compiled_calls()
         (unsafe_store!, (Ptr{Slot}, Slot)),
         (make_function, (Export, Ptr{Cvoid}, UInt64, UInt64)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
+        (export_from, (Module,)),
         (release, (Py,)),
     ]
     append!(calls, ((store, (Ptr{Slot}, type)) for type in (Nothing, Bool, Int64, UInt64, Float64, ComplexF64, String)))

@@ -27,15 +27,21 @@ this one is to `stay`.
         identity = Base.identify_package(name)
         identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
         loaded = Base.require(identity)
-        isdefined(loaded, :init) ||
-            error("module `", name, "` has no function `init`, which exports its functions to Python")
-        # As `import` would: the project's code may be called by `exec_julia`.
-        isdefined(Main, nameof(loaded)) || Core.eval(Main, :(import $(nameof(loaded))))
-        Base.invokelatest(loaded.init)
+        Base.invokelatest(export_from, loaded)
     finally
         PACKAGE[] = before[2]
         stay || (Base.ACTIVE_PROJECT[] = before[1])
     end
+    return nothing
+end
+
+"Runs the `init()` of a module. Julia 1.12 and later want to be in a world in which the module exists."
+function export_from(loaded::Module)
+    name = nameof(loaded)
+    isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
+    # As `import` would: the project's code may be called by `exec_julia`.
+    isdefined(Main, name) || Core.eval(Main, :(import $name))
+    loaded.init()
     return nothing
 end
 
