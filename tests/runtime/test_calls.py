@@ -71,9 +71,12 @@ def test_a_function_that_comes_to_throw_raises(c: Any) -> None:
         assert {calm(1) for _ in range(OFTEN)} == {1 + added}
         julia('inner_of_calm(a) = error("redefined")\n0')
         assert not proven("calm")
+        # The text of an error comes with Julia's backtrace, which takes long.
         for _ in range(OFTEN):
-            with pytest.raises(RuntimeError, match="redefined"):
+            with pytest.raises(RuntimeError):
                 calm(1)
+        with pytest.raises(RuntimeError, match="redefined"):
+            calm(1)
 
 
 def test_a_function_of_a_package_that_comes_to_throw_raises(c: Any) -> None:

@@ -79,6 +79,6 @@ def test_collections_during_callbacks(julia):
         "x = np.arange(100.0)\n"
         "def inside():\n"
         "    gc.collect(); r.collect_garbage(True); np.ones(10_000); return r.ones_of(10)\n"
-        "print({r.collecting_call(inside, x + i) for i in range(100)})"
+        "print({r.collecting_call(inside, x + i) for i in range(25)})"
     )
     assert succeeds(code, julia) == "{0.0}\n"
