@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     let wheel = editable::wheel(&Project::load(&arguments.project)?)?;
-    let written = finalize(&wheel, &arguments.out_dir, Compression::default(), &[], report)?;
+    let written = finalize(&wheel, &arguments.out_dir, Some(Compression::default()), &[], report)?;
     report.data(written.path.display());
     Ok(())
 }

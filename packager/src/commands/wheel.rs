@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::packing::Error;
+use crate::packing::finalize::INDEX_LIMIT;
 use crate::packing::pack::{Compiled, PackRequest, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
@@ -14,8 +15,6 @@ use jnumpy_base::Report;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{Compression, WheelEntry, Written};
 
-/// The largest file that the Python index accepts without an exemption, in bytes.
-const INDEX_LIMIT: u64 = 104_857_600;
 /// Number of files in the size table.
 const ROWS: usize = 12;
 /// Version of the JSON output.
@@ -60,9 +59,9 @@ pub(super) struct Arguments {
     /// allow.
     #[arg(long, value_name = "TAG")]
     platform: Option<String>,
-    /// Compression level.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    compress: Compress,
+    /// Compression level; default: `default`, or `best` if only that takes the wheel below the limit of the Python index.
+    #[arg(long, value_name = "HOW", value_enum)]
+    compress: Option<Compress>,
     /// Print why a file or library is included or left out, and write no wheel. Can be repeated.
     #[arg(long, value_name = "NAME", conflicts_with = "json")]
     explain: Vec<String>,
@@ -75,12 +74,11 @@ pub(super) struct Arguments {
 }
 
 /// The choices of `--compress`.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Compress {
     /// Fastest; the wheel is 10 % larger.
     Fast,
     /// Balanced.
-    #[default]
     Default,
     /// Smallest: 5 % smaller, takes ten times as long.
     Best,
@@ -107,7 +105,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,
-        compression: arguments.compress.into(),
+        compression: arguments.compress.map(Compression::from),
     };
     let writes = !arguments.dry_run && arguments.explain.is_empty();
     if writes {

@@ -11,19 +11,33 @@ use jnumpy_base::Report;
 use jnumpy_base::path::is_at;
 use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
 
-/// Writes and audits a wheel, then gives it its name in `out_dir`. `forbidden_paths` are directories of this machine that must
-/// not appear in the wheel.
+/// The largest file that the Python index accepts without an exemption, in bytes.
+pub const INDEX_LIMIT: u64 = 104_857_600;
+
+/// Writes and audits a wheel, then gives it its name in `out_dir`. Without a `compression` the wheel is compressed as well as
+/// possible if that takes it below [`INDEX_LIMIT`]. `forbidden_paths` are directories of this machine that must not appear in
+/// the wheel.
 pub(crate) fn finalize(
     wheel: &Wheel,
     out_dir: &Path,
-    compression: Compression,
+    compression: Option<Compression>,
     forbidden_paths: &[String],
     report: &Report,
 ) -> Result<Written, Error> {
     fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
     let beside = Beside::create(out_dir).map_err(WheelError::Write)?;
-    let options = WriteOptions { level: compression.level(), ..WriteOptions::from_environment()? };
-    let mut written = wheel.write(beside.directory.path(), &options, report)?;
+    let environment = WriteOptions::from_environment()?;
+    let write = |compression: Compression| {
+        let options = WriteOptions { level: compression.level(), ..environment };
+        wheel.write(beside.directory.path(), &options, report)
+    };
+    let mut written = write(compression.unwrap_or_default())?;
+    if compression.is_none() && is_just_too_large(written.size) {
+        report.say(
+            "the wheel is just too large for the Python index: it is compressed again, as well as possible",
+        );
+        written = write(Compression::Best)?;
+    }
     let audit = audit(&written.path, forbidden_paths, report)?;
     for finding in &audit.findings {
         report.remark(finding);
@@ -34,6 +48,11 @@ pub(crate) fn finalize(
         .map_err(|source| WheelError::Location { path: path.clone(), source })?;
     written.path = path;
     Ok(written)
+}
+
+/// Whether [`Compression::Best`] may take a wheel of this size below the limit of the index.
+fn is_just_too_large(size: u64) -> bool {
+    size > INDEX_LIMIT && size / 100 * 94 < INDEX_LIMIT
 }
 
 /// A locked directory beside a wheel's destination. It is removed when dropped.
@@ -80,6 +99,14 @@ impl Beside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wheel_is_compressed_again_where_that_may_help() {
+        assert!(!is_just_too_large(INDEX_LIMIT));
+        assert!(is_just_too_large(INDEX_LIMIT + 1));
+        assert!(is_just_too_large(107_800_000));
+        assert!(!is_just_too_large(115_000_000));
+    }
 
     #[test]
     fn ok_leftovers_go_and_the_rest_stays() {

@@ -2,7 +2,7 @@
 
 pub mod editable;
 mod error;
-mod finalize;
+pub mod finalize;
 pub mod pack;
 mod prove;
 pub mod scaffold;

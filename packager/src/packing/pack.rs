@@ -41,8 +41,8 @@ pub struct PackRequest {
     pub runtime: Option<PathBuf>,
     /// The platform tag that the wheel must deserve; the oldest that it does by default.
     pub platform: Option<String>,
-    /// How hard to compress.
-    pub compression: Compression,
+    /// How hard to compress; `None`: as [`Compression::Default`], or better if the Python index accepts no wheel otherwise.
+    pub compression: Option<Compression>,
 }
 
 /// What a wheel holds compiled.
