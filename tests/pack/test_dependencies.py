@@ -146,6 +146,26 @@ def test_what_pkg_cannot_resolve_is_told_with_a_way_out(pack, julia, spare):
     assert f"hint: where a registry can be reached, {remedy}" in said
 
 
+def test_an_empty_depot_path_means_no_depot(pack, julia, project, depot):
+    remedy = "hint: `JULIA_DEPOT_PATH` is set but empty, which means no depot at all: unset it, or name a depot in it"
+    said = refused(pack, julia, project, depot, JULIA_DEPOT_PATH="")
+    assert said.startswith("error: the sources of `")
+    assert remedy in said
+    said = refused(pack, julia, FIXTURES / "chain", depot, JULIA_DEPOT_PATH="")
+    assert said.startswith("error: the project `Chain` has no manifest, and Pkg cannot resolve it without a depot")
+    assert remedy in said
+
+
+def test_a_package_in_both_tables_is_a_weak_dependency(pack, julia, project, depot, version):
+    absent = 'Absent = "0ab5e000-0000-4000-8000-0000000ab5e0"'
+    edit(project / PACKAGE / "Project.toml", "[deps]", f"[weakdeps]\n{absent}\n\n[deps]\n{absent}")
+    if version < versions.EXTENSIONS:
+        said = refused(pack, julia, project, depot)
+        assert said.startswith("error: `Absent` is a dependency of `Chain`, but `")
+    else:
+        assert plan(pack, julia, project, depot)[0]["files"]
+
+
 def test_extensions_are_told_of(pack, julia, project, depot, version):
     _, said = plan(pack, julia, project, depot)
     assert ("the extension `GammaDates` of `Gamma` is packed but never loaded" in said) == (

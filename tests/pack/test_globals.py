@@ -47,6 +47,13 @@ def test_tables_are_found_in_after_the_paths_have_changed(site):
     assert sites.printed(site, "import jl_state; print(jl_state.found())") == "(True, True, True, True)\n"
 
 
+def test_binary_packages_find_the_libraries_of_the_wheel(site, packed):
+    bindir = f"{site}/jl_state/_jnumpy/julia/bin"
+    assert sites.printed(site, "import jl_state; print(*jl_state.directories())") == f"{bindir} {bindir}\n"
+    assert "Thing_jll" not in packed[1]
+    assert "JLLWrappers" not in packed[1]
+
+
 def test_what_does_not_live_on_is_reported_by_name(pack, julia, packed):
     wheel, said = packed
     warned = {

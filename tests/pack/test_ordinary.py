@@ -8,6 +8,7 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import child
 import pytest
 import sites
 
@@ -236,3 +237,15 @@ def test_pyinstaller_takes_a_packed_package_along(small, tmp_path):
     program = tmp_path / "dist/program/program"
     ran = subprocess.run([program], env=environment, capture_output=True, text=True, cwd="/")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "beside One 6.0\n", "")
+
+
+# Development.
+
+
+def test_without_a_depot_julia_does_not_start_and_says_why(julia):
+    """As for Julia itself, an empty variable is not the default: `using` a package that is not compiled fails."""
+    outcome = child.run("import jnumpy\njnumpy.init_jl()", julia, JULIA_DEPOT_PATH="")
+    assert child.last_line(outcome) == (
+        "RuntimeError: TyPython could not be loaded: Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is "
+        "set but empty; unset it, or name a directory in it"
+    )

@@ -103,13 +103,14 @@ impl PackRequest {
         let platform = self.platform.as_deref().map(Platform::demanded).transpose();
         let platform = platform.map_err(BundleError::from)?;
         let stage = report.stage("project");
-        let project = Project::load(&self.project)?;
+        let mut project = Project::load(&self.project)?;
         let runtime = RuntimeWheel::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
         warn_of_setup_py(&project, report);
         tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");
         let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;
+        project.julia.drop_weak_deps(&julia.version);
         let depots = depot::user_depots(&julia);
         let resolution = depot::resolve(&project, &runtime.typython(), &julia, &depots)?;
         stage.done(format_args!(
@@ -201,7 +202,7 @@ impl PackRequest {
         let bundle = Summary { because, explanations };
         // A full image with the compiler has everything that the recorded run had.
         let unproven = image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true }));
-        let proof = unproven.and_then(|image| Proof::of(&project, image, &home));
+        let proof = unproven.and_then(|image| Proof::of(&project, image, kind, &home));
         Ok(Plan { julia, image, wheel, bundle, proof, forbidden_paths, _runtime: runtime, _scratch: scratch })
     }
 
@@ -225,7 +226,9 @@ impl Plan {
     pub fn write(&self, request: &PackRequest, report: &Report) -> Result<Written, Error> {
         if let Some(proof) = &self.proof {
             for function in proof.run(&self.wheel.contents, report)? {
-                report.remark(format_args!("not compiled before the workload ran: {}", printable(&function)));
+                let line = format!("not compiled before the workload ran: {}", printable(&function));
+                // These only take time: code that runs at each import, or that needs other values, is among them.
+                if proof.compiles { tracing::info!("{line}") } else { report.remark(line) }
             }
         }
         finalize(&self.wheel, &request.out_dir, request.compression, &self.forbidden_paths, report)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packing::Error;
-use crate::stages::image::Image;
+use crate::stages::image::{Image, Kind};
 use crate::stages::project::Project;
 use jnumpy_base::Report;
 use jnumpy_base::process::{self, ChildError};
@@ -23,19 +23,22 @@ pub(super) struct Proof {
     pub(super) package: String,
     /// Python scripts to run after the import.
     pub(super) workloads: Vec<PathBuf>,
+    /// Whether the wheel can compile what it lacks.
+    pub(super) compiles: bool,
     /// Where everything that the run says is kept when it fails.
     pub(super) log: PathBuf,
 }
 
 impl Proof {
     /// The run of this project, when a Python has been found for it.
-    pub(super) fn of(project: &Project, image: &Image, home: &Path) -> Option<Self> {
+    pub(super) fn of(project: &Project, image: &Image, kind: Option<Kind>, home: &Path) -> Option<Self> {
         let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
         let workloads = project.settings.precompile.iter().filter(is_python);
         Some(Self {
             python: image.python.clone()?,
             package: project.package_name.clone(),
             workloads: workloads.map(|name| project.root.join(name)).collect(),
+            compiles: kind != Some(Kind::Full { compiler: false }),
             log: home.join("logs").join(format!("proof-{}.log", &image.key[..16])),
         })
     }
@@ -89,8 +92,9 @@ impl Proof {
         let mut found = functions(&String::from_utf8_lossy(&traced), "precompile(");
         found.extend(missing);
         stage.done(format_args!(
-            "the workload runs in the wheel, {} functions not compiled before",
-            found.len()
+            "the workload runs in the wheel, {} functions not compiled before{}",
+            found.len(),
+            if self.compiles && !found.is_empty() { ": `-v` lists them" } else { "" }
         ));
         Ok(found)
     }

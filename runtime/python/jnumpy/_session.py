@@ -163,9 +163,13 @@ def _has_manifest(directory: str) -> bool:
 
 
 def _user_depots() -> list[str]:
-    """The depots in which the packages of a source tree are; as for Julia, an empty entry stands for the default."""
+    """The depots in which the packages of a source tree are.
+
+    As for Julia, an empty entry stands for the default, but an empty variable means none.
+    """
     default = os.path.join(os.path.expanduser("~"), ".julia")
-    return [depot or default for depot in os.environ.get("JULIA_DEPOT_PATH", "").split(os.pathsep)]
+    paths = os.environ.get("JULIA_DEPOT_PATH", default)
+    return [depot or default for depot in paths.split(os.pathsep)] if paths else []
 
 
 def _package_of(package_file: str) -> str:

@@ -22,6 +22,8 @@ use crate::sys::table::{HostFunctions, JuliaFunctions};
 
 /// The package UUID of TyPython, the same as in the original JNumPy.
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
+/// Why Julia cannot load it without a depot: what it compiles goes into one.
+const NO_DEPOT: &str = "Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is set but empty; unset it, or name a directory in it";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
 
@@ -426,7 +428,9 @@ fn introduce(
     let load = format!(
         "try; {before} \
              global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
-         catch failure; global jnumpy_start_failure = sprint(showerror, failure); end; C_NULL",
+         catch failure; \
+             global jnumpy_start_failure = isempty(DEPOT_PATH) ? \"{NO_DEPOT}\" : sprint(showerror, failure); \
+         end; C_NULL",
     );
     let start = format!(
         "try; TyPython.CPython.start(Ptr{{Cvoid}}(UInt({}))); \

@@ -85,7 +85,7 @@ impl Object {
 
     /// The directory that it is in, without links; `None` for the program itself.
     pub(super) fn directory(&self) -> Option<PathBuf> {
-        Some(std::fs::canonicalize(&self.path).ok()?.parent()?.to_owned())
+        Some(fs_err::canonicalize(&self.path).ok()?.parent()?.to_owned())
     }
 
     /// The address of what lies at `offset` of the object's own addresses.

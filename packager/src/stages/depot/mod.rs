@@ -21,14 +21,16 @@ pub use tree_hash::tree_hash;
 
 use crate::formats::Uuid;
 use crate::stages::julia::{Julia, JuliaError, Run};
-use crate::stages::project::{Manifest, Pinned, Project, ProjectError, ProjectToml, TreeHash};
+use crate::stages::project::{
+    EXTENSIONS_SINCE, Manifest, Pinned, Project, ProjectError, ProjectToml, TreeHash,
+};
 use jnumpy_base::Hint;
 use jnumpy_base::process::ChildError;
 
+/// The variable with the user's depots.
+const DEPOT_PATH: &str = "JULIA_DEPOT_PATH";
 /// The script that resolves an environment.
 const RESOLVE: &str = include_str!("resolve.jl");
-/// Since this minor version of Julia 1 there are extensions.
-const EXTENSIONS_SINCE: u32 = 9;
 
 /// Every Julia package the project needs, itself excluded, by UUID.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -225,6 +227,12 @@ pub enum DepotError {
         /// What it said.
         source: Box<ChildError>,
     },
+    /// There is no manifest, and no depot that Pkg could resolve one in.
+    #[error("the project `{project}` has no manifest, and Pkg cannot resolve it without a depot")]
+    NoDepot {
+        /// The project's Julia name.
+        project: String,
+    },
     /// Pkg could not resolve the project.
     #[error("the project `{project}` has no manifest, and Pkg cannot resolve it")]
     Resolve {
@@ -262,6 +270,11 @@ impl Hint for DepotError {
                  'using Pkg; Pkg.resolve()'`; more: `jnumpy-pack about old-typython`"
                     .into(),
             ),
+            Self::NoDepot { .. } | Self::NotFound { .. } | Self::NoArtifact { .. } if has_no_depot() => Some(
+                "`JULIA_DEPOT_PATH` is set but empty, which means no depot at all: unset it, or name a depot in it; more: \
+                 `jnumpy-pack about sources`"
+                    .into(),
+            ),
             Self::NotFound { .. } | Self::NoArtifact { .. } => Some(
                 "fetch them: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.instantiate()'`; other depots are read \
                  from `JULIA_DEPOT_PATH`; more: `jnumpy-pack about sources`"
@@ -284,9 +297,19 @@ impl Hint for DepotError {
                     .into(),
             ),
             Self::Julia(error) => error.hint(),
-            Self::Selection { .. } | Self::Link { .. } | Self::Setting { .. } | Self::SameName { .. } | Self::Io(_) => None,
+            Self::NoDepot { .. }
+            | Self::Selection { .. }
+            | Self::Link { .. }
+            | Self::Setting { .. }
+            | Self::SameName { .. }
+            | Self::Io(_) => None,
         }
     }
+}
+
+/// Whether the user has told Julia to use no depot.
+fn has_no_depot() -> bool {
+    std::env::var_os(DEPOT_PATH).is_some_and(|paths| paths.is_empty())
 }
 
 /// The depots that the user's own Julia would search, and the one that comes with it.
@@ -297,8 +320,9 @@ pub fn user_depots(julia: &Julia) -> Vec<PathBuf> {
     if let Some(home) = std::env::home_dir() {
         standard.insert(0, home.join(".julia"));
     }
-    let mut depots = match std::env::var_os("JULIA_DEPOT_PATH") {
+    let mut depots = match std::env::var_os(DEPOT_PATH) {
         None => standard,
+        Some(_) if has_no_depot() => Vec::new(),
         // An empty entry stands for the standard ones.
         Some(paths) => std::env::split_paths(&paths)
             .flat_map(|path| if path.as_os_str().is_empty() { standard.clone() } else { vec![path] })
@@ -425,7 +449,8 @@ impl Resolver<'_> {
         }
         if let Some(directory) = sources.get(name).cloned() {
             let missing = || ProjectError::NoProjectToml { path: directory.clone() };
-            let project = ProjectToml::read(&ProjectToml::find(&directory).ok_or_else(missing)?)?;
+            let mut project = ProjectToml::read(&ProjectToml::find(&directory).ok_or_else(missing)?)?;
+            project.drop_weak_deps(&self.julia.version);
             if project.name == name && project.uuid == Some(uuid) {
                 sources.extend(project.sources.clone());
                 return Ok(Some(Package::of(project, Source::Directory(fs_err::canonicalize(directory)?))));
@@ -482,6 +507,10 @@ impl Resolver<'_> {
     /// Has Pkg resolve the project, in a directory of its own: the user's files stay as they are.
     fn run_pkg(&self) -> Result<Manifest, DepotError> {
         let own = &self.project.julia;
+        // It would write into Julia's own directory.
+        if has_no_depot() {
+            return Err(DepotError::NoDepot { project: own.name.clone() });
+        }
         let directory = tempfile::Builder::new().prefix("jnumpy-resolve-").tempdir()?;
         let developed = |name: &String, uuid: Uuid| uuid == Uuid::TYPYTHON || own.sources.contains_key(name);
         let mut table: toml::Table = own

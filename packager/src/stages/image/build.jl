@@ -41,7 +41,7 @@ let before = Set(keys(Base.loaded_modules))
         end
     end
     own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir()])
-    is_own(id, loaded) = !(id in before || id.name == "TyPython" || JNumPyPreparation.is_standard(loaded))
+    is_own(id, loaded) = !(id in before || id.name == "TyPython" || haskey(JNumPyPreparation.STARTED, loaded))
     JNumPyInspection.run(
         [loaded for (id, loaded) in Base.loaded_modules if is_own(id, loaded)], ARGS[3], own, JNumPyTables.TABLES,
     )

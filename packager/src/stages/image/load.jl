@@ -4,30 +4,42 @@
 # for. Julia checks that these are the same ones; it does not look for caches, nor at the times and places of sources.
 module JNumPyPackages
 
-# It runs once: compiling it would take longer.
+# It runs once: compiling it would take longer. For the same reason it calls only what Julia's stock image has compiled:
+# methods of `Vector{Any}` and `String`, no closures, no `split`.
 Base.Experimental.@compiler_options compile = min optimize = 0 infer = false
 
 let here = @__DIR__,
-    identify = text -> begin
-        uuid, name = split(text, '/')
-        Base.PkgId(uuid == "-" ? nothing : Base.UUID(uuid), String(name))
-    end,
-    ids = map(identify, split("{ids}")),
-    loaded = Base.PkgId[]
+    ids = Any[
+{ids}
+    ],
+    # Identity, image, source, and the numbers in `ids` of the modules that must be loaded before.
+    rows = Any[
+{rows}
+    ],
+    loaded = Any[]
 
     # Extensions that wait for packages of other bundles are in this project's manifest.
-    Base.ACTIVE_PROJECT[] = first(filter(isfile, [joinpath(dirname(here), name) for name in Base.project_names]))
-    for row in split("""
-{rows}
-""", '\n'; keepempty = false)
-        words = split(row, ' '; keepempty = false)
-        id = identify(words[1])
-        haskey(Base.loaded_modules, id) && continue
-        image = normpath(joinpath(here, words[2]))
-        needs = Any[Base.loaded_modules[ids[parse(Int, word)]] for word in words[4:end]]
+    for name in Base.project_names
+        path = joinpath(dirname(here), name)
+        if isfile(path)
+            setfield!(Base.ACTIVE_PROJECT, :x, path)
+            break
+        end
+    end
+    for row in rows
+        id = row[1]
+        Base.root_module_exists(id) && continue
+        image = normpath(joinpath(here, row[2]))
+        needs = Any[]
+        for at in row[4]
+            push!(needs, Base.root_module(ids[at]))
+        end
         lock(Base.require_lock)
         try
-            words[3] == "-" || (get!(Base.PkgOrigin, Base.pkgorigins, id).path = normpath(joinpath(here, words[3])))
+            if row[3] !== nothing
+                origin = get!(Base.PkgOrigin, Base.pkgorigins, id)
+                setfield!(origin, :path, normpath(joinpath(here, row[3])))
+            end
             found = Base._include_from_serialized(id, image, image, needs)
             found isa Module || throw(found)
             push!(loaded, id)

@@ -132,7 +132,6 @@ pub(super) fn calls_entry() -> String {
 /// The script with which a bundle loads its package images: what to load, and how.
 #[must_use]
 pub fn load_script(packages: &[PackageImage], directory: &str) -> String {
-    let mut text = String::from(include_str!("load.jl"));
     let mut ids: Vec<&str> = Vec::new();
     let mut rows = String::new();
     for package in packages {
@@ -144,10 +143,20 @@ pub fn load_script(packages: &[PackageImage], directory: &str) -> String {
             });
             needs.push((at + 1).to_string());
         }
-        let source = package.source.as_deref().unwrap_or("-");
-        let _ = writeln!(rows, "{} {directory}/{} {source} {}", package.id, package.file, needs.join(" "));
+        // Names of packages and of files of a bundle hold no quotes, backslashes or dollar signs.
+        let source = package.source.as_ref().map_or("nothing".into(), |source| format!("\"{source}\""));
+        let (id, file, needs) = (identity(&package.id), &package.file, needs.join(", "));
+        let _ = writeln!(rows, "        Any[{id}, \"{directory}/{file}\", {source}, Any[{needs}]],");
     }
-    // Names of packages and of files of a bundle hold no quotes and no backslashes.
-    text = text.replace("{ids}", &ids.join(" ")).replace("{rows}", rows.trim_end());
-    text
+    let ids: Vec<String> = ids.into_iter().map(|id| format!("        {},", identity(id))).collect();
+    include_str!("load.jl").replace("{ids}", &ids.join("\n")).replace("{rows}", rows.trim_end())
+}
+
+/// A package's identity, as Julia code.
+fn identity(id: &str) -> String {
+    match id.split_once('/') {
+        Some(("-", name)) => format!("Base.PkgId(\"{name}\")"),
+        Some((uuid, name)) => format!("Base.PkgId(Base.UUID(\"{uuid}\"), \"{name}\")"),
+        None => format!("Base.PkgId(\"{id}\")"),
+    }
 }

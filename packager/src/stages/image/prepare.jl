@@ -17,9 +17,10 @@ function start_standard_library()
     foreach(root -> start(root, roots), roots)
     foreach(put_back -> put_back(), hooks)
     # So of what is loaded later, and of binary packages, which say in `__init__` where their libraries are: other packages
-    # ask for that while they are loaded.
+    # ask for that while they are loaded. They note Julia's own libraries in JLLWrappers, which looks for them once.
     callback = function (id)
         loaded = Base.root_module(id)
+        id.name == "JLLWrappers" && (STARTED[loaded] = nothing; keep_globals(loaded))
         (endswith(id.name, "_jll") || is_standard(loaded)) && start(loaded, Module[])
     end
     push!(Base.package_callbacks, callback)

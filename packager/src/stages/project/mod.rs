@@ -18,7 +18,7 @@ pub(crate) use extensions::parts as extension_parts;
 pub use files::PackageFile;
 pub(crate) use files::list as list_files;
 pub use manifest::{Manifest, Pinned, TreeHash};
-pub use project_toml::ProjectToml;
+pub use project_toml::{EXTENSIONS_SINCE, ProjectToml};
 pub use pyproject::{Pyproject, PyprojectError};
 pub use settings::Settings;
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{ProjectError, read_toml, string};
-use crate::formats::Uuid;
+use crate::formats::{Uuid, Version};
 use jnumpy_base::text::{is_identifier, printable};
+
+/// Since this minor version of Julia 1 there are weak dependencies and extensions.
+pub const EXTENSIONS_SINCE: u32 = 9;
 
 /// The names a project file can have; Julia takes the first one that is there.
 const NAMES: [&str; 2] = ["JuliaProject.toml", "Project.toml"];
@@ -64,6 +67,14 @@ impl ProjectToml {
         let manifest = string(&table, "manifest").map_err(invalid)?.map(|path| directory.join(path));
         table.retain(|key, _| ["extras", "compat", "preferences"].contains(&key));
         Ok(Self { name, uuid, version, deps, weak_deps, extensions, sources, manifest, rest: table })
+    }
+
+    /// Forgets the dependencies that are weak ones for this Julia. A project can list a package in both tables, so that
+    /// Julia before 1.9 has it; Pkg then leaves it out of newer manifests.
+    pub fn drop_weak_deps(&mut self, julia: &Version) {
+        if julia.minor >= EXTENSIONS_SINCE {
+            self.deps.retain(|name, _| !self.weak_deps.contains_key(name));
+        }
     }
 }
 

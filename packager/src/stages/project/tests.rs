@@ -196,3 +196,16 @@ fn err_unpackable_file() {
         "`<root>/jl_a/a\\nb.txt` cannot be packed: its name holds a control character or a backslash"
     );
 }
+
+#[test]
+fn ok_a_package_in_both_tables_is_a_weak_dependency_since_julia_1_9() {
+    let directory = project();
+    let uuid = "7876af07-990d-54b4-ab0e-23690620f79a";
+    let tables = format!("[deps]\nB = \"{uuid}\"\nC = \"{uuid}\"\n[weakdeps]\nB = \"{uuid}\"\n");
+    write(directory.path(), "jl_a/Project.toml", &format!("name = \"A\"\n{tables}"));
+    for (julia, expected) in [("1.8.5", vec!["B", "C"]), ("1.9.0", vec!["C"])] {
+        let mut project = Project::load(directory.path()).unwrap();
+        project.julia.drop_weak_deps(&julia.parse().unwrap());
+        assert_eq!(project.julia.deps.keys().collect::<Vec<_>>(), expected);
+    }
+}

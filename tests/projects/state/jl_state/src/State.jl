@@ -1,7 +1,7 @@
 # What modules do while they are loaded, and what they keep in globals.
 module State
 
-using LinearAlgebra, Random, REPL, SparseArrays, UUIDs
+using LinearAlgebra, Random, REPL, SparseArrays, Thing_jll, UUIDs
 using TyPython.CPython
 
 # What the standard library has to be started for.
@@ -58,6 +58,7 @@ end
 @export_py numbers()::Bool =
     LARGE == big(3)^300 && PRECISE == big"2.5"^30 && INVERSE ≈ inv([1.0 2.0; 3.0 4.0]) && SOLVED ≈ [1 / 11, 7 / 11] &&
     MATCH == match(r"a+", "baab").match
+@export_py directories()::Vector{String} = [Thing_jll.JLLWrappers.JULIA_LIBDIRS; Thing_jll.PATHS]
 @export_py documented()::String = string(@doc g)
 
 init() = @export_pymodule _jl_state begin
@@ -65,6 +66,7 @@ init() = @export_pymodule _jl_state begin
     found = Pyfunc(found)
     frozen = Pyfunc(frozen)
     numbers = Pyfunc(numbers)
+    directories = Pyfunc(directories)
     documented = Pyfunc(documented)
 end
 

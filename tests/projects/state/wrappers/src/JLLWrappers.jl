@@ -1,0 +1,3 @@
+module JLLWrappers
+const JULIA_LIBDIRS = String[]
+end
