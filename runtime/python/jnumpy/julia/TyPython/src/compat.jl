@@ -84,6 +84,16 @@ function as_part_of(work, owner::Module)
     end
 end
 
+"""
+    compiled_pointer(f) -> Ptr{Cvoid}
+
+The C entry of a function with the types of an entry, compiled now; NULL where that gains nothing. In an image of Julia 1.9 and
+later, a C entry boxes its arguments and looks its function up; one that is compiled when the function exists does not.
+"""
+compiled_pointer(@nospecialize(f)) =
+    VERSION < v"1.9" ? C_NULL :
+    Core.eval(parentmodule(f), :(@cfunction($(nameof(f)), Cvoid, (Ptr{$Slot}, Ptr{$Slot}))))::Ptr{Cvoid}
+
 "Whether Julia has more than one thread, the interactive ones of Julia 1.9 and later counted."
 several_threads() = (isdefined(Threads, :maxthreadid) ? Threads.maxthreadid() : Threads.nthreads()) > 1
 
