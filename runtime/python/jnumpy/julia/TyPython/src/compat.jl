@@ -90,9 +90,13 @@ end
 The C entry of a function with the types of an entry, compiled now; NULL where that gains nothing. In an image of Julia 1.9 and
 later, a C entry boxes its arguments and looks its function up; one that is compiled when the function exists does not.
 """
-compiled_pointer(@nospecialize(f)) =
-    VERSION < v"1.9" ? C_NULL :
-    Core.eval(parentmodule(f), :(@cfunction($(nameof(f)), Cvoid, (Ptr{$Slot}, Ptr{$Slot}))))::Ptr{Cvoid}
+function compiled_pointer(@nospecialize(f))
+    VERSION >= v"1.9" || return C_NULL
+    return Core.eval(parentmodule(f), :(@cfunction($(nameof(f)), Cvoid, (Ptr{$Slot}, Ptr{$Slot}))))::Ptr{Cvoid}
+end
+
+"Whether Julia can compile: an image may be packed without the compiler."
+has_compiler() = VERSION < v"1.9" || ccall(:jl_get_LLVM_VERSION, UInt32, ()) != 0
 
 "Whether Julia has more than one thread, the interactive ones of Julia 1.9 and later counted."
 several_threads() = (isdefined(Threads, :maxthreadid) ? Threads.maxthreadid() : Threads.nthreads()) > 1

@@ -91,6 +91,8 @@ The address of a C entry for a function that is called often and whose entries a
 better one, of the other if it is [`proven`](@ref) not to throw. Otherwise 0.
 """
 @export_py function often_called_entry(number::UInt64, guarded::Bool)::UInt64
+    # A proof asks much of the compiler, too.
+    has_compiler() || return UInt64(0)
     entry, unguarded = rooted(number)::Tuple{Any,Any}
     guarded && return address(compiled_pointer(entry))
     proven(unguarded) || return UInt64(0)
