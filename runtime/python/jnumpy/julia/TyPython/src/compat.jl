@@ -67,6 +67,12 @@ always may.
 @inline keep_try() = VERSION < v"1.11" ? nothing : Base.inferencebarrier(nothing)::Nothing
 
 """
+An exception that was caught, as one of any type. Julia 1.11 and later infer which ones the code in a `try` may throw, without
+those that come from outside: Ctrl-C, a stack overflow.
+"""
+@inline of_any_type(failure) = VERSION < v"1.11" ? failure : Base.inferencebarrier(failure)
+
+"""
     as_part_of(work, owner)
 
 Runs `work()` as if the module were still being defined. Julia 1.9 and 1.10 leave out of a package image what is inferred

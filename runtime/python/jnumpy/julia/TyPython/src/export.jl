@@ -119,7 +119,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 $body
             catch $failure
                 $leave_try()
-                return $fail($result, $failure)
+                return $fail($result, $of_any_type($failure))
             end
         end
         $CPython.unguarded_function(::typeof($name)) = $unguarded
