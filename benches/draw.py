@@ -120,8 +120,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=RESULTS / "calls.svg")
     output = parser.parse_args().output
-    reports = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("calls-*.json"))]
-    output.write_text(draw(reports))
+    reports = [json.loads(path.read_text()) for path in RESULTS.glob("calls-*.json")]
+    newest = sorted(reports, key=lambda report: [int(number) for number in report["julia"].split(".")])[-2:]
+    output.write_text(draw(newest))
 
 
 if __name__ == "__main__":

@@ -223,7 +223,8 @@ def test_faulthandler_may_come_at_any_time(julia, threads):
     outcome = run(code, julia, JULIA_NUM_THREADS=threads, PYTHONFAULTHANDLER="")
     assert outcome.stdout.split() == ["overflow", "333338333350000"] * 4, outcome.stderr
     assert outcome.returncode == -11
-    assert outcome.stderr.startswith("Fatal Python error: Segmentation fault"), outcome.stderr
+    # Newer Julias warn of each stack overflow.
+    assert "Fatal Python error: Segmentation fault" in outcome.stderr
     assert "string_at" in outcome.stderr
 
 

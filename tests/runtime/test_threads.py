@@ -112,7 +112,8 @@ def test_threads_without_the_lock_collect_together(julia, version):
 def test_a_function_that_comes_to_throw_raises_after_calls_of_another_thread(julia):
     code = PREAMBLE + (
         "import jnumpy\n"
-        "def define(body): jnumpy.exec_julia(f'using TyPython.CPython; @export_py calm(a::Int)::Int = {body}')\n"
+        "def define(body): jnumpy.exec_julia(f'@export_py calm(a::Int)::Int = {body}')\n"
+        "jnumpy.exec_julia('using TyPython.CPython')\n"
         "define('a + 1')\n"
         "calm = jnumpy.eval_julia('Pyfunc(calm)')\n"
         "def many(): return {calm(1) for _ in range(3000)}\n"

@@ -95,8 +95,8 @@ pub(crate) struct JuliaFunctions {
     pub(crate) loaded_packages: Entry,
     /// `(root, part)` → text: of the exception in the root 0 the message, 1 the backtrace, 2 the type.
     pub(crate) describe: Entry,
-    /// `(root)` → the address of the unguarded entry whose function is in a root, or 0 if it may throw.
-    pub(crate) unguarded_entry: Entry,
+    /// `(root, guarded)` → the address of a better entry of a function whose entries are in a root, or 0 if there is none.
+    pub(crate) often_called_entry: Entry,
     /// `(array)`: registers [`HostFunctions::release_array`] again.
     pub(crate) renew_finalizer: unsafe extern "C" fn(*const Value),
     /// Julia's counter of worlds; `None` where Julia has several threads, so that an entry always needs its `try`.

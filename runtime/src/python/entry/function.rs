@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::entries::Entries;
 use super::guard;
 use super::heap_type::{self, slot};
-use super::proof::Entries;
 use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
@@ -70,7 +70,7 @@ struct FunctionObject {
 }
 
 /// Makes the Python function. `slots`: name, module, Julia name, docstring, type of the result, Python's types of the
-/// parameters and of the result (one a line), roots of the Julia function and of its unguarded entry, then name, type and default
+/// parameters and of the result (one a line), roots of the Julia function and of its entries, then name, type and default
 /// of each parameter; for an instance, the class is in the slot of the name.
 ///
 /// # Safety
@@ -82,7 +82,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         return Err(PySystemError::new_err("the description of a function is too short"));
     };
     let traits = root.flags;
-    let (root, unguarded) = (Root::new(root.a), root.b);
+    let (root, entries) = (Root::new(root.a), root.b);
     // SAFETY: the other slots are texts (the caller's promise).
     let text = |slot: &Slot| unsafe {
         Bound::from_owned_ptr_or_err(py, write::scalar(py, slot))?
@@ -115,7 +115,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
         });
     }
     let function = Box::leak(Box::new(Function {
-        entries: Entries::new(entry, unguarded),
+        entries: Entries::new(entry, entries),
         name: name.to_str()?.to_owned(),
         positional: parameters.iter().take_while(|parameter| !parameter.keyword_only).count(),
         parameters: parameters.into_boxed_slice(),

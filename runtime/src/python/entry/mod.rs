@@ -3,13 +3,13 @@
 
 pub(crate) mod array;
 mod callback;
+mod entries;
 pub(crate) mod function;
 mod guard;
 mod heap_type;
 pub(crate) mod host_functions;
 pub(crate) mod instance;
 pub(crate) mod output;
-mod proof;
 mod read;
 mod write;
 

@@ -112,7 +112,7 @@ function method_for(@nospecialize(T), name::String, @nospecialize(f), may_be_ope
     traits = operator ? METHOD | OPERATOR : METHOD
     functions = map(overloads) do one
         refuse_unpassable(nameof(f), one.described.parameters, nothing)
-        make_function(one.described, entry_pointer(one.entry), root(one), root(one.unguarded), traits)
+        make_function(one.described, root(one), one.entry, one.unguarded, traits)
     end
     length(functions) == 1 && return functions[1]
     push!(OVERLOADS, overloads)

@@ -67,6 +67,12 @@ always may.
 @inline keep_try() = VERSION < v"1.11" ? nothing : Base.inferencebarrier(nothing)::Nothing
 
 """
+An exception that was caught, as one of any type. Julia 1.11 and later infer which ones the code in a `try` may throw, without
+those that come from outside: Ctrl-C, a stack overflow.
+"""
+@inline of_any_type(failure) = VERSION < v"1.11" ? failure : Base.inferencebarrier(failure)
+
+"""
     as_part_of(work, owner)
 
 Runs `work()` as if the module were still being defined. Julia 1.9 and 1.10 leave out of a package image what is inferred
@@ -83,6 +89,20 @@ function as_part_of(work, owner::Module)
         unsafe_store!(defined, before)
     end
 end
+
+"""
+    compiled_pointer(f) -> Ptr{Cvoid}
+
+The C entry of a function with the types of an entry, compiled now; NULL where that gains nothing. In an image of Julia 1.9 and
+later, a C entry boxes its arguments and looks its function up; one that is compiled when the function exists does not.
+"""
+function compiled_pointer(@nospecialize(f))
+    VERSION >= v"1.9" || return C_NULL
+    return Core.eval(parentmodule(f), :(@cfunction($(nameof(f)), Cvoid, (Ptr{$Slot}, Ptr{$Slot}))))::Ptr{Cvoid}
+end
+
+"Whether Julia can compile: an image may be packed without the compiler."
+has_compiler() = VERSION < v"1.9" || ccall(:jl_get_LLVM_VERSION, UInt32, ()) != 0
 
 "Whether Julia has more than one thread, the interactive ones of Julia 1.9 and later counted."
 several_threads() = (isdefined(Threads, :maxthreadid) ? Threads.maxthreadid() : Threads.nthreads()) > 1

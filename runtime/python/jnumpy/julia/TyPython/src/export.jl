@@ -119,7 +119,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 $body
             catch $failure
                 $leave_try()
-                return $fail($result, $failure)
+                return $fail($result, $of_any_type($failure))
             end
         end
         $CPython.unguarded_function(::typeof($name)) = $unguarded
@@ -278,7 +278,7 @@ function Pyfunc(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
     refuse_unpassable(nameof(f), exported(f).parameters, nothing)
-    return FUNCTIONS[entry] = make_function(exported(f), entry_pointer(entry), root(f), root(unguarded_function(f)))
+    return FUNCTIONS[entry] = make_function(exported(f), root(f), entry, unguarded_function(f))
 end
 
 # Flags of a parameter slot.
@@ -291,7 +291,10 @@ const WRITTEN = 0x08
 const METHOD = 0x01
 const OPERATOR = 0x02
 
-function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, unguarded::UInt64, function_traits::UInt8=0x00)
+"The Python function with these entries; `number` is the root of what it stands for."
+function make_function(
+    described::Export, number::UInt64, @nospecialize(entry), @nospecialize(unguarded), function_traits::UInt8=0x00,
+)
     owner = string(described.owner)
     # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
     texts = String[
@@ -301,7 +304,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, ung
     slots = map(text_slot, texts)
     # By Julia's convention such a function writes into its arguments.
     in_place = endswith(described.name, '!')
-    push!(slots, Slot(UINT, number, unguarded; flags=function_traits))
+    push!(slots, Slot(UINT, number, root((entry, unguarded)); flags=function_traits))
     for parameter in described.parameters
         type, takes_none = nullable(parameter.type)
         wanted = argument_kind(type)
@@ -317,7 +320,7 @@ function make_function(described::Export, entry::Ptr{Cvoid}, number::UInt64, ung
         push!(slots, Slot(TEXT, name.a, name.b, address(class); dtype=wanted, flags=traits), text_slot(more[2]), text_slot(more[3]))
     end
     made = GC.@preserve texts @python ccall(
-        HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry, slots, length(slots),
+        HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry_pointer(entry)::Ptr{Cvoid}, slots, length(slots),
     )
     return Py(checked(Owned, made))
 end
@@ -409,7 +412,8 @@ function compiled_calls()
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
-        (make_function, (Export, Ptr{Cvoid}, UInt64, UInt64)),
+        (make_function, (Export, UInt64, Any, Any)),
+        (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
         (export_from, (Module,)),
         (release, (Py,)),

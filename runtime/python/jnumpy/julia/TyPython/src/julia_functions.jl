@@ -86,10 +86,18 @@ function with_present_paths(text)
     return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
-"The address of the unguarded entry whose function is in a root, or 0 if it may throw: see `proof.jl`."
-@export_py function unguarded_entry(number::UInt64)::UInt64
-    entry = rooted(number)
-    return proven(entry) ? address(unguarded_pointer(entry)) : UInt64(0)
+"""
+The address of a C entry for a function that is called often and whose entries are in a root: of the guarded one if there is a
+better one, of the other if it is [`proven`](@ref) not to throw. Otherwise 0.
+"""
+@export_py function often_called_entry(number::UInt64, guarded::Bool)::UInt64
+    # A proof asks much of the compiler, too.
+    has_compiler() || return UInt64(0)
+    entry, unguarded = rooted(number)::Tuple{Any,Any}
+    guarded && return address(compiled_pointer(entry))
+    proven(unguarded) || return UInt64(0)
+    compiled = compiled_pointer(unguarded)
+    return address(compiled == C_NULL ? unguarded_pointer(unguarded) : compiled)
 end
 
 "What `dladdr` says of an address."
@@ -155,7 +163,7 @@ function start(host_functions::Ptr{Cvoid})
             entry_pointer(entry_function(extend_paths)),
             entry_pointer(entry_function(loaded_packages)),
             entry_pointer(entry_function(describe)),
-            entry_pointer(entry_function(unguarded_entry)),
+            entry_pointer(entry_function(often_called_entry)),
             @cfunction(renew_finalizer, Cvoid, (Any,)),
             world_counter(),
         )

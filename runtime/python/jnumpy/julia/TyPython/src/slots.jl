@@ -109,7 +109,7 @@ struct JuliaFunctions
     extend_paths::Ptr{Cvoid}
     loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
-    unguarded_entry::Ptr{Cvoid}
+    often_called_entry::Ptr{Cvoid}
     renew_finalizer::Ptr{Cvoid}
     world::Ptr{UInt}
 end
