@@ -228,23 +228,23 @@ def test_an_array_of_julia_outlives_julias_interest(c: Any) -> None:
     assert all(np.all(view == 0) for view in views)
 
 
-def refused_before(first: tuple[int, ...], version: tuple[int, ...]) -> contextlib.AbstractContextManager[object]:
+def refused_if_shared(version: tuple[int, ...]) -> contextlib.AbstractContextManager[object]:
     """Expect an error where a shared vector cannot be resized."""
-    if version >= first:
+    if version >= versions.SHARED_VECTORS_GROW:
         return contextlib.nullcontext()
     return pytest.raises(RuntimeError, match="cannot resize array with shared data")
 
 
 def test_memory_shown_to_python_does_not_move(c: Any, version: tuple[int, ...]) -> None:
     buffer = c.buffer()
-    with refused_before(versions.SHARED_VECTORS_GROW, version):
+    with refused_if_shared(version):
         c.grow_buffer()
     assert list(buffer) == [1.0, 2.0]
 
 
 def test_memory_lent_by_python_is_not_resized(c: Any, version: tuple[int, ...]) -> None:
     array = np.arange(4.0)
-    with refused_before(versions.SHARED_VECTORS_GROW, version):
+    with refused_if_shared(version):
         assert list(c.shortened(array)) == [0, 1, 2]
     assert list(array) == [0, 1, 2, 3]
 
