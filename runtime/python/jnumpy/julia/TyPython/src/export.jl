@@ -278,7 +278,7 @@ function Pyfunc(f)
     # No `get!` with a closure: that would be compiled anew for each function.
     haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
     refuse_unpassable(nameof(f), exported(f).parameters, nothing)
-    return FUNCTIONS[entry] = make_function(exported(f), root(f), entry, unguarded_function(f))
+    return FUNCTIONS[entry] = make_function(exported(f), root(f), entry, unguarded_function(f), 0x00)
 end
 
 # Flags of a parameter slot.
@@ -293,7 +293,7 @@ const OPERATOR = 0x02
 
 "The Python function with these entries; `number` is the root of what it stands for."
 function make_function(
-    described::Export, number::UInt64, @nospecialize(entry), @nospecialize(unguarded), function_traits::UInt8=0x00,
+    described::Export, number::UInt64, @nospecialize(entry), @nospecialize(unguarded), function_traits::UInt8,
 )
     owner = string(described.owner)
     # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
@@ -412,7 +412,6 @@ function compiled_calls()
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
-        (make_function, (Export, UInt64, Any, Any)),
         (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
         (export_from, (Module,)),

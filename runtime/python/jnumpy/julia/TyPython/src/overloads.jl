@@ -194,7 +194,7 @@ function overloaded(f)
     haskey(FUNCTIONS, key) && return FUNCTIONS[key]
     functions = map(overloads) do one
         refuse_unpassable(nameof(f), one.described.parameters, nothing)
-        make_function(one.described, root(one), one.entry, one.unguarded)
+        make_function(one.described, root(one), one.entry, one.unguarded, 0x00)
     end
     push!(OVERLOADS, overloads)
     made = py_import("jnumpy._function").Overloaded(
