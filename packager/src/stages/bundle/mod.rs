@@ -24,4 +24,4 @@ pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Searc
 pub use error::BundleError;
 pub use explain::Explanations;
 pub use plan::{Bundle, BundleInputs};
-pub use prune::{Decisions, LeftOut, Prune, Verdict};
+pub use prune::{Decisions, LeftOut, Prune, Verdict, unused};
