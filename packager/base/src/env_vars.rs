@@ -29,3 +29,6 @@ pub const JULIAUP_DEPOT_PATH: &str = "JULIAUP_DEPOT_PATH";
 
 /// The channel that juliaup's launcher takes rather than the default one.
 pub const JULIAUP_CHANNEL: &str = "JULIAUP_CHANNEL";
+
+/// Whether text on a terminal is plain: set, and not empty.
+pub const NO_COLOR: &str = "NO_COLOR";

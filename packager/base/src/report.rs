@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Hint;
+use crate::env_vars::NO_COLOR;
 
 /// Prints for a person (text on stderr, progress on a terminal) and for scripts (data on stdout).
 #[derive(Debug)]
@@ -89,6 +90,22 @@ impl Report {
     pub fn data(&self, text: impl Display) {
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// The number of columns of the terminal that stdout is; `None` if it is a file or a pipe, which takes lines of any length.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())
+    }
+
+    /// A heading among the lines of a result; bold on a terminal, unless `NO_COLOR` is set.
+    pub fn heading(&self, text: impl Display) {
+        let plain = std::env::var_os(NO_COLOR).is_some_and(|value| !value.is_empty());
+        if plain || !std::io::stdout().is_terminal() {
+            self.data(text);
+        } else {
+            self.data(format_args!("\x1b[1m{text}\x1b[0m"));
+        }
     }
 
     /// An error with its causes, and what to do about it.

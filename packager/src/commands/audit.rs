@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     forbid: Vec<String>,
     /// Print the findings as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {

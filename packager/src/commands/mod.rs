@@ -8,6 +8,7 @@ mod editable;
 mod julia;
 mod new;
 mod sdist;
+mod show;
 mod wheel;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ enum Command {
     Sdist(sdist::Arguments),
     Editable(editable::Arguments),
     Audit(audit::Arguments),
+    Show(show::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
@@ -72,6 +74,7 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Sdist(arguments) => sdist::run(&arguments, report),
         Command::Editable(arguments) => editable::run(&arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
+        Command::Show(arguments) => show::run(&arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
         Command::Doctor(arguments) => doctor::run(&arguments, report),

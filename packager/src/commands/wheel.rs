@@ -70,7 +70,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Print one JSON object on stdout.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// The choices of `--compress`.

@@ -8,6 +8,7 @@ use crate::stages::audit::AuditError;
 use crate::stages::bundle::BundleError;
 use crate::stages::depot::DepotError;
 use crate::stages::image::ImageError;
+use crate::stages::inventory::InventoryError;
 use crate::stages::julia::JuliaError;
 use crate::stages::project::ProjectError;
 use crate::stages::runtime_wheel::RuntimeWheelError;
@@ -77,6 +78,9 @@ pub enum Error {
     /// The wheel cannot be audited, or fails.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A wheel cannot be shown.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
     /// The machine lacks something that packing needs.
     #[error("packing needs what this machine lacks: {}", missing.join(", "))]
     Lacking {
@@ -109,6 +113,7 @@ impl Hint for Error {
             Self::Wheel(error) => error.hint(),
             Self::Sdist(error) => error.hint(),
             Self::Audit(error) => error.hint(),
+            Self::Inventory(error) => error.hint(),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Proof { .. } => Some(
