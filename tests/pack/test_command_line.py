@@ -67,7 +67,8 @@ def test_completions(pack):
         if program := shutil.which(shell):
             subprocess.run([program, "-n"], input=done.stdout, text=True, check=True)
     if shutil.which("bash"):
-        code = 'source /dev/stdin; COMP_WORDS=(jnumpy-pack s); COMP_CWORD=1; _jnumpy__pack jnumpy-pack s jnumpy-pack; echo "${COMPREPLY[@]}"'
+        words = "COMP_WORDS=(jnumpy-pack s); COMP_CWORD=1; _jnumpy__pack jnumpy-pack s jnumpy-pack"
+        code = f'source /dev/stdin; {words}; echo "${{COMPREPLY[@]}}"'
         script = run(pack, "completions", "bash").stdout
         said = subprocess.run(["bash", "-c", code], input=script, capture_output=True, text=True, check=True)
         assert {"show", "smoke", "sdist"} <= set(said.stdout.split())

@@ -84,7 +84,9 @@ def complete(cls: Any) -> None:
     if "__eq__" in own and "__hash__" not in own:
         cls.__hash__ = None
     if "__exit__" in own and "__enter__" not in own:
-        cls.__enter__ = _enter
+        cls.__enter__ = _itself
+    if "__next__" in own and "__iter__" not in own:
+        cls.__iter__ = _itself
 
 
 def place(cls: Any, module: str, name: str) -> None:
@@ -101,7 +103,7 @@ def _name(function: Any, cls: type, name: str) -> None:
     function.__qualname__ = f"{cls.__qualname__}.{name}"
 
 
-def _enter(self: object) -> object:
+def _itself(self: object) -> object:
     """Return the object itself."""
     return self
 
@@ -110,7 +112,8 @@ def _iterates(function: Callable[[object], Any]) -> Callable:
     """An `__iter__` for a method that returns something that can be iterated."""
 
     def __iter__(self: object) -> Any:
-        return iter(function(self))
+        found = function(self)
+        return found if found is self else iter(found)
 
     __iter__.__julia_method__ = function  # type: ignore[attr-defined]
     return __iter__

@@ -39,7 +39,9 @@ _ORIGINS = {
         ),
         "builtins",
     ),
-    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(
+        ("AbstractSet", "Any", "Callable", "Iterable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"
+    ),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
     "IntEnum": "enum",

@@ -73,9 +73,10 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
     refuse_one_name_twice(name, parameters)
-    callbacks = [parameter.name for parameter in parameters if parameter.type in (:Function, :(Union{Nothing,Function}))]
-    nogil && !isempty(callbacks) && error(
-        "@export_py: `", name, "` calls `", first(callbacks), "`, which is Python's and needs its lock; leave out `nogil=true`",
+    callbacks = [parameter.name for parameter in parameters if names_type(parameter.type, :Function)]
+    runs_python = [parameter.name for parameter in parameters if any(type -> names_type(parameter.type, type), (:Function, :PyIterable))]
+    nogil && !isempty(runs_python) && error(
+        "@export_py: `", name, "` calls `", first(runs_python), "`, which is Python's and needs its lock; leave out `nogil=true`",
     )
     if !isempty(callbacks)
         definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
@@ -135,6 +136,11 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $name
     end)
 end
+
+"Whether an expression names a type, `Union{Nothing,T}` included."
+names_type(expression, type::Symbol) =
+    expression === type || Meta.isexpr(expression, :curly) && expression.args[1] === type ||
+    Meta.isexpr(expression, :curly, 3) && expression.args[1:2] == [:Union, :Nothing] && names_type(expression.args[3], type)
 
 "A name as Python reads it in source code (PEP 3131): `ϕ` is `φ` there, while Julia keeps the two apart."
 python_name(name::Symbol) = Base.Unicode.normalize(String(name), :NFKC)
@@ -204,6 +210,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
     T in (Dates.Period, Dates.TimePeriod) && return nothing
     T <: Function && return PyCallable <: T ? nothing : T
     T <: AbstractSet && return unpassable(eltype(T), depth + 1)
+    T <: PyIterable && return unpassable(item_type(T), depth + 1)
     T <: AbstractDict && return first_unpassable(entry_types(T), depth)
     T <: Pair && return first_unpassable(fieldtypes_of(T), depth)
     T <: NamedTuple && return field_names(T) === nothing ? T : T isa DataType ? first_unpassable(fieldtypes(T), depth) : nothing
