@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jnumpy import _errors
-from jnumpy._function import OverloadedMethod
-from jnumpy._runtime import JuliaMethod, JuliaObject
+from jnumpy._runtime import JuliaObject
 
 if TYPE_CHECKING:
     import inspect
@@ -94,7 +93,7 @@ def place(cls: Any, module: str, name: str) -> None:
     cls.__module__, cls.__name__, cls.__qualname__ = module, name, name
     for member, value in vars(cls).items():
         function = value.__func__ if isinstance(value, classmethod) else value
-        if isinstance(function, JuliaMethod | OverloadedMethod) and member not in _CONSTRUCTORS.values():
+        if hasattr(function, "__julia_name__") and member not in _CONSTRUCTORS.values():
             function.__module__, function.__qualname__ = module, f"{name}.{member}"
 
 

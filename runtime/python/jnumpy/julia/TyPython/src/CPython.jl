@@ -32,6 +32,7 @@ include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
 include("classes.jl")   # types that are classes in Python
 include("iterators.jl") # iterators both ways
+include("awaited.jl")   # calls that Python awaits
 include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 
