@@ -24,7 +24,7 @@ help:
 	@echo "make test        run all tests, on Julia 1.5.3, 1.6.7, and each Julia in JNUMPY_TEST_JULIAS"
 	@echo "make test-julia  run the tests that depend on Julia with one Julia: JULIA=PATH"
 	@echo "make stress      run random calls, threads, collections, and exceptions for DURATION=150 seconds in each of four runs"
-	@echo "make bench       measure calls, start-up, the examples, and packing"
+	@echo "make bench       measure calls (also with each Julia in JNUMPY_TEST_JULIAS), start-up, the examples, and packing"
 	@echo "make dist        build the wheels of jnumpy-pack and jnumpy-runtime"
 	@echo "make lint        check formatting and lints; warnings are errors"
 	@echo "make aarch64     check that the runtime compiles for aarch64 Linux; nothing is run there"
@@ -72,8 +72,8 @@ $(JULIA_1_6): | venv
 bench: pack venv $(JULIA_1_6)
 	$(INSTALL_RUNTIME)
 	$(TEST_PLACES) $(PACK) --quiet julia install --from debian
-	TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/calls.py
-	TYPY_JL_EXE=$(CURDIR)/$(JULIA_1_6) $(PYTHON) benches/calls.py
+	for julia in "$$($(TEST_PLACES) $(PACK) julia find)" $(CURDIR)/$(JULIA_1_6) $(JNUMPY_TEST_JULIAS); do \
+	    TYPY_JL_EXE=$$julia $(PYTHON) benches/calls.py || exit 1; done
 	$(PYTHON) benches/draw.py
 	$(PYTHON) fixtures/fftw/artifact.py $(TESTS)/depot
 	JULIA_DEPOT_PATH=$(CURDIR)/$(TESTS)/depot: TYPY_JL_EXE=$$($(TEST_PLACES) $(PACK) julia find) $(PYTHON) benches/examples.py

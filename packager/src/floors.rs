@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest.
 const FLOORS: [&str; 4] = ["formats", "stages", "packing", "commands"];
 /// In the order of the work: a stage may use those before it.
-const STAGES: [&str; 7] = ["project", "runtime_wheel", "julia", "depot", "image", "bundle", "audit"];
+const STAGES: [&str; 8] =
+    ["project", "runtime_wheel", "julia", "depot", "image", "bundle", "audit", "inventory"];
 /// What each crate may use of the workspace.
 const CRATES: [(&str, &[&str]); 4] = [
     ("base", &[]),

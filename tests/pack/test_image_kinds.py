@@ -86,6 +86,7 @@ FILES = {
             text::String
         end
         @export_py total(xs::Vector{{Float64}})::Float64 = sum(xs)
+        @export_py largest(xs::Vector)::Float64 = maximum(xs)
         @export_py root(x::Float64)::Float64 = sqrt(x)
         @export_py color()::String = Shape.color()
         @export_py size()::String = Shape.SIZE
@@ -97,6 +98,7 @@ FILES = {
         function init()
             @export_pymodule _kinds begin
                 total = Pyfunc(total)
+                largest = Pyfunc(largest)
                 root = Pyfunc(root)
                 color = Pyfunc(color)
                 size = Pyfunc(size)

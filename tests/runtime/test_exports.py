@@ -86,7 +86,7 @@ def test_an_exported_function_is_a_function_like_any_other(export: Callable) -> 
         ("function f(a::T) where {T}; a; end", "`f(a::T)` has type parameters (`where`)"),
         ("Base.f(a::Int)::Int = a", "`Base.f` is not a plain name"),
         ("x", "wants a function definition, got `x`"),
-        ("fast=true f(a::Int)::Int = a", "unknown option `fast = true`; the only one is `nogil=true`"),
+        ("fast=true f(a::Int)::Int = a", "unknown option `fast = true`; there are `nogil=true` and `async=true`"),
         ("nogil=1 f(a::Int)::Int = a", "unknown option `nogil = 1`"),
     ],
 )

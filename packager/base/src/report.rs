@@ -3,24 +3,28 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Hint;
+use crate::env_vars::NO_COLOR;
 
 /// Prints for a person (text on stderr, progress on a terminal) and for scripts (data on stdout).
 #[derive(Debug)]
 pub struct Report {
     terminal: bool,
     quiet: bool,
+    /// Whether anything is on stdout.
+    has_data: AtomicBool,
 }
 
 impl Report {
     /// Talks on stderr; with `quiet` only warnings and errors are said.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), quiet }
+        Self { terminal: std::io::stderr().is_terminal(), quiet, has_data: AtomicBool::new(false) }
     }
 
     /// Also traces to stderr what is done, with `verbosity` 1: decisions, child commands, and how long they took; from 2
@@ -87,8 +91,37 @@ impl Report {
 
     /// The result of a command, on stdout. A reader that went away is no error.
     pub fn data(&self, text: impl Display) {
+        self.has_data.store(true, Ordering::Relaxed);
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Whether a result, or a part of one, has been printed.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        self.has_data.load(Ordering::Relaxed)
+    }
+
+    /// The number of columns of the terminal that stdout is; `None` if it is a file or a pipe, which takes lines of any length.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())
+    }
+
+    /// The same for stderr, where talk goes.
+    #[must_use]
+    pub fn talk_width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| width.0.into())
+    }
+
+    /// A heading among the lines of a result; bold on a terminal, unless `NO_COLOR` is set.
+    pub fn heading(&self, text: impl Display) {
+        let plain = std::env::var_os(NO_COLOR).is_some_and(|value| !value.is_empty());
+        if plain || !std::io::stdout().is_terminal() {
+            self.data(text);
+        } else {
+            self.data(format_args!("\x1b[1m{text}\x1b[0m"));
+        }
     }
 
     /// An error with its causes, and what to do about it.

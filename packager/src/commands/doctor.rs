@@ -27,7 +27,7 @@ const ADDRESSES: u64 = 16_000_000_000;
 pub(super) struct Arguments {
     /// Print JSON rather than text.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// JSON output; keys in alphabetical order.

@@ -12,7 +12,7 @@ use crate::packing::pack::{Compiled, PackRequest, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
-use jnumpy_base::text::printable;
+use jnumpy_base::text::{cut_path_to, printable};
 use jnumpy_wheel::{Compression, WheelEntry, Written};
 
 /// Number of files in the size table.
@@ -70,7 +70,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Print one JSON object on stdout.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// The choices of `--compress`.
@@ -109,7 +109,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     };
     let writes = !arguments.dry_run && arguments.explain.is_empty();
     if writes {
-        request.check_out_dir()?;
+        request.check_surroundings()?;
     }
     let plan = request.plan(report)?;
     if !arguments.explain.is_empty() {
@@ -132,7 +132,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
 }
 
 /// A program, as a shell finds it: a bare name is searched on `PATH`, and anything else is a path.
-fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
+pub(super) fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
     if given.components().count() > 1 { std::path::absolute(given) } else { Ok(given) }
 }
 
@@ -239,12 +239,8 @@ impl Outcome {
         report.say(format_args!("\n{:>12} {:>12}  file", "in the wheel", "unpacked"));
         let compressed = |bytes: Option<u64>| bytes.map_or_else(|| "–".to_owned(), grouped);
         for file in shown {
-            report.say(format_args!(
-                "{:>12} {:>12}  {}",
-                compressed(file.compressed),
-                grouped(file.size),
-                printable(&file.path)
-            ));
+            let sizes = format!("{:>12} {:>12}  ", compressed(file.compressed), grouped(file.size));
+            report.say(cut_path_to(report.talk_width(), &sizes, &printable(&file.path)));
         }
         let sum = |pick: fn(&FilePart) -> u64| rest.iter().map(|file| pick(file)).sum::<u64>();
         let (size, inside) = (sum(|file| file.size), sum(|file| file.compressed.unwrap_or(0)));

@@ -1,4 +1,5 @@
-//! What a command does as a whole: pack and finalize a wheel, make an editable wheel, a source distribution, or a project.
+//! What a command does as a whole: pack and finalize a wheel, try one, make an editable wheel, a source distribution, or a
+//! project.
 
 pub mod editable;
 mod error;
@@ -7,6 +8,7 @@ pub mod pack;
 mod prove;
 pub mod scaffold;
 pub mod sdist;
+pub mod smoke;
 
 pub use error::Error;
 pub(crate) use finalize::finalize;

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bundle;
 pub mod depot;
 pub mod image;
+pub mod inventory;
 pub mod julia;
 pub mod project;
 pub mod runtime_wheel;

@@ -67,6 +67,9 @@ pub enum WheelError {
         line: u64,
         reason: &'static str,
     },
+    /// A bill of materials that cannot be parsed.
+    #[error("the bill of materials is invalid: {reason}")]
+    UnreadableSbom { reason: String },
     /// `SOURCE_DATE_EPOCH` is not a number.
     #[error("`SOURCE_DATE_EPOCH` must be a number of seconds since 1970, got `{value}`")]
     Epoch {
@@ -114,6 +117,7 @@ impl Hint for WheelError {
             Self::Worker => "this is a bug in jnumpy-pack: please report it with the command that you ran",
             Self::UnreadableMetadata { .. }
             | Self::UnreadableRecord { .. }
+            | Self::UnreadableSbom { .. }
             | Self::Read(_)
             | Self::Interrupted(_) => return None,
         };

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::epoch::Epoch;
+use super::error::WheelError;
 use super::metadata::License;
 
 /// Where the bill is, below the `.dist-info` directory.
@@ -72,7 +73,7 @@ impl Component {
 }
 
 /// The kinds of components, a part of CycloneDX's list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
     /// A program, as the wheel itself or Julia.
@@ -86,7 +87,7 @@ pub enum ComponentKind {
 }
 
 /// A hash of a component's content, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hash {
     /// How it was computed.
     #[serde(rename = "alg")]
@@ -96,7 +97,7 @@ pub struct Hash {
 }
 
 /// Hash algorithms, a part of CycloneDX's list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HashAlgorithm {
     /// As in Git's and Julia's tree hashes.
     #[serde(rename = "SHA-1")]
@@ -107,7 +108,7 @@ pub enum HashAlgorithm {
 }
 
 /// The licence of a component.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ComponentLicense {
     /// An SPDX expression.
     #[serde(rename = "expression")]
@@ -141,12 +142,13 @@ fn as_properties<S: serde::Serializer>(
     properties: &BTreeMap<String, String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Property<'a> {
-        name: &'a str,
-        value: &'a str,
-    }
     serializer.collect_seq(properties.iter().map(|(name, value)| Property { name, value }))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Property<T> {
+    name: T,
+    value: T,
 }
 
 #[derive(Serialize)]
@@ -170,12 +172,12 @@ struct Referred<'a> {
 }
 
 /// A node of the graph with its edges.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Dependencies {
     #[serde(rename = "ref")]
     reference: String,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     depends_on: BTreeSet<String>,
 }
 
@@ -240,4 +242,54 @@ impl Sbom {
         text.push(b'\n');
         text
     }
+    /// Reads what [`Self::write`] has written: components in its order, each with what it needs.
+    pub fn read(bytes: &[u8]) -> Result<Self, WheelError> {
+        let document: ReadDocument = serde_json::from_slice(bytes)
+            .map_err(|error| WheelError::UnreadableSbom { reason: error.to_string() })?;
+        let mut graph: BTreeMap<String, BTreeSet<String>> =
+            document.dependencies.into_iter().map(|node| (node.reference, node.depends_on)).collect();
+        let mut component = |read: ReadComponent| Component {
+            needs: graph.remove(&read.bom_ref).unwrap_or_default(),
+            kind: read.kind,
+            name: read.name,
+            version: read.version,
+            purl: read.purl,
+            hashes: read.hashes,
+            license: read.licenses.into_iter().next(),
+            properties: read.properties.into_iter().map(|property| (property.name, property.value)).collect(),
+        };
+        Ok(Self {
+            subject: component(document.metadata.component),
+            components: document.components.into_iter().map(component).collect(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct ReadDocument {
+    metadata: ReadDocumentMetadata,
+    components: Vec<ReadComponent>,
+    dependencies: Vec<Dependencies>,
+}
+
+#[derive(Deserialize)]
+struct ReadDocumentMetadata {
+    component: ReadComponent,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ReadComponent {
+    bom_ref: String,
+    #[serde(rename = "type")]
+    kind: ComponentKind,
+    name: String,
+    version: Option<String>,
+    purl: Option<String>,
+    #[serde(default)]
+    hashes: Vec<Hash>,
+    #[serde(default)]
+    licenses: Vec<ComponentLicense>,
+    #[serde(default)]
+    properties: Vec<Property<String>>,
 }

@@ -203,4 +203,8 @@ fn ok_bill_of_materials() {
             {"ref": "library:b"},
         ])
     );
+    let read = Sbom::read(&sbom.write(None)).unwrap();
+    assert_eq!(read.write(None), sbom.write(None));
+    assert_eq!(read.components[0].needs, ["library:b".to_owned()].into());
+    assert!(matches!(Sbom::read(b"{}"), Err(WheelError::UnreadableSbom { .. })));
 }

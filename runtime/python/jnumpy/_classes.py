@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jnumpy import _errors
-from jnumpy._function import OverloadedMethod
-from jnumpy._runtime import JuliaMethod, JuliaObject
+from jnumpy._runtime import JuliaObject
 
 if TYPE_CHECKING:
     import inspect
@@ -84,7 +83,9 @@ def complete(cls: Any) -> None:
     if "__eq__" in own and "__hash__" not in own:
         cls.__hash__ = None
     if "__exit__" in own and "__enter__" not in own:
-        cls.__enter__ = _enter
+        cls.__enter__ = _itself
+    if "__next__" in own and "__iter__" not in own:
+        cls.__iter__ = _itself
 
 
 def place(cls: Any, module: str, name: str) -> None:
@@ -92,7 +93,7 @@ def place(cls: Any, module: str, name: str) -> None:
     cls.__module__, cls.__name__, cls.__qualname__ = module, name, name
     for member, value in vars(cls).items():
         function = value.__func__ if isinstance(value, classmethod) else value
-        if isinstance(function, JuliaMethod | OverloadedMethod) and member not in _CONSTRUCTORS.values():
+        if hasattr(function, "__julia_name__") and member not in _CONSTRUCTORS.values():
             function.__module__, function.__qualname__ = module, f"{name}.{member}"
 
 
@@ -101,7 +102,7 @@ def _name(function: Any, cls: type, name: str) -> None:
     function.__qualname__ = f"{cls.__qualname__}.{name}"
 
 
-def _enter(self: object) -> object:
+def _itself(self: object) -> object:
     """Return the object itself."""
     return self
 
@@ -110,7 +111,8 @@ def _iterates(function: Callable[[object], Any]) -> Callable:
     """An `__iter__` for a method that returns something that can be iterated."""
 
     def __iter__(self: object) -> Any:
-        return iter(function(self))
+        found = function(self)
+        return found if found is self else iter(found)
 
     __iter__.__julia_method__ = function  # type: ignore[attr-defined]
     return __iter__

@@ -10,6 +10,7 @@ from keyword import iskeyword
 from types import ModuleType
 from typing import Any
 
+from jnumpy._async import awaited
 from jnumpy._function import Overloaded
 from jnumpy._runtime import JuliaFunction, JuliaMethod, JuliaObject
 
@@ -39,7 +40,9 @@ _ORIGINS = {
         ),
         "builtins",
     ),
-    **dict.fromkeys(("AbstractSet", "Any", "Callable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"),
+    **dict.fromkeys(
+        ("AbstractSet", "Any", "Callable", "Iterable", "Iterator", "Mapping", "SupportsIndex", "overload"), "typing"
+    ),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), "datetime"),
     "Fraction": "fractions",
     "IntEnum": "enum",
@@ -158,7 +161,7 @@ class _Stub:
     def member(self, name: str, value: object) -> str:
         if not name.isidentifier() or iskeyword(name):
             return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
-        if isinstance(value, JuliaFunction):
+        if isinstance(value, JuliaFunction) or awaited(value):
             return self.function(name, value)
         if isinstance(value, Overloaded):
             decorator = f"@{self.resolve('overload')}\n"
@@ -229,7 +232,9 @@ class _Stub:
         parameters = self.parameters(described, annotations)
         if first == "__julia_new__":
             first, result = "self", "None"
-        head = f"    def {name}({', '.join([first, *parameters] if first else parameters)}) -> {result}:"
+        head = (
+            f"    {_keyword(function)} {name}({', '.join([first, *parameters] if first else parameters)}) -> {result}:"
+        )
         lines = [f"    @{self.resolve('overload')}"] if overloaded else []
         documentation = _docstring(function.__doc__ or "")
         if not documentation:
@@ -248,14 +253,15 @@ class _Stub:
             return self.others.setdefault((module, name), local)
         return self.resolve_name("Any")
 
-    def function(self, name: str, function: JuliaFunction) -> str:
+    def function(self, name: str, function: Any) -> str:
         *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
         parameters = self.parameters(function.__julia_parameters__, annotations)
         declared = ", ".join(f"{name}::{julia_type}" for name, julia_type, _, _ in function.__julia_parameters__)
-        head = f"def {name}({', '.join(parameters)}) -> {result}:"
+        definition = f"{_keyword(function)} {name}"
+        head = f"{definition}({', '.join(parameters)}) -> {result}:"
         if len(head) > _WIDTH:
             lines = "".join(f"    {parameter},\n" for parameter in parameters)
-            head = f"def {name}(\n{lines}) -> {result}:"
+            head = f"{definition}(\n{lines}) -> {result}:"
         body = _docstring(function.__doc__ or "")
         body = f"\n{body}\n" if body else " ..."
         return f"# Julia: {function.__julia_name__}({declared})::{function.__julia_result__}\n{head}{body}"
@@ -337,6 +343,10 @@ _HIDDEN = {
 }
 
 
+def _keyword(function: Any) -> str:
+    return "async def" if awaited(function) else "def"
+
+
 def _is_julia_class(value: object) -> bool:
     return isinstance(value, type) and "__julia_type__" in vars(value)
 
@@ -345,7 +355,7 @@ def _functions(value: Any) -> tuple[Any, ...]:
     """The exported functions behind a callable."""
     if isinstance(value, Overloaded):
         return value.__julia_methods__
-    return (value,) if isinstance(value, JuliaFunction | JuliaMethod) else ()
+    return (value,) if isinstance(value, JuliaFunction | JuliaMethod) or awaited(value) else ()
 
 
 def _builtin(cls: type) -> str:

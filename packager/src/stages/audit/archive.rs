@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
@@ -11,8 +14,11 @@ use libdeflater::Decompressor;
 
 use super::AuditError;
 use super::finding::{Check, Finding};
+use jnumpy_base::interrupt;
 use jnumpy_wheel::{WheelPath, deflate_length};
 
+/// Files are unpacked in memory: more threads would hold more of the largest ones at once.
+const MAX_THREADS: usize = 4;
 /// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
 const LARGEST_FILE: u64 = 2 << 30;
 /// Nor do its files take more when unpacked, together.
@@ -41,17 +47,17 @@ const EXECUTABLE: u32 = 0o100_755 << 16;
 
 /// An open archive whose directory has been checked.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     file: File,
     /// The files that can be read, in the order of the directory.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// One file of an archive.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) path: WheelPath,
-    pub(super) size: u64,
+pub(crate) struct Entry {
+    pub(crate) path: WheelPath,
+    pub(crate) size: u64,
     deflated: bool,
     crc32: u32,
     /// Where the bytes are; within the archive.
@@ -60,7 +66,7 @@ pub(super) struct Entry {
 
 impl Archive {
     /// Opens an archive and checks its structure. What is wrong but lets the rest be read becomes a finding.
-    pub(super) fn open(path: &Path, findings: &mut Vec<Finding>) -> Result<Self, AuditError> {
+    pub(crate) fn open(path: &Path, findings: &mut Vec<Finding>) -> Result<Self, AuditError> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let broken = |reason: &str| AuditError::Broken { path: path.to_owned(), reason: reason.into() };
@@ -133,8 +139,8 @@ impl Archive {
     }
 
     /// The bytes of a file, checked against their size and checksum; or what is wrong with them.
-    pub(super) fn read(&self, entry: &Entry) -> std::io::Result<Result<Vec<u8>, &'static str>> {
-        let compressed = entry.data.end - entry.data.start;
+    pub(crate) fn read(&self, entry: &Entry) -> std::io::Result<Result<Vec<u8>, &'static str>> {
+        let compressed = entry.compressed();
         let most = if entry.deflated { compressed.saturating_mul(BEST_RATIO) } else { compressed };
         if entry.size > most.min(LARGEST_FILE) || (!entry.deflated && entry.size != compressed) {
             return Ok(Err("it claims a size that its data cannot have"));
@@ -158,6 +164,45 @@ impl Archive {
             return Ok(Err("its data does not have the checksum it claims"));
         }
         Ok(Ok(data))
+    }
+
+    /// Looks at every file, a few at a time, and hands over the results in no order.
+    pub(crate) fn look_at_all<T: Send>(
+        &self,
+        look: impl Fn(&Entry) -> std::io::Result<T> + Sync,
+        mut done: impl FnMut(&Entry, T),
+    ) -> Result<(), AuditError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let next = AtomicUsize::new(0);
+        let (results, received) = mpsc::sync_channel(threads);
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                let results = results.clone();
+                scope.spawn(|| {
+                    let results = results;
+                    while let Some(entry) = self.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if results.send((entry, look(entry))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(results);
+            // Moved in, so that an error here closes the channel and ends the threads.
+            let received = received;
+            for (entry, looked) in received {
+                interrupt::check()?;
+                done(entry, looked?);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Entry {
+    /// The bytes that it takes in the archive.
+    pub(crate) fn compressed(&self) -> u64 {
+        self.data.end - self.data.start
     }
 }
 

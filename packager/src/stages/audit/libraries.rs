@@ -12,21 +12,16 @@ use jnumpy_elf::{Elf, VersionNeed, run_path};
 use jnumpy_wheel::{Tag, WheelPath};
 
 /// The ELF files of a wheel.
-struct Libraries<'a> {
-    files: BTreeMap<&'a str, &'a Elf>,
+pub(crate) struct Libraries<'a> {
+    pub(crate) files: BTreeMap<&'a str, &'a Elf>,
     /// Names by which the wheel's own files are known.
     names: BTreeSet<&'a str>,
 }
 
 /// Checks every ELF file of a wheel.
 pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
-    let elves = files.iter().filter_map(|(path, examined)| Some((path, examined.elf.as_ref()?)));
-    let libraries = Libraries {
-        files: elves.clone().map(|(path, elf)| (path.as_str(), elf)).collect(),
-        names: elves
-            .flat_map(|(path, elf)| elf.soname.as_deref().into_iter().chain([path.file_name()]))
-            .collect(),
-    };
+    let libraries =
+        Libraries::new(files.iter().filter_map(|(path, examined)| Some((path, examined.elf.as_ref()?))));
     if libraries.files.is_empty() {
         return;
     }
@@ -80,7 +75,36 @@ fn platforms(tag: &Tag, findings: &mut Vec<Finding>) -> Vec<Platform> {
     platforms
 }
 
-impl Libraries<'_> {
+impl<'a> Libraries<'a> {
+    pub(crate) fn new(files: impl Iterator<Item = (&'a WheelPath, &'a Elf)> + Clone) -> Self {
+        let own = |(path, elf): (&'a WheelPath, &'a Elf)| {
+            elf.soname.as_deref().into_iter().chain([path.file_name()])
+        };
+        Self {
+            names: files.clone().flat_map(own).collect(),
+            files: files.map(|(path, elf)| (path.as_str(), elf)).collect(),
+        }
+    }
+
+    /// What the files ask of the system's libraries.
+    pub(crate) fn asked_of_system(&self) -> impl Iterator<Item = (&'a Path, &'a VersionNeed)> {
+        let from_system = |need: &&VersionNeed| !self.names.contains(need.library.as_str());
+        self.files.iter().flat_map(move |(path, elf)| {
+            elf.requires.iter().filter(from_system).map(|need| (Path::new(*path), need))
+        })
+    }
+
+    /// The files that one of them is linked to, where the loader will look for them.
+    pub(crate) fn linked_to(&self, path: &str, elf: &Elf) -> BTreeSet<&'a str> {
+        let directories = run_paths(path, elf, &mut Vec::new());
+        let find = |needed: &String| {
+            directories
+                .iter()
+                .find_map(|directory| self.files.get_key_value(in_directory(directory, needed).as_str()))
+        };
+        elf.needed.iter().filter_map(find).map(|(path, _)| *path).collect()
+    }
+
     /// Checks machine and symbol versions.
     fn check_platform(&self, platform: Platform, findings: &mut Vec<Finding>) {
         for (path, elf) in &self.files {
@@ -89,11 +113,7 @@ impl Libraries<'_> {
                 findings.push(Check::Machine.failure(Some(path), what));
             }
         }
-        let from_system = |need: &&VersionNeed| !self.names.contains(need.library.as_str());
-        let needs = self.files.iter().flat_map(|(path, elf)| {
-            elf.requires.iter().filter(from_system).map(|need| (Path::new(*path), need))
-        });
-        match policy::check(platform, needs) {
+        match policy::check(platform, self.asked_of_system()) {
             Ok(()) => {}
             Err(PolicyError::TooNew { demands, .. }) => {
                 for demand in demands {
@@ -113,11 +133,8 @@ impl Libraries<'_> {
     fn check_needed(&self, path: &str, elf: &Elf, directories: &[String], findings: &mut Vec<Finding>) {
         let own_directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         for needed in &elf.needed {
-            let is_in = |directory: &String| {
-                let location =
-                    if directory.is_empty() { needed.clone() } else { format!("{directory}/{needed}") };
-                self.files.contains_key(location.as_str())
-            };
+            let is_in =
+                |directory: &String| self.files.contains_key(in_directory(directory, needed).as_str());
             let name = printable(needed);
             if needed.contains('/') {
                 findings.push(
@@ -143,6 +160,10 @@ impl Libraries<'_> {
             }
         }
     }
+}
+
+fn in_directory(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
 /// The directories of the wheel that the run path of a file leads to. The rules of `$ORIGIN` are shared with the writer.

@@ -10,24 +10,20 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use self::archive::{Archive, Entry};
+pub(crate) use self::archive::{Archive, Entry};
 pub use self::finding::{Check, Finding, Level};
 use self::forbidden_paths::ForbiddenPaths;
+pub(crate) use self::libraries::Libraries;
 use crate::formats::contract::BUILD_TREE;
-use jnumpy_base::interrupt::{self, Interrupted};
+use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::{Hint, Report};
 use jnumpy_elf::Elf;
 use jnumpy_wheel::{METADATA, RECORD, WHEEL, WheelName, WheelPath};
 
-/// Files are unpacked in memory: more threads would hold more of the largest ones at once.
-const MAX_THREADS: usize = 4;
 /// Equal files below this many bytes are not worth a word: packages made by one generator share many.
 const SMALL: u64 = 1 << 18;
 
@@ -113,7 +109,8 @@ pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Aud
     let archive = Archive::open(path, &mut findings)?;
     let forbidden = ForbiddenPaths::new(directories);
     let mut files = BTreeMap::new();
-    examine_all(&archive, &forbidden, |entry, (examined, found)| {
+    let look = |entry: &Entry| examine(&archive, entry, &forbidden);
+    archive.look_at_all(look, |entry, (examined, found)| {
         findings.extend(found);
         files.extend(examined.map(|examined| (entry.path.clone(), examined)));
         stage.progress(format_args!("{} of {} files", files.len(), archive.entries.len()));
@@ -145,38 +142,6 @@ pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Aud
 
 /// A file's facts, unless it could not be read, and what is wrong with it.
 type Looked = (Option<Examined>, Vec<Finding>);
-
-/// Looks at every file, a few at a time, and hands over the results in no order.
-fn examine_all(
-    archive: &Archive,
-    forbidden: &ForbiddenPaths,
-    mut done: impl FnMut(&Entry, Looked),
-) -> Result<(), AuditError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let next = AtomicUsize::new(0);
-    let (results, received) = mpsc::sync_channel(threads);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            let results = results.clone();
-            scope.spawn(|| {
-                let results = results;
-                while let Some(entry) = archive.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if results.send((entry, examine(archive, entry, forbidden))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(results);
-        // Moved in, so that an error here closes the channel and ends the threads.
-        let received = received;
-        for (entry, looked) in received {
-            interrupt::check()?;
-            done(entry, looked?);
-        }
-        Ok(())
-    })
-}
 
 fn examine(archive: &Archive, entry: &Entry, forbidden: &ForbiddenPaths) -> std::io::Result<Looked> {
     let name = entry.path.as_str();

@@ -2,75 +2,91 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::packages::BundledPackage;
+use crate::formats::contract::BUNDLE_FORMAT;
 
 /// The file's contents. Paths are relative to `_jnumpy`, with `/` between the parts.
-#[derive(Debug, Serialize)]
-pub(super) struct Description {
-    pub(super) format: u32,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Description {
+    pub(crate) format: u32,
     /// The runtime's protocol number.
-    pub(super) protocol: u32,
+    pub(crate) protocol: u32,
     /// The runtime's version.
-    pub(super) runtime: String,
-    pub(super) julia: JuliaPart,
-    pub(super) image: ImagePart,
-    pub(super) depot: &'static str,
+    pub(crate) runtime: String,
+    pub(crate) julia: JuliaPart,
+    pub(crate) image: ImagePart,
+    pub(crate) depot: String,
     /// Where the sources of TyPython are; none when the image holds it.
-    pub(super) typython: Option<&'static str>,
-    pub(super) project: ProjectPart,
+    pub(crate) typython: Option<String>,
+    pub(crate) project: ProjectPart,
     /// By UUID.
-    pub(super) packages: BTreeMap<String, BundledPackage>,
-    pub(super) platform: PlatformPart,
+    pub(crate) packages: BTreeMap<String, BundledPackage>,
+    pub(crate) platform: PlatformPart,
     /// Size of every file that is opened before Python can report an error.
-    pub(super) files: BTreeMap<String, u64>,
+    pub(crate) files: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct JuliaPart {
-    pub(super) version: String,
-    pub(super) bindir: String,
-    pub(super) libjulia: String,
-    pub(super) private_libdir: String,
-    pub(super) stdlib: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct JuliaPart {
+    pub(crate) version: String,
+    pub(crate) bindir: String,
+    pub(crate) libjulia: String,
+    pub(crate) private_libdir: String,
+    pub(crate) stdlib: String,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct ImagePart {
-    pub(super) path: String,
-    pub(super) cpu_target: Option<String>,
-    pub(super) holds_project: bool,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ImagePart {
+    pub(crate) path: String,
+    pub(crate) cpu_target: Option<String>,
+    pub(crate) holds_project: bool,
     /// The script that loads the package images, when there are such.
-    pub(super) packages: Option<&'static str>,
-    pub(super) relocation: Option<RelocationPart>,
+    pub(crate) packages: Option<String>,
+    pub(crate) relocation: Option<RelocationPart>,
 }
 
 /// Where an image names the directory that its sources were in. The runtime writes the directory of the installed
 /// package over it, in memory.
-#[derive(Debug, Serialize)]
-pub(super) struct RelocationPart {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RelocationPart {
     /// The length of its path. The path itself stays out: it tells of the machine that packed.
-    pub(super) length: usize,
+    pub(crate) length: usize,
     /// Distances from the start of the loaded image.
-    pub(super) writable: Vec<u64>,
+    pub(crate) writable: Vec<u64>,
     /// The same, where memory must be made writable first.
-    pub(super) read_only: Vec<u64>,
+    pub(crate) read_only: Vec<u64>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct ProjectPart {
-    pub(super) name: String,
-    pub(super) uuid: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProjectPart {
+    pub(crate) name: String,
+    pub(crate) uuid: String,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct PlatformPart {
-    pub(super) machine: String,
-    pub(super) glibc: (u32, u32),
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlatformPart {
+    pub(crate) machine: String,
+    pub(crate) glibc: (u32, u32),
 }
 
 impl Description {
+    /// Reads the file, or says why it cannot be read.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if format != BUNDLE_FORMAT {
+            return Err(format!(
+                "it has the format {format}, this version of jnumpy-pack reads {BUNDLE_FORMAT}"
+            ));
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
     /// The file's text: keys sorted, whatever the order of the fields.
     pub(super) fn text(&self) -> Result<String, serde_json::Error> {
         // The map of a `Value` is sorted.
@@ -118,10 +134,10 @@ mod tests {
                 path: text(),
                 cpu_target: None,
                 holds_project: true,
-                packages: Some("packages.jl"),
+                packages: Some(text()),
                 relocation: Some(RelocationPart { length: 1, writable: Vec::new(), read_only: Vec::new() }),
             },
-            depot: "depot",
+            depot: text(),
             typython: None,
             project: ProjectPart { name: text(), uuid: text() },
             packages: BTreeMap::from([(text(), BundledPackage::default())]),

@@ -600,7 +600,7 @@ fn opened_names(
 }
 
 /// Whether a library of Julia is, or belongs to, its compiler.
-fn is_compiler(name: &str) -> bool {
+pub(crate) fn is_compiler(name: &str) -> bool {
     name.starts_with("libjulia-codegen") || name.starts_with("libLLVM")
 }
 

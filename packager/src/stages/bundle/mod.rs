@@ -21,7 +21,11 @@ mod prune;
 mod trees;
 
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
+pub(crate) use description::Description;
 pub use error::BundleError;
 pub use explain::Explanations;
+pub(crate) use libraries::is_compiler;
+pub(crate) use plan::starts_as_elf;
 pub use plan::{Bundle, BundleInputs};
+pub(crate) use provenance::licensed_parts;
 pub use prune::{Decisions, LeftOut, Prune, Verdict, unused};

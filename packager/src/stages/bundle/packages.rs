@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
@@ -12,11 +12,11 @@ use crate::stages::project::{Project, list_files};
 use jnumpy_base::text::hexadecimal;
 
 /// One package. Two bundles agree on it when all of this is equal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(super) struct BundledPackage {
-    name: String,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BundledPackage {
+    pub(crate) name: String,
     /// Empty when the package has none.
-    version: String,
+    pub(crate) version: String,
     /// What tells its sources from others: the tree hash that the manifest pins, or else a hash of its Julia files.
     sources: String,
 }

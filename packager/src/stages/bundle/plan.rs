@@ -323,11 +323,11 @@ impl BundleInputs<'_> {
                 path: in_julia(&self.julia.layout.sysimage)?,
                 cpu_target: self.image.map(|image| image.cpu_target.to_string()),
                 holds_project: self.image.is_some(),
-                packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT),
+                packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT.into()),
                 relocation: self.relocation(libraries)?,
             },
-            depot: "depot",
-            typython: self.image.is_none().then_some(TYPYTHON),
+            depot: "depot".into(),
+            typython: self.image.is_none().then(|| TYPYTHON.into()),
             project: ProjectPart {
                 name: self.project.julia.name.clone(),
                 uuid: self.project.uuid().to_string(),
@@ -395,7 +395,8 @@ fn is_shared_library(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "so")
 }
 
-fn starts_as_elf(path: &Path) -> Result<bool, BundleError> {
+/// Whether the file begins as an ELF file does; only its start is read.
+pub(crate) fn starts_as_elf(path: &Path) -> std::io::Result<bool> {
     use std::io::Read;
     let mut start = Vec::new();
     fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;

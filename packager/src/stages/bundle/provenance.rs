@@ -35,6 +35,19 @@ pub(super) fn collect(inputs: &BundleInputs<'_>, libraries: &Libraries) -> Resul
     Ok(Provenance { licenses, components })
 }
 
+/// What the text at this path below `licenses/` is the license of, as [`collect`] has put it there: names of parts, or the
+/// hash of an artifact. Nothing for a text of the project itself.
+pub(crate) fn licensed_parts(path: &str) -> Vec<String> {
+    let mut parts = path.split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("jnumpy-runtime"), Some(_), _) => vec!["jnumpy-runtime".into()],
+        (Some("julia"), Some(_), None) => vec!["julia".into()],
+        (Some("julia"), Some(names), Some(_)) => names.split('_').map(Into::into).collect(),
+        (Some("packages" | "artifacts"), Some(name), Some(_)) => vec![name.into()],
+        _ => Vec::new(),
+    }
+}
+
 fn runtime_itself(
     inputs: &BundleInputs<'_>,
     licenses: &mut Contents,
@@ -239,4 +252,23 @@ fn julia_libraries(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::licensed_parts;
+
+    #[test]
+    fn ok_what_a_text_is_the_license_of() {
+        for (path, parts) in [
+            ("jnumpy-runtime/LICENSE-MIT", &["jnumpy-runtime"][..]),
+            ("julia/LICENSE.md", &["julia"]),
+            ("julia/libgfortran5_libquadmath0/copyright", &["libgfortran5", "libquadmath0"]),
+            ("packages/FFTW/LICENSE.md", &["FFTW"]),
+            ("artifacts/0123abcd/share/licenses/FFTW/COPYING", &["0123abcd"]),
+            ("LICENSE", &[]),
+        ] {
+            assert_eq!(licensed_parts(path), parts, "{path}");
+        }
+    }
 }

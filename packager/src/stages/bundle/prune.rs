@@ -411,7 +411,9 @@ mod tests {
         let one = prune(&settings, &[], &unused[..1]);
         assert!(goes(&one, curl, "downloads"));
         assert_eq!(one.verdict(blas), Verdict::In);
-        for stays in [prune(&settings, &["LinearAlgebra"], &unused), prune(&own(&[], &["blas"]), &[], &unused)] {
+        for stays in
+            [prune(&settings, &["LinearAlgebra"], &unused), prune(&own(&[], &["blas"]), &[], &unused)]
+        {
             assert_eq!(stays.verdict(blas), Verdict::In);
         }
     }

@@ -163,7 +163,8 @@ impl Request<'_> {
             environment.files.insert(name.into(), TreeFile::Text(text.into()));
         }
         if !compiler {
-            let lines = self.unused.iter().map(|unused| format!("{}\t{}\n", unused.rule, unused.modules.join(" ")));
+            let lines =
+                self.unused.iter().map(|unused| format!("{}\t{}\n", unused.rule, unused.modules.join(" ")));
             environment.files.insert(UNUSED_NAME.into(), TreeFile::Text(lines.collect()));
         }
         let mut key = self.key()?;

@@ -8,6 +8,7 @@ using LinearAlgebra: Transpose
 
 export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, WITH_GIL, GILNoRaise
 export py_cast, py_coerce
+export PyIterable
 export check_signals
 export Pyfunc, Pyclass, @export_py, @export_pyclass, @export_pymodule
 
@@ -30,6 +31,8 @@ include("export.jl")    # @export_py, Pyfunc, @export_pymodule
 include("annotations.jl")  # what a stub says of types
 include("overloads.jl")  # several methods of one name
 include("classes.jl")   # types that are classes in Python
+include("iterators.jl") # iterators both ways
+include("awaited.jl")   # calls that Python awaits
 include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 

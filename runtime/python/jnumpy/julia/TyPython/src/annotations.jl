@@ -31,6 +31,7 @@ function argument_annotation(@nospecialize(T))::String
     T <: Enum && return "IntEnum | str"
     T <: Rational && return "Fraction | SupportsIndex"
     T <: Function && return "Callable[..., Any]"
+    T <: PyIterable && return string("Iterable[", argument_annotation(item_type(T)), "]")
     return date_annotation(T)
 end
 
@@ -71,7 +72,9 @@ function result_annotation(@nospecialize(T))::String
     T <: AbstractSet && return string("set[", result_annotation(eltype(T)), "]")
     T <: Pair && return T isa DataType ? string("tuple[", listed_types(result_annotation, fieldtypes(T)), "]") : "tuple[Any, Any]"
     T <: Enum && return "IntEnum"
-    return date_annotation(T)
+    found = date_annotation(T)
+    found == "Any" && T <: PyIterable && return string("Iterable[", argument_annotation(item_type(T)), "]")
+    return found == "Any" && is_iterator(T) ? string("Iterator[", result_annotation(yielded(T)), "]") : found
 end
 
 "Whether another module says what becomes of a `T`."

@@ -104,6 +104,9 @@ end
 "Whether Julia can compile: an image may be packed without the compiler."
 has_compiler() = VERSION < v"1.9" || ccall(:jl_get_LLVM_VERSION, UInt32, ()) != 0
 
+"Whether every thread of Python's may call Julia, not only the one that started it."
+serves_any_thread() = VERSION >= v"1.9"
+
 "Whether Julia has more than one thread, the interactive ones of Julia 1.9 and later counted."
 several_threads() = (isdefined(Threads, :maxthreadid) ? Threads.maxthreadid() : Threads.nthreads()) > 1
 

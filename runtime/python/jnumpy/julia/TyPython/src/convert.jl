@@ -386,6 +386,7 @@ end
 
 py_cast(::Type{Py}, value) =
     exports_instances(typeof(value)) ? Py(instance_of(value)) :
+    is_iterator(typeof(value)) ? Py(instance_of(JuliaIterator(value, NotStarted(), false))) :
     py_throw(:TypeError, string("a ", typeof(value), " has no counterpart in Python; ", method_hint(typeof(value))))
 
 """

@@ -16,6 +16,8 @@ struct Export
     owner::Module
     parameters::Vector{Parameter}
     result::Type
+    "Whether a call in Python gives an awaitable."
+    awaited::Bool
 end
 
 "One exported method of a function."
@@ -49,33 +51,41 @@ function unguarded_pointer end
     @export_py function f(a::A, b::B = default; c::C = default)::R … end
     @export_py f(a::A)::R = …
     @export_py nogil=true function f(…)::R … end
+    @export_py async=true function f(…)::R … end
 
 Defines `f`, and makes it callable from Python (see [`Pyfunc`](@ref)). Every parameter and the result need a type:
 arguments are converted with `py_coerce`, the result with `py_cast(Py, …)`. With `nogil=true` Python's lock is
-released while `f` runs, so `f` must not touch Python objects.
+released while `f` runs, so `f` must not touch Python objects. With `async=true`, on Julia 1.9 and later, a call in
+Python gives an awaitable, and `f` runs without the lock in another thread, while Python's event loop goes on.
 """
 macro export_py(arguments...)
-    nogil = false
+    options = Dict(:nogil => false, :async => false)
     for option in arguments[1:end-1]
-        if !Meta.isexpr(option, :(=), 2) || option.args[1] !== :nogil || !(option.args[2] isa Bool)
-            error("@export_py: unknown option `", option, "`; the only one is `nogil=true`")
+        if !Meta.isexpr(option, :(=), 2) || !haskey(options, option.args[1]) || !(option.args[2] isa Bool)
+            error("@export_py: unknown option `", option, "`; there are `nogil=true` and `async=true`")
         end
-        nogil = option.args[2]
+        options[option.args[1]] = option.args[2]
     end
-    return export_expression(arguments[end], nogil, __module__, __source__)
+    return export_expression(arguments[end], options[:nogil], __module__, __source__; async=options[:async])
 end
 
-function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode)
+function export_expression(definition, nogil::Bool, owner::Module, source::LineNumberNode; async::Bool=false)
     name, positional, keywords, declared = signature(definition)
+    async && !serves_any_thread() && error(
+        "@export_py: `", name, "` has `async=true`, which needs Julia 1.9 or later; this is ", VERSION, ", which serves one thread",
+    )
+    lock_option = async ? "async=true" : "nogil=true"
+    nogil |= async
     # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
     entry, unguarded = gensym(string("entry of ", name)), gensym(string("unguarded entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
     parameters = vcat(positional, keywords)
     refuse_one_name_twice(name, parameters)
-    callbacks = [parameter.name for parameter in parameters if parameter.type in (:Function, :(Union{Nothing,Function}))]
-    nogil && !isempty(callbacks) && error(
-        "@export_py: `", name, "` calls `", first(callbacks), "`, which is Python's and needs its lock; leave out `nogil=true`",
+    callbacks = [parameter.name for parameter in parameters if names_type(parameter.type, :Function)]
+    runs_python = [parameter.name for parameter in parameters if any(type -> names_type(parameter.type, type), (:Function, :PyIterable))]
+    nogil && !isempty(runs_python) && error(
+        "@export_py: `", name, "` calls `", first(runs_python), "`, which is Python's and needs its lock; leave out `", lock_option, "`",
     )
     if !isempty(callbacks)
         definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
@@ -99,7 +109,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
     types = [parameter.type for parameter in positional]
-    about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared))
+    about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared, $async))
     # Written out in both, so that backtraces show one frame.
     body = quote
         $(loads...)
@@ -135,6 +145,11 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
         $name
     end)
 end
+
+"Whether an expression names a type, `Union{Nothing,T}` included."
+names_type(expression, type::Symbol) =
+    expression === type || Meta.isexpr(expression, :curly) && expression.args[1] === type ||
+    Meta.isexpr(expression, :curly, 3) && expression.args[1:2] == [:Union, :Nothing] && names_type(expression.args[3], type)
 
 "A name as Python reads it in source code (PEP 3131): `ϕ` is `φ` there, while Julia keeps the two apart."
 python_name(name::Symbol) = Base.Unicode.normalize(String(name), :NFKC)
@@ -204,6 +219,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
     T in (Dates.Period, Dates.TimePeriod) && return nothing
     T <: Function && return PyCallable <: T ? nothing : T
     T <: AbstractSet && return unpassable(eltype(T), depth + 1)
+    T <: PyIterable && return unpassable(item_type(T), depth + 1)
     T <: AbstractDict && return first_unpassable(entry_types(T), depth)
     T <: Pair && return first_unpassable(fieldtypes_of(T), depth)
     T <: NamedTuple && return field_names(T) === nothing ? T : T isa DataType ? first_unpassable(fieldtypes(T), depth) : nothing
@@ -322,7 +338,8 @@ function make_function(
     made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry_pointer(entry)::Ptr{Cvoid}, slots, length(slots),
     )
-    return Py(checked(Owned, made))
+    described.awaited || return Py(checked(Owned, made))
+    return py_import("jnumpy._async").awaitable(Py(checked(Owned, made)), Pyclass(Cancellation))
 end
 
 "The docstring of what is exported as it was written."
@@ -412,6 +429,9 @@ function compiled_calls()
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
+        # Its result is a constant, which `--trace-compile` does not mention. It is asked for types such as `Vector`.
+        (eltype, (Type,)),
+        (Base.IteratorEltype, (Type,)),
         (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
         (export_from, (Module,)),

@@ -9,7 +9,8 @@ function overloads_of(f)
 end
 
 "Which type a value is converted to if it has none of them by itself, as `np.int8(1)` for `BigInt` and `Int`: the least."
-preference(@nospecialize(T)) = something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
+preference(@nospecialize(T)) =
+    T <: PyIterable ? 7 : something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
 
 overload_methods(f) = methods(overload, Tuple{typeof(f),Type})
 

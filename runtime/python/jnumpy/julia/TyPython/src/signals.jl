@@ -16,11 +16,13 @@ const ROOT_TASK = Ref{Task}()
 
 Runs Python's handlers of the signals that have come, ten times a second at most, and throws what they raise:
 `InterruptException` after Ctrl-C. A long loop that neither allocates, waits nor calls Python cannot be stopped
-otherwise. Does nothing on other threads than the one that started Julia.
+otherwise. On other threads than the one that started Julia, it only looks whether the call is of a function with
+`async=true` and was cancelled, and throws an `InterruptException` then.
 """
 function check_signals()
     failure = raised_by_handlers()
     failure === nothing || throw(failure)
+    is_cancelled(current_task()) && throw(InterruptException())
     return nothing
 end
 

@@ -1,0 +1,32 @@
+//! The parts of a wheel as one page for a browser: the page is a template with the JSON of the command in it.
+
+use std::path::Path;
+
+use crate::stages::inventory::Inventory;
+use jnumpy_base::text::printable;
+
+const TEMPLATE: &str = include_str!("page.html");
+/// Where the data goes in the template.
+const DATA: &str = "{{data}}";
+const TITLE: &str = "{{title}}";
+
+pub(super) fn write(inventory: &Inventory, path: &Path) -> std::io::Result<()> {
+    let json = serde_json::to_string(inventory)?;
+    let title = match (&inventory.wheel, &inventory.distribution) {
+        (Some(wheel), _) => wheel.clone(),
+        (None, Some(distribution)) => format!("{} {}", distribution.name, distribution.version),
+        (None, None) => inventory.bundle.as_ref().map(|bundle| bundle.package.clone()).unwrap_or_default(),
+    };
+    let (head, rest) = TEMPLATE.split_once(TITLE).unwrap_or((TEMPLATE, ""));
+    let (middle, end) = rest.split_once(DATA).unwrap_or((rest, ""));
+    // In a script, only `<` can end it; in a title, only `&` and `<` have a meaning.
+    let json = json.replace('<', "\\u003c");
+    let title = printable(&title).replace('&', "&amp;").replace('<', "&lt;");
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(directory)?;
+    std::io::Write::write_all(&mut file, [head, &title, middle, &json, end].concat().as_bytes())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+# Iterators both ways, lazily.
+
+"""
+    PyIterable{T}
+
+Anything that Python can iterate, as an argument: a list, a generator, a file. Julia iterates it lazily, and converts each item to
+`T` as strictly as an argument of that type. Items of a `PyIterable` without a type are [`Py`](@ref).
+
+A generator can be iterated once, a list again and again, as in Python. Exceptions of the iterable pass through the loop.
+"""
+struct PyIterable{T}
+    object::Py
+    "Names the argument in an error."
+    label::String
+
+    function PyIterable{T}(object::Py, label::String="") where {T}
+        class = object.__class__
+        hasproperty(class, :__iter__) && !is_none(class.__iter__) || hasproperty(class, :__getitem__) ||
+            expected("an iterable", object)
+        return new{T}(object, label)
+    end
+end
+
+PyIterable(object::Py) = PyIterable{Any}(object)
+
+item_type(@nospecialize(T)) = T isa DataType ? T.parameters[1] : T.var.ub
+
+build(::Type{T}, object::Py, convert_item) where {T<:PyIterable} = PyIterable{item_type(T)}(object)
+
+function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:PyIterable}
+    plain = coerced(T, slot, label)
+    return PyIterable{item_type(T)}(plain.object, label)
+end
+
+py_cast(::Type{Py}, iterable::PyIterable) = iterable.object
+
+Base.IteratorSize(::Type{<:PyIterable}) = Base.SizeUnknown()
+Base.eltype(::Type{PyIterable{T}}) where {T} = T === Any ? Py : T
+Base.show(io::IO, iterable::PyIterable) = print(io, typeof(iterable), "(", iterable.object, ")")
+
+function Base.iterate(iterable::PyIterable{T}, state=(new_iterator(iterable), 0)) where {T}
+    iterator, index = state
+    # Not every iterator of Python's looks for signals itself.
+    check_signals()
+    item = next_item(iterator)
+    item === nothing && return nothing
+    return (converted_item(T, item, index, iterable.label), (iterator, index + 1))
+end
+
+function new_iterator(iterable::PyIterable)
+    is_root(current_task()) || on_starting_thread() ||
+        error("a Python iterable can be iterated only by the task that Python has called, not in another thread")
+    return Py(PyObject_GetIter(iterable.object))
+end
+
+function next_item(iterator::Py)
+    item = PyIter_Next(iterator)
+    item == NULL || return Py(item)
+    PyErr_Occurred() == NULL || throw(pending_exception())
+    return nothing
+end
+
+function converted_item(::Type{T}, item::Py, index::Int, label::String) where {T}
+    try
+        return py_coerce(T, item)
+    catch failure
+        failure = within(failure, string('[', index, ']'))
+        throw(isempty(label) ? failure : labelled(failure, label))
+    end
+end
+
+# --- to Python
+
+"A Julia iterator that Python iterates: what a function returns that has no other counterpart, and can be iterated."
+mutable struct JuliaIterator
+    "Nothing once it has ended."
+    values::Any
+    state::Any
+    running::Bool
+end
+
+"Before the first value."
+struct NotStarted end
+
+@export_py function next_value(self::JuliaIterator)::Any
+    self.running && py_throw(:ValueError, "the Julia iterator is running already")
+    values, state = self.values, self.state
+    values === nothing && py_throw(:StopIteration, "")
+    self.running = true
+    ended = true
+    try
+        value = advance(self, values, state)
+        ended = false
+        return value
+    finally
+        self.running = false
+        # After the last value, and after an exception, as a generator of Python's.
+        ended && (self.values = self.state = nothing)
+    end
+end
+
+# Compiled for each type of iterator.
+function advance(self::JuliaIterator, values, state)
+    found = state isa NotStarted ? iterate(values) : iterate(values, state)
+    found === nothing && py_throw(:StopIteration, "")
+    value, self.state = found
+    return value
+end
+
+@export_pyclass JuliaIterator begin
+    __init__ = nothing
+    __next__ = next_value
+    __repr__(self)::String = string("<Julia iterator ", self.values === nothing ? "that has ended" : typeof(self.values), ">")
+end
+
+"Whether Python iterates a value of type `T`, which has no other counterpart."
+is_iterator(@nospecialize(T)) =
+    T !== Any && T !== Union{} && !(T <: Union{Py,Number,AbstractChar,Ref,CartesianIndex}) && hasmethod(iterate, Tuple{T})
+
+"The type of what it yields, as far as the type of the iterator tells."
+yielded(@nospecialize(T)) = T <: PyIterable ? item_type(T) : Base.IteratorEltype(T) isa Base.HasEltype ? eltype(T) : Any
