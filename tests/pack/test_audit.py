@@ -101,6 +101,25 @@ def test_metadata_of_another_version_is_named(changed):
     assert f"metadata {DIST_INFO}/METADATA: `Version: 1.1` contradicts the file name or the standard" in said
 
 
+def test_versions_of_metadata(changed):
+    text = "Metadata-Version: {}\nName: sample\nVersion: 1.0\n"
+    said = [findings(changed({f"{DIST_INFO}/METADATA": text.format(version)})) for version in ("2.5", "2.6", "3.0")]
+    others = [[line for line in found if not line.startswith("record")] for found in said]
+    assert others[0] == []
+    assert others[1] == [f"metadata {DIST_INFO}/METADATA: its version 2.6 is newer than this audit knows: 2.5"]
+    assert "contradicts the file name or the standard" in others[2][0]
+
+
+def test_findings_that_differ_in_the_file_alone_are_one_line(changed):
+    files = {f"sample/extra{number}": b"" for number in range(5)}
+    assert len(findings(changed(files))) == 5
+    (line,) = audit(changed(files)).stdout.splitlines()
+    assert line == (
+        "failure: `sample/extra0`, `sample/extra1`, `sample/extra2`, and 2 more files: RECORD does not list it "
+        "(installers compare files with RECORD, and remove by it)"
+    )
+
+
 def test_unsafe_names_are_named_and_escaped(changed):
     said = findings(changed({"../evil": b"", "/etc/evil": b"", "a\x1b[2Jb": b""}))
     assert "zip ../evil: the path `../evil` cannot be in a wheel: it has a part `.` or `..`" in said

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -111,6 +112,29 @@ def test_wheel_with_a_cached_image(pack, julia, kmeans_wheel, tmp_path, chance):
     assert is_whole(image)
     assert json.loads(timed(*command)[1])["image"] == packed["image"]
     assert digest(wheel) == right
+
+
+def test_packing_bounds_the_cache(pack, julia, kmeans_wheel, tmp_path):
+    shared, home = Path(os.environ.get("JNUMPY_HOME", Path.home() / ".jnumpy")), tmp_path / "home"
+    options = ("--julia", julia, "--cpu-target", "generic", "--python", sys.executable, "--compress", "fast", "--json")
+    command = (pack, "wheel", FIXTURES / "kmeans1d", "--out-dir", tmp_path, *options)
+    key = json.loads(timed(*command, "--dry-run")[1])["image"]["key"]
+    shutil.copytree(shared / "images" / key, home / "images" / key)
+    record = json.loads((home / "images" / key / "image.json").read_text())
+    for number in (1, 2):
+        old = home / "images" / f"{number:064}"
+        old.mkdir()
+        (old / "sys.so").write_bytes(b"image")
+        files = {"sys.so": {"size": 5, "sha256": "0"}}
+        (old / "image.json").write_text(json.dumps(record | {"files": files}))
+        os.utime(old / "image.json", (time.time() - 86_400 * number,) * 2)
+    # Room for one of the two.
+    limit = sum(file["size"] for file in record["files"].values()) + 5
+    environment = os.environ | {"JNUMPY_HOME": str(home), "JNUMPY_CACHE_LIMIT": str(limit)}
+    done = subprocess.run([*command, "-v"], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["image"]["cached"]
+    assert "removed from the cache: 5 bytes for Julia " in done.stderr
+    assert sorted(path.name for path in images(home)) == sorted([key, f"{1:064}"])
 
 
 def test_a_new_image(pack, julia, small, tmp_path, chance):

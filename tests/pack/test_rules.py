@@ -97,6 +97,11 @@ def test_explain(wheel, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_explain_of_a_stem(wheel):
+    text = wheel("--explain", "libLLVM").stdout
+    assert re.search(r"`julia/lib/\S*libLLVM\S*`: in: needed by ", text)
+
+
 def test_explain_of_nothing(wheel):
     outcome = wheel("--explain", "libnothing.so", check=False)
     assert (outcome.returncode, outcome.stdout) == (1, "")
@@ -326,7 +331,7 @@ def test_cache_commands(pack, tmp_path):
 
     assert run("dir").stdout == f"{images}\n"
     listing = json.loads(run("size", "--json").stdout)
-    assert (listing["size"], len(listing["images"])) == (25, 5)
+    assert (listing["size"], listing["limit"], len(listing["images"])) == (25, 10 << 30, 5)
     ages = [image["age"] for image in listing["images"]]
     assert ages == sorted(ages)
     assert "25 bytes in 5 images" in run("size").stderr

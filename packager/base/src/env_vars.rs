@@ -32,3 +32,6 @@ pub const JULIAUP_CHANNEL: &str = "JULIAUP_CHANNEL";
 
 /// Whether text on a terminal is plain: set, and not empty.
 pub const NO_COLOR: &str = "NO_COLOR";
+
+/// How large the cached images may be together after packing: bytes, or with K, M, or G; default: 10G.
+pub const JNUMPY_CACHE_LIMIT: &str = "JNUMPY_CACHE_LIMIT";

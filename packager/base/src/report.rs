@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,13 +16,15 @@ use crate::env_vars::NO_COLOR;
 pub struct Report {
     terminal: bool,
     quiet: bool,
+    /// Whether anything is on stdout.
+    has_data: AtomicBool,
 }
 
 impl Report {
     /// Talks on stderr; with `quiet` only warnings and errors are said.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), quiet }
+        Self { terminal: std::io::stderr().is_terminal(), quiet, has_data: AtomicBool::new(false) }
     }
 
     /// Also traces to stderr what is done, with `verbosity` 1: decisions, child commands, and how long they took; from 2
@@ -88,8 +91,15 @@ impl Report {
 
     /// The result of a command, on stdout. A reader that went away is no error.
     pub fn data(&self, text: impl Display) {
+        self.has_data.store(true, Ordering::Relaxed);
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
+    /// Whether a result, or a part of one, has been printed.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        self.has_data.load(Ordering::Relaxed)
     }
 
     /// The number of columns of the terminal that stdout is; `None` if it is a file or a pipe, which takes lines of any length.

@@ -33,6 +33,20 @@ pub fn megabytes(bytes: u64) -> f64 {
     bytes / 1e6
 }
 
+/// Reads a number of bytes with an optional unit: K, M, or G, as powers of 1024.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| "expected a whole number of bytes, or of K, M, or G, for example `5G`".to_owned())
+}
+
 /// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
@@ -41,4 +55,19 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn ok_and_err_sizes() {
+        for (text, number) in [("0", 0), ("17", 17), ("2K", 2048), ("3m", 3 << 20), ("5G", 5 << 30)] {
+            assert_eq!(bytes(text), Ok(number));
+        }
+        for text in ["", "G", "-1", "1.5G", "5GB", "99999999999999999999", "99999999999G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 }

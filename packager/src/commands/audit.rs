@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::packing::Error;
+use crate::stages::audit::Finding;
 use jnumpy_base::Report;
 
 /// Check that a wheel is complete, relocatable, and true to its tag.
@@ -28,8 +29,8 @@ pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     if arguments.json {
         report.data(serde_json::to_string_pretty(&audit).map_err(std::io::Error::from)?);
     } else {
-        for finding in &audit.findings {
-            report.data(finding);
+        for line in Finding::lines(&audit.findings) {
+            report.data(line);
         }
     }
     Ok(audit.verdict(&arguments.wheel)?)

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::wheel::grouped;
 use crate::packing::Error;
+use crate::packing::pack::cache_limit;
 use crate::stages::image::{self, CachedImage, Limits, Pruned};
 use crate::stages::julia;
 use jnumpy_base::Report;
+use jnumpy_base::text::bytes;
 
 /// Version of the JSON output.
 const FORMAT: u32 = 1;
@@ -17,7 +19,8 @@ const FORMAT: u32 = 1;
 /// List or remove cached system images.
 ///
 /// An image takes minutes to build and about 200 MB of disk space. Packing uses the cached image in `JNUMPY_HOME`
-/// (default: `~/.jnumpy`) if none of its inputs has changed.
+/// (default: `~/.jnumpy`) if none of its inputs has changed. After packing, the least recently used images are removed
+/// until the rest is at most `JNUMPY_CACHE_LIMIT` large: bytes, or with K, M, or G; default: 10G.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -51,7 +54,7 @@ struct PruneLimits {
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u64>,
     /// Remove the least recently used images until the rest is at most this large: bytes, or with K, M, or G.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_size: Option<u64>,
     /// Remove all images.
     #[arg(long, conflicts_with_all = ["older_than", "max_size"])]
@@ -64,6 +67,7 @@ struct Listing {
     version: u32,
     directory: String,
     size: u64,
+    limit: u64,
     images: Vec<CachedImage>,
 }
 
@@ -75,21 +79,36 @@ struct PruneOutcome {
     pruned: Pruned,
 }
 
+impl Arguments {
+    pub(super) fn json(&self) -> bool {
+        match self.command {
+            Command::Size { json } | Command::Prune { json, .. } => json,
+            Command::Dir => false,
+        }
+    }
+}
+
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     let images = image::directory(&julia::home()?);
     match arguments.command {
         Command::Dir => report.data(images.display()),
         Command::Size { json } => {
+            let limit = cache_limit()?;
             let found = image::list(&images)?;
             let size = found.iter().map(|image| image.size).sum();
             if json {
                 let directory = images.display().to_string();
-                write(&Listing { version: FORMAT, directory, size, images: found }, report)?;
+                write(&Listing { version: FORMAT, directory, size, limit, images: found }, report)?;
             } else {
                 for one in &found {
                     report.data(line(one));
                 }
-                report.say(format_args!("{} bytes in {} images", grouped(size), found.len()));
+                report.say(format_args!(
+                    "{} bytes in {} images; packing keeps at most {} (`JNUMPY_CACHE_LIMIT`)",
+                    grouped(size),
+                    found.len(),
+                    grouped(limit)
+                ));
             }
         }
         Command::Prune { limits, json } => {
@@ -127,33 +146,4 @@ fn line(image: &CachedImage) -> String {
 fn write(value: &impl Serialize, report: &Report) -> Result<(), Error> {
     report.data(serde_json::to_string_pretty(value).map_err(std::io::Error::from)?);
     Ok(())
-}
-
-/// A number of bytes with an optional unit.
-fn size(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
-        _ => (text, 1),
-    };
-    let number: Option<u64> = digits.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| "expected a whole number of bytes, or of K, M, or G, for example `5G`".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn ok_and_err_sizes() {
-        for (text, bytes) in [("0", 0), ("17", 17), ("2K", 2048), ("3m", 3 << 20), ("5G", 5 << 30)] {
-            assert_eq!(size(text), Ok(bytes));
-        }
-        for text in ["", "G", "-1", "1.5G", "5GB", "99999999999999999999", "99999999999G"] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 }

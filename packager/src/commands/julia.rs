@@ -103,6 +103,17 @@ enum Source {
     Debian,
 }
 
+impl Arguments {
+    pub(super) fn json(&self) -> bool {
+        match &self.command {
+            Command::Find { format, .. } | Command::List { format, .. } | Command::Install { format, .. } => {
+                format.json
+            }
+            Command::Use { .. } | Command::Remove { .. } => false,
+        }
+    }
+}
+
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     let surroundings = Surroundings::from_environment()?;
     match arguments.command {

@@ -8,15 +8,24 @@ mod editable;
 mod julia;
 mod new;
 mod sdist;
+mod shell;
 mod show;
+mod smoke;
 mod wheel;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use serde::Serialize;
 
 use crate::packing::Error;
-use jnumpy_base::{Report, interrupt};
+use jnumpy_base::text::printable;
+use jnumpy_base::{Hint, Report, interrupt};
+
+/// Version of the JSON form of errors.
+const ERROR_FORMAT: u32 = 1;
+/// The option that asks for one JSON object on stdout; a script that asks for it gets one in any case.
+const JSON: &str = "--json";
 
 /// Pack a Python package with a Julia core into a self-contained wheel.
 ///
@@ -45,22 +54,109 @@ enum Command {
     Editable(editable::Arguments),
     Audit(audit::Arguments),
     Show(show::Arguments),
+    Smoke(smoke::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
     About(about::Arguments),
+    Completions(shell::CompletionsArguments),
+    Man(shell::ManArguments),
+}
+
+impl Command {
+    /// Whether stdout is for one JSON object.
+    fn json(&self) -> bool {
+        match self {
+            Self::Wheel(arguments) => arguments.json,
+            Self::Audit(arguments) => arguments.json,
+            Self::Show(arguments) => arguments.json,
+            Self::Smoke(arguments) => arguments.json,
+            Self::Julia(arguments) => arguments.json(),
+            Self::Cache(arguments) => arguments.json(),
+            Self::Doctor(arguments) => arguments.json,
+            Self::New(_)
+            | Self::Sdist(_)
+            | Self::Editable(_)
+            | Self::About(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
+/// The JSON form of an error; keys in alphabetical order.
+#[derive(Serialize)]
+struct Failure {
+    error: FailurePart,
+    version: u32,
+}
+
+#[derive(Serialize)]
+struct FailurePart {
+    /// What led to it, the nearest first.
+    causes: Vec<String>,
+    kind: &'static str,
+    message: String,
+    remedy: Option<String>,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let kind = if interrupt::check().is_err() { "interrupted" } else { error.kind() };
+        let error = FailurePart {
+            causes: causes.map(ToString::to_string).collect(),
+            kind,
+            message: error.to_string(),
+            remedy: error.hint(),
+        };
+        Self { error, version: ERROR_FORMAT }
+    }
+
+    /// The first paragraph of what clap says.
+    fn of_usage(error: &clap::Error) -> Self {
+        let said = error.to_string();
+        let message = said.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let error = FailurePart {
+            causes: Vec::new(),
+            kind: "usage",
+            message: printable(&message.replace('\n', " ")),
+            remedy: Some("`--help` lists the options".into()),
+        };
+        Self { error, version: ERROR_FORMAT }
+    }
+
+    fn print(&self, report: &Report) {
+        // A map of strings cannot fail to become JSON.
+        report.data(serde_json::to_string_pretty(self).unwrap_or_default());
+    }
 }
 
 /// Parses the arguments, runs the command, and returns the exit status: 0 success, 1 a problem with the input or the
 /// machine (explained on stderr), 2 wrong usage, 130 interrupted.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == JSON) {
+                Failure::of_usage(&error).print(&Report::new(true));
+            }
+            // Nobody is left to tell when stderr itself is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
     interrupt::install();
     let report = Report::new(cli.quiet).tracing(cli.verbose);
+    let json = cli.command.json();
     match run(cli.command, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // A report that says itself that something failed is the only object.
+            if json && !report.has_data() {
+                Failure::of(&error).print(&report);
+            }
             report.error(&error);
             ExitCode::from(if interrupt::check().is_err() { 130 } else { 1 })
         }
@@ -75,9 +171,15 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Editable(arguments) => editable::run(&arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Show(arguments) => show::run(&arguments, report),
+        Command::Smoke(arguments) => smoke::run(arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
         Command::Doctor(arguments) => doctor::run(&arguments, report),
         Command::About(arguments) => about::run(&arguments, report),
+        Command::Completions(arguments) => {
+            shell::completions(&arguments, Cli::command(), report);
+            Ok(())
+        }
+        Command::Man(arguments) => shell::man(&arguments, Cli::command(), report),
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     };
     let writes = !arguments.dry_run && arguments.explain.is_empty();
     if writes {
-        request.check_out_dir()?;
+        request.check_surroundings()?;
     }
     let plan = request.plan(report)?;
     if !arguments.explain.is_empty() {
@@ -132,7 +132,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
 }
 
 /// A program, as a shell finds it: a bare name is searched on `PATH`, and anything else is a path.
-fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
+pub(super) fn program(given: PathBuf) -> Result<PathBuf, std::io::Error> {
     if given.components().count() > 1 { std::path::absolute(given) } else { Ok(given) }
 }
 

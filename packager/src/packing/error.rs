@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::packing::scaffold::ScaffoldError;
 use crate::packing::sdist::SdistError;
+use crate::packing::smoke::SmokeError;
 use crate::stages::audit::AuditError;
 use crate::stages::bundle::BundleError;
 use crate::stages::depot::DepotError;
@@ -81,6 +82,15 @@ pub enum Error {
     /// A wheel cannot be shown.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    /// A wheel does not work in a new environment.
+    #[error(transparent)]
+    Smoke(#[from] SmokeError),
+    /// There is no such command.
+    #[error("there is no command `{}`", printable(name))]
+    NoCommand { name: String },
+    /// A variable of the environment has a value that means nothing.
+    #[error("`{name}` is `{}`: {reason}", printable(value))]
+    Variable { name: &'static str, value: String, reason: String },
     /// The machine lacks something that packing needs.
     #[error("packing needs what this machine lacks: {}", missing.join(", "))]
     Lacking {
@@ -93,6 +103,37 @@ pub enum Error {
     /// The user, or a signal, asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Error {
+    /// What has failed, in a word that never changes, for scripts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if is_disk_full(self) {
+            return "disk-full";
+        }
+        match self {
+            Self::Io(_) => "io",
+            Self::OutDir { .. } => "output-directory",
+            Self::NeedsCompiler | Self::NoCommand { .. } | Self::Topic(_) => "usage",
+            Self::Variable { .. } => "environment",
+            Self::Proof { .. } => "proof",
+            Self::Scaffold(_) => "new-project",
+            Self::Project(_) => "project",
+            Self::Julia(_) => "julia",
+            Self::RuntimeWheel(_) => "runtime",
+            Self::Depot(_) => "julia-packages",
+            Self::Image(_) => "image",
+            Self::Bundle(_) => "bundle",
+            Self::Wheel(_) => "write-wheel",
+            Self::Sdist(_) => "sdist",
+            Self::Audit(_) => "audit",
+            Self::Inventory(_) => "read-wheel",
+            Self::Smoke(_) => "smoke",
+            Self::Lacking { .. } => "machine",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
 }
 
 impl Hint for Error {
@@ -114,6 +155,9 @@ impl Hint for Error {
             Self::Sdist(error) => error.hint(),
             Self::Audit(error) => error.hint(),
             Self::Inventory(error) => error.hint(),
+            Self::Smoke(error) => error.hint(),
+            Self::NoCommand { .. } => Some("`jnumpy-pack --help` lists the commands".into()),
+            Self::Variable { name, .. } => Some(format!("unset `{name}`, or correct it")),
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Proof { .. } => Some(

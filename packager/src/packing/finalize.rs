@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::packing::Error;
-use crate::stages::audit::audit;
+use crate::stages::audit::{Finding, audit};
 use jnumpy_base::Report;
 use jnumpy_base::path::is_at;
 use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
@@ -39,8 +39,8 @@ pub(crate) fn finalize(
         written = write(Compression::Best)?;
     }
     let audit = audit(&written.path, forbidden_paths, report)?;
-    for finding in &audit.findings {
-        report.remark(finding);
+    for line in Finding::lines(&audit.findings) {
+        report.remark(line);
     }
     audit.verdict(&written.path)?;
     let path = out_dir.join(written.path.file_name().unwrap_or_default());

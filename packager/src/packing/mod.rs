@@ -7,6 +7,7 @@ pub mod pack;
 mod prove;
 pub mod scaffold;
 pub mod sdist;
+pub mod smoke;
 
 pub use error::Error;
 pub(crate) use finalize::finalize;

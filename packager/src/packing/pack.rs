@@ -10,12 +10,13 @@ use crate::packing::finalize;
 use crate::packing::prove::Proof;
 use crate::stages::bundle::{Bundle, BundleError, BundleInputs, Explanations};
 use crate::stages::depot;
-use crate::stages::image::{CpuTarget, Image, Kind, Request};
+use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::Report;
-use jnumpy_base::text::printable;
+use jnumpy_base::env_vars::JNUMPY_CACHE_LIMIT;
+use jnumpy_base::text::{bytes, printable};
 use jnumpy_wheel::{
     Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
 };
@@ -206,8 +207,10 @@ impl PackRequest {
         Ok(Plan { julia, image, wheel, bundle, proof, forbidden_paths, _runtime: runtime, _scratch: scratch })
     }
 
-    /// Checks that a wheel can be put into the output directory, which need not exist yet.
-    pub fn check_out_dir(&self) -> Result<(), Error> {
+    /// Checks that a wheel can be put into the output directory, which need not exist yet, and that the limit of the cache
+    /// means something.
+    pub fn check_surroundings(&self) -> Result<(), Error> {
+        cache_limit()?;
         let directory = std::path::absolute(&self.out_dir)?;
         let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
         tempfile::tempfile_in(existing)
@@ -231,6 +234,40 @@ impl Plan {
                 if proof.compiles { tracing::info!("{line}") } else { report.remark(line) }
             }
         }
-        finalize(&self.wheel, &request.out_dir, request.compression, &self.forbidden_paths, report)
+        let written =
+            finalize(&self.wheel, &request.out_dir, request.compression, &self.forbidden_paths, report)?;
+        if self.image.is_some() {
+            // The wheel is done, whatever becomes of the cache.
+            if let Err(error) = bound_cache() {
+                report.warn(format_args!("old images stay in the cache: {error}"));
+            }
+        }
+        Ok(written)
     }
+}
+
+/// How large the cached images may be together, in bytes.
+pub fn cache_limit() -> Result<u64, Error> {
+    const DEFAULT: u64 = 10 << 30;
+    let Some(value) = std::env::var_os(JNUMPY_CACHE_LIMIT) else { return Ok(DEFAULT) };
+    let value = value.to_string_lossy();
+    bytes(&value).map_err(|reason| Error::Variable {
+        name: JNUMPY_CACHE_LIMIT,
+        value: value.into_owned(),
+        reason,
+    })
+}
+
+/// Removes the images that were not used for the longest time, but none that is in use, as that of this run.
+fn bound_cache() -> Result<(), Error> {
+    let limits = Limits { age: None, size: Some(cache_limit()?) };
+    for image in image::prune(&image::directory(&julia::home()?), limits)?.removed {
+        tracing::info!(
+            "removed from the cache: {} bytes for Julia {}, {}",
+            image.size,
+            image.julia,
+            image.key
+        );
+    }
+    Ok(())
 }

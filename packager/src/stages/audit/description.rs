@@ -8,6 +8,9 @@ use jnumpy_base::text::printable;
 use jnumpy_wheel::record::{self, RowContent};
 use jnumpy_wheel::{METADATA, RECORD, ReadMetadata, Tag, WHEEL, WheelError, WheelName, WheelPath};
 
+/// The newest minor version of core metadata 2 whose fields are known here.
+const NEWEST_METADATA: u32 = 5;
+
 /// Checks one file, given its path and bytes.
 type Rule<'a> = &'a dyn Fn(&str, &[u8]) -> Result<Vec<Finding>, WheelError>;
 
@@ -48,7 +51,8 @@ fn metadata(name: &WheelName, path: &str, bytes: &[u8]) -> Result<Vec<Finding>, 
         }
     };
     let found = metadata.one("Metadata-Version")?;
-    expect("Metadata-Version", found, ["2.1", "2.2", "2.3", "2.4"].contains(&found));
+    let minor = found.strip_prefix("2.").and_then(|minor| minor.parse::<u32>().ok());
+    expect("Metadata-Version", found, minor.is_some_and(|minor| minor >= 1));
     let found = metadata.one("Name")?;
     expect(
         "Name",
@@ -60,6 +64,13 @@ fn metadata(name: &WheelName, path: &str, bytes: &[u8]) -> Result<Vec<Finding>, 
     for found in metadata.all("Requires-Dist") {
         let requirement = found.parse::<pep508_rs::Requirement>();
         expect("Requires-Dist", found, requirement.is_ok());
+    }
+    if minor.is_some_and(|minor| minor > NEWEST_METADATA) {
+        let what = format!(
+            "its version 2.{} is newer than this audit knows: 2.{NEWEST_METADATA}",
+            minor.unwrap_or_default()
+        );
+        findings.push(Check::Metadata.warning(Some(path), what));
     }
     Ok(findings)
 }

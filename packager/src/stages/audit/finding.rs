@@ -1,8 +1,11 @@
 //! What an audit says.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+/// How many files a line names.
+const NAMED: usize = 3;
 
 /// One thing wrong, or remarkable, about a wheel. Ordered for reports: failures first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -100,16 +103,28 @@ impl Check {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            Level::Failure => "failure",
-            Level::Warning => "warning",
-        };
-        write!(formatter, "{level}: ")?;
-        if let Some(file) = &self.file {
-            write!(formatter, "`{file}`: ")?;
+impl Finding {
+    /// A line for each finding, or for several that differ in the file alone.
+    #[must_use]
+    pub fn lines(findings: &[Self]) -> Vec<String> {
+        let mut groups: BTreeMap<(Level, Check, &str), Vec<&Self>> = BTreeMap::new();
+        for finding in findings {
+            groups.entry((finding.level, finding.check, &finding.what)).or_default().push(finding);
         }
-        write!(formatter, "{} ({})", self.what, self.why)
+        let lines = groups.into_values().map(|group| {
+            let level = match group[0].level {
+                Level::Failure => "failure",
+                Level::Warning => "warning",
+            };
+            let named: Vec<String> =
+                group.iter().filter_map(|finding| Some(format!("`{}`", finding.file.as_ref()?))).collect();
+            let files = match &named[..] {
+                [] => String::new(),
+                _ if named.len() <= NAMED => format!("{}: ", named.join(", ")),
+                _ => format!("{}, and {} more files: ", named[..NAMED].join(", "), named.len() - NAMED),
+            };
+            format!("{level}: {files}{} ({})", group[0].what, group[0].why)
+        });
+        lines.collect()
     }
 }

@@ -71,18 +71,16 @@ impl Explanations {
         &self.decisions
     }
 
-    /// Why the files of this name, or at this path below `_jnumpy`, are in the bundle or not; a paragraph for each.
+    /// Why the files of this name, or at this path below `_jnumpy`, are in the bundle or not; a paragraph for each. If
+    /// there is none, `libLLVM` means `libLLVM.so`, `libLLVM-9.so.1`, and whatever else begins so.
     pub fn of(&self, name: &str) -> Result<String, BundleError> {
         let name = name.rsplit_once("_jnumpy/").map_or(name, |(_, below)| below);
-        let is_meant = |path: &&String| {
-            path.as_str() == name || path.rsplit('/').next() == Some(name) && !name.contains('/')
-        };
-        let mut text = String::new();
-        for path in self.contents.keys().filter(is_meant) {
-            self.inside(path, &mut text);
-        }
-        for path in self.decisions.left_out.keys().filter(is_meant) {
-            self.outside(path, &mut text);
+        let file_name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut text = self.meant(|path| path == name || file_name(path) == name && !name.contains('/'));
+        if text.is_empty() && !name.is_empty() && !name.contains('/') {
+            text = self.meant(|path| {
+                file_name(path).strip_prefix(name).is_some_and(|rest| !rest.starts_with(char::is_alphabetic))
+            });
         }
         if text.is_empty()
             && let Some(chain) = self.closure.explain(name)
@@ -104,6 +102,17 @@ impl Explanations {
             return Err(BundleError::Unexplained { name: name.to_owned() });
         }
         Ok(text)
+    }
+
+    fn meant(&self, is_meant: impl Fn(&str) -> bool) -> String {
+        let mut text = String::new();
+        for path in self.contents.keys().filter(|path| is_meant(path)) {
+            self.inside(path, &mut text);
+        }
+        for path in self.decisions.left_out.keys().filter(|path| is_meant(path)) {
+            self.outside(path, &mut text);
+        }
+        text
     }
 
     /// Writing to a string cannot fail.
