@@ -108,6 +108,12 @@ impl Report {
         terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())
     }
 
+    /// The same for stderr, where talk goes.
+    #[must_use]
+    pub fn talk_width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| width.0.into())
+    }
+
     /// A heading among the lines of a result; bold on a terminal, unless `NO_COLOR` is set.
     pub fn heading(&self, text: impl Display) {
         let plain = std::env::var_os(NO_COLOR).is_some_and(|value| !value.is_empty());

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// On a terminal with fewer columns, lines are not cut.
+const NARROWEST: usize = 40;
+
 /// A name from a foreign file made fit for a message: control characters are escaped.
 #[must_use]
 pub fn printable(name: &str) -> String {
@@ -47,6 +50,33 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "expected a whole number of bytes, or of K, M, or G, for example `5G`".to_owned())
 }
 
+/// A line of which the end is cut where the terminal ends. Without a width, or with one that shows next to nothing, it
+/// stays whole.
+#[must_use]
+pub fn cut_to(width: Option<usize>, line: &str) -> String {
+    match width.filter(|width| *width >= NARROWEST) {
+        Some(width) if line.chars().count() > width => {
+            line.chars().take(width - 1).chain(std::iter::once('…')).collect()
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// A line that ends in a path, of which the start is cut: the name of the file is at its end.
+#[must_use]
+pub fn cut_path_to(width: Option<usize>, start: &str, path: &str) -> String {
+    let room =
+        width.filter(|width| *width >= NARROWEST).map(|width| width.saturating_sub(start.chars().count()));
+    let length = path.chars().count();
+    match room {
+        Some(room) if (2..length).contains(&room) => {
+            let kept: String = path.chars().skip(length - (room - 1)).collect();
+            format!("{start}…{kept}")
+        }
+        _ => cut_to(width, &format!("{start}{path}")),
+    }
+}
+
 /// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
@@ -59,7 +89,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, cut_path_to, cut_to};
 
     #[test]
     fn ok_and_err_sizes() {
@@ -69,5 +99,18 @@ mod tests {
         for text in ["", "G", "-1", "1.5G", "5GB", "99999999999999999999", "99999999999G"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ok_lines_end_with_the_terminal() {
+        let line = "größe".repeat(10);
+        assert_eq!(cut_to(None, &line), line);
+        assert_eq!(cut_to(Some(50), &line), line);
+        assert_eq!(cut_to(Some(49), &line), format!("{}grö…", "größe".repeat(9)));
+        assert_eq!(cut_to(Some(10), &line), line);
+        let path = format!("{}/libx.so", "directory/".repeat(9));
+        assert_eq!(cut_path_to(Some(40), "12,345,678  ", &path), "12,345,678  …irectory/directory//libx.so");
+        assert_eq!(cut_path_to(Some(40), &line, "x").chars().count(), 40);
+        assert_eq!(cut_path_to(None, "a ", &path), format!("a {path}"));
     }
 }

@@ -12,7 +12,7 @@ use crate::packing::pack::{Compiled, PackRequest, Plan};
 use crate::stages::bundle;
 use crate::stages::julia::Choice;
 use jnumpy_base::Report;
-use jnumpy_base::text::printable;
+use jnumpy_base::text::{cut_path_to, printable};
 use jnumpy_wheel::{Compression, WheelEntry, Written};
 
 /// Number of files in the size table.
@@ -239,12 +239,8 @@ impl Outcome {
         report.say(format_args!("\n{:>12} {:>12}  file", "in the wheel", "unpacked"));
         let compressed = |bytes: Option<u64>| bytes.map_or_else(|| "–".to_owned(), grouped);
         for file in shown {
-            report.say(format_args!(
-                "{:>12} {:>12}  {}",
-                compressed(file.compressed),
-                grouped(file.size),
-                printable(&file.path)
-            ));
+            let sizes = format!("{:>12} {:>12}  ", compressed(file.compressed), grouped(file.size));
+            report.say(cut_path_to(report.talk_width(), &sizes, &printable(&file.path)));
         }
         let sum = |pick: fn(&FilePart) -> u64| rest.iter().map(|file| pick(file)).sum::<u64>();
         let (size, inside) = (sum(|file| file.size), sum(|file| file.compressed.unwrap_or(0)));

@@ -1,4 +1,5 @@
-//! What a command does as a whole: pack and finalize a wheel, make an editable wheel, a source distribution, or a project.
+//! What a command does as a whole: pack and finalize a wheel, try one, make an editable wheel, a source distribution, or a
+//! project.
 
 pub mod editable;
 mod error;

@@ -4,14 +4,13 @@ use crate::commands::wheel::grouped;
 use crate::packing::finalize::INDEX_LIMIT;
 use crate::stages::inventory::{Bundle, ImageKind, Inventory, Library};
 use jnumpy_base::Report;
+use jnumpy_base::text::{cut_path_to, cut_to};
 
 /// Number of files in the list of the largest.
 const LARGEST: usize = 10;
-/// Narrower than this, lines are not cut.
-const NARROWEST: usize = 40;
 
 pub(super) fn print(inventory: &Inventory, report: &Report) {
-    let lines = Lines { report, width: report.width().filter(|width| *width >= NARROWEST) };
+    let lines = Lines { report, width: report.width() };
     lines.facts(inventory);
     lines.parts(inventory);
     lines.largest(inventory);
@@ -31,28 +30,12 @@ impl Lines<'_> {
         self.report.heading(text);
     }
 
-    /// A line of which the end is cut where the terminal ends.
     fn line(&self, text: &str) {
-        match self.width {
-            Some(width) if text.chars().count() > width => {
-                let kept: String = text.chars().take(width - 1).collect();
-                self.report.data(format_args!("{kept}…"));
-            }
-            _ => self.report.data(text),
-        }
+        self.report.data(cut_to(self.width, text));
     }
 
-    /// A line that ends in a path, of which the start is cut: the name of the file is at its end.
     fn line_with_path(&self, start: &str, path: &str) {
-        let room = self.width.map(|width| width.saturating_sub(start.chars().count()));
-        let length = path.chars().count();
-        match room {
-            Some(room) if (2..length).contains(&room) => {
-                let kept: String = path.chars().skip(length - (room - 1)).collect();
-                self.report.data(format_args!("{start}…{kept}"));
-            }
-            _ => self.line(&format!("{start}{path}")),
-        }
+        self.report.data(cut_path_to(self.width, start, path));
     }
 
     fn fact(&self, name: &str, value: &str) {
