@@ -728,6 +728,13 @@ def test_methods_that_cannot_be_told_apart(contract: Any, first: str, second: st
     assert words in str(raised.value).replace("Int64, Int64", "Int64,Int64")
 
 
+def test_arrays_select_the_method_of_their_own_type(contract: Any) -> None:
+    kinds = {"Vector{Float64}": "vector", "Matrix{Float64}": "matrix", "Py": "other"}
+    f = exported_methods("\n".join(f'@export_py f(x::{T})::String = "{name}"' for T, name in kinds.items()))
+    values = (np.ones(2), np.ones(4)[::2], np.ones((2, 2), order="F"), np.ones((2, 2)), [1.0])
+    assert [f(value) for value in values] == ["vector", "vector", "matrix", "other", "other"]
+
+
 def test_a_method_for_the_common_case_resolves_an_ambiguity(contract: Any) -> None:
     f = exported_methods(
         "@export_py f(x::Int, y::Any)::Int = 1\n@export_py f(x::Int, y::Int)::Int = 2\n"

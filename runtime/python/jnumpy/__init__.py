@@ -54,6 +54,12 @@ def __getattr__(name: str) -> object:
         from jnumpy import _runtime
 
         return _runtime.__version__
+    if name in ("Main", "Base"):
+        from jnumpy._dynamic import main
+        from jnumpy._session import _require
+
+        _require()
+        return main() if name == "Main" else main().Base
     # Projects written for JNumPy say `import jnumpy as np`.
     if not name.startswith("_"):
         import numpy

@@ -33,6 +33,7 @@ include("overloads.jl")  # several methods of one name
 include("classes.jl")   # types that are classes in Python
 include("iterators.jl") # iterators both ways
 include("awaited.jl")   # calls that Python awaits
+include("dynamic.jl")   # any Julia value in Python
 include("julia_functions.jl")     # what the runtime calls
 include("absent.jl")   # where Python does not run
 

@@ -10,7 +10,7 @@ end
 
 "Which type a value is converted to if it has none of them by itself, as `np.int8(1)` for `BigInt` and `Int`: the least."
 preference(@nospecialize(T)) =
-    T <: PyIterable ? 7 : something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
+    T === Py ? 8 : T <: PyIterable ? 7 : something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
 
 overload_methods(f) = methods(overload, Tuple{typeof(f),Type})
 
@@ -121,7 +121,7 @@ function array_type(object::Py)
     T, N = element_of(object.dtype), py_coerce(Int, object.ndim)
     T === nothing && return nothing
     flags = object.flags
-    N < 2 || is_true(flags.f_contiguous) || !is_true(flags.carray) && return Array{T,N}
+    (N < 2 || is_true(flags.f_contiguous) || !is_true(flags.carray)) && return Array{T,N}
     N == 2 && return Transpose{T,Matrix{T}}
     backwards = ntuple(index -> N + 1 - index, N)
     return PermutedDimsArray{T,N,backwards,backwards,Array{T,N}}

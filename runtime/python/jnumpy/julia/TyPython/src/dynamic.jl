@@ -1,0 +1,121 @@
+# Julia from Python without declarations: `Main`, `Base` and what is found in them.
+
+"What Python sees of any Julia value that has no plain Python counterpart: modules, functions, types, objects."
+struct JuliaValue
+    value::Any
+end
+
+const Converted = Union{Nothing,Missing,Bool,Integer,AbstractFloat,Complex,Rational,AbstractString,AbstractChar,Py}
+
+"The value as Python gets it: scalars, texts, tuples and arrays of numbers are converted, anything else is a [`JuliaValue`](@ref)."
+dynamic(value::Converted) = value
+dynamic(value::Tuple) = map(dynamic, value)
+dynamic(value::AbstractArray) = eltype(value) <: Element ? value : JuliaValue(value)
+dynamic(value::PyCallable) = value.object
+dynamic(value) = exports_instances(typeof(value)) ? value : JuliaValue(value)
+
+"The value that Julia gets for a Python object: what has a type in Julia by itself is converted, anything else stays a [`Py`](@ref)."
+function undynamic(object::Py)
+    T = natural_type(object)
+    if T === nothing
+        is_class(object.__class__, :tuple) && return map(undynamic, py_coerce(Tuple, object))
+        # So that what a Python function returns is a Julia value too.
+        return is_function(object) ? PyCallable(object) : object
+    end
+    T <: Tuple && return map(undynamic, py_coerce(Tuple, object))
+    exports_instances(T) || return py_coerce(T, object)
+    value = instance_from(T, object)
+    return value isa JuliaValue ? value.value : value
+end
+
+is_function(object::Py) = is_true(G_PyBuiltin.callable(object)) && !is_instance(object, :type)
+
+"The Julia name for one in Python, which has no `!`: `push_b` is `push!`."
+function julia_name(@nospecialize(value), name::String)
+    symbol = Symbol(name)
+    has_name(value, symbol) && return symbol
+    if endswith(name, "_b")
+        changing = Symbol(chop(name; tail=2), '!')
+        has_name(value, changing) && return changing
+    end
+    return nothing
+end
+
+has_name(value::Module, name::Symbol) = isdefined(value, name)
+has_name(@nospecialize(value), name::Symbol) = hasproperty(value, name)
+
+function found_name(self::JuliaValue, name::String)
+    found = julia_name(self.value, name)
+    found === nothing || return found
+    kind = self.value isa Module ? string("module ", self.value) : string("a ", typeof(self.value))
+    py_throw(:AttributeError, string(kind, " has no `", name, "`"))
+end
+
+keys_of(key::Py) = is_class(key.__class__, :tuple) ? map(undynamic, py_coerce(Tuple, key)) : (undynamic(key),)
+
+"What Python iterates: of a dictionary the keys."
+python_items(value) = value
+python_items(value::AbstractDict) = keys(value)
+
+as_module(self::JuliaValue) =
+    self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is no Julia module"))
+
+"What Julia prints of a value as `mime`, or nothing."
+function shown_as(@nospecialize(value), mime::String)
+    showable(mime, value) || return nothing
+    return repr(mime, value; context=:limit => true)
+end
+
+@export_py call_value(self::JuliaValue, arguments::Tuple, keywords::Dict{Symbol,Py})::Any =
+    dynamic(self.value(map(undynamic, arguments)...; (name => undynamic(value) for (name, value) in keywords)...))
+
+@export_pyclass JuliaValue begin
+    __init__ = nothing
+    call_value
+    __getattr__(self, name::String)::Any = dynamic(getproperty(self.value, found_name(self, name)))
+    function set_value(self, name::String, value::Py)::Nothing
+        if self.value isa Module
+            Core.eval(self.value, Expr(:(=), Symbol(name), QuoteNode(undynamic(value))))
+        else
+            setproperty!(self.value, found_name(self, name), undynamic(value))
+        end
+        return nothing
+    end
+    names_of(self)::Vector{String} = String[
+        replace(String(name), r"!$" => "_b") for
+        name in (self.value isa Module ? names(self.value; all=self.value === Main, imported=true) : propertynames(self.value)) if
+        !startswith(String(name), '#')
+    ]
+    "Run Julia code in this module and return its value."
+    seval(self, code::String)::Any = dynamic(include_string(as_module(self), code, "julia"))
+    shown(self, mime::String)::Union{Nothing,String} = (text = shown_as(self.value, mime); text isa String ? text : nothing)
+    shown_bytes(self, mime::String)::Union{Nothing,Vector{UInt8}} =
+        (bytes = shown_as(self.value, mime); bytes isa Vector{UInt8} ? bytes : nothing)
+    documentation(self)::String = string(Base.Docs.doc(self.value))
+    __repr__(self)::String = repr("text/plain", self.value; context=:limit => true)
+    __str__(self)::String = string(self.value)
+    __len__(self)::Int = length(self.value)
+    __iter__(self)::Any = (dynamic(item) for item in python_items(self.value))
+    __contains__(self, item::Py)::Bool = undynamic(item) in python_items(self.value)
+    __getitem__(self, key::Py)::Any = dynamic(self.value[keys_of(key)...])
+    __setitem__(self, key::Py, value::Py)::Nothing = (self.value[keys_of(key)...] = undynamic(value); nothing)
+    __eq__(self, other::Py)::Bool = isequal(self.value, undynamic(other))
+    __hash__(self)::Int = hash(self.value) % Int
+    __lt__(self, other::Py)::Bool = self.value < undynamic(other)
+    __le__(self, other::Py)::Bool = self.value <= undynamic(other)
+    __gt__(self, other::Py)::Bool = self.value > undynamic(other)
+    __ge__(self, other::Py)::Bool = self.value >= undynamic(other)
+    __add__(self, other::Py)::Any = dynamic(self.value + undynamic(other))
+    __radd__(self, other::Py)::Any = dynamic(undynamic(other) + self.value)
+    __sub__(self, other::Py)::Any = dynamic(self.value - undynamic(other))
+    __rsub__(self, other::Py)::Any = dynamic(undynamic(other) - self.value)
+    __mul__(self, other::Py)::Any = dynamic(self.value * undynamic(other))
+    __rmul__(self, other::Py)::Any = dynamic(undynamic(other) * self.value)
+    __truediv__(self, other::Py)::Any = dynamic(self.value / undynamic(other))
+    __rtruediv__(self, other::Py)::Any = dynamic(undynamic(other) / self.value)
+    __pow__(self, other::Py)::Any = dynamic(self.value^undynamic(other))
+    __neg__(self)::Any = dynamic(-self.value)
+end
+
+"Called by `jnumpy._dynamic`."
+dynamic_main() = JuliaValue(Main)
