@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import paths
 import pytest
 import sites
 import versions
@@ -34,12 +35,16 @@ FILES = {
             jl_kinds.root(-1.0)
         except ValueError:
             pass
+        try:
+            jl_kinds.squared(2.0)
+        except RuntimeError:
+            pass
     """,
     "jl_kinds/__init__.py": """
         from jnumpy import init_jl, init_project
         init_jl()
         init_project(__file__)
-        from _kinds import color, fail, place, root, size, total, unrecorded
+        from _kinds import color, fail, place, root, size, squared, total, unrecorded
     """,
     "jl_kinds/Project.toml": """
         name = "Kinds"
@@ -81,21 +86,25 @@ FILES = {
             text::String
         end
         @export_py total(xs::Vector{{Float64}})::Float64 = sum(xs)
+        @export_py largest(xs::Vector)::Float64 = maximum(xs)
         @export_py root(x::Float64)::Float64 = sqrt(x)
         @export_py color()::String = Shape.color()
         @export_py size()::String = Shape.SIZE
         @export_py place()::String = pathof(Shape)
         @export_py fail(text::String)::Float64 = throw(Odd(text))
         @noinline steps(n) = n <= 1 ? n : 1 + steps(n - 1)
+        @export_py squared(x::Float64)::Float64 = sum(Base.inferencebarrier(*)([x 0.0; 0.0 x], [x 0.0; 0.0 x]))
         @export_py unrecorded(n::Int)::Int = Base.inferencebarrier(steps)(n)
         function init()
             @export_pymodule _kinds begin
                 total = Pyfunc(total)
+                largest = Pyfunc(largest)
                 root = Pyfunc(root)
                 color = Pyfunc(color)
                 size = Pyfunc(size)
                 place = Pyfunc(place)
                 fail = Pyfunc(fail)
+                squared = Pyfunc(squared)
                 unrecorded = Pyfunc(unrecorded)
             end
         end
@@ -224,10 +233,12 @@ def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, pro
     with zipfile.ZipFile(wheel) as archive:
         assert [name for name in archive.namelist() if "LLVM" in name or "codegen" in name] == []
         description = json.loads(archive.read(f"{PACKAGE}/_jnumpy/bundle.json"))
+        unused = ("libopenblas", "libgfortran", "libcurl", "libgit2", "libssh2", "libmbed", "libssl")
+        assert [name for name in archive.namelist() if any(f"/{library}" in name for library in unused)] == []
     assert description["image"]["holds_project"]
     site = sites.install(tmp_path / "site", wheel)
     code = f"""{WORKS}
-    from jl_kinds import fail, root, unrecorded
+    from jl_kinds import fail, root, squared, unrecorded
     assert unrecorded(3) == 3  # interpreted
     try:
         root(-2.0)
@@ -237,10 +248,43 @@ def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, pro
         fail("odd")
     except RuntimeError as error:
         print(error.julia_type)
+    try:
+        squared(2.0)
+    except RuntimeError as error:
+        print(error)
     """
     lines = sites.printed(site, "\n".join(line.removeprefix("    ") for line in code.split("\n"))).strip().split("\n")
     assert lines[0] == "3.5 red large"
-    assert lines[2:] == ["DomainError", "Kinds.Odd"]
+    assert lines[2:4] == ["DomainError", "Kinds.Odd"]
+    assert lines[4].startswith("this wheel has no BLAS, because nothing called it when the wheel was packed; pack it with `include")
+    assert len(lines) == 5
+
+
+CALLS_OF_BLAS = """
+module JNumPyInspection end
+include(ARGS[1])
+using LinearAlgebra
+
+module Sums; f(x::Vector{Float64}) = 2 * sum(abs2, x); precompile(f, (Vector{Float64},)); end
+module Words; f(x::Vector{Any}) = error("not allowed: $(x[1])"); precompile(f, (Vector{Any},)); end
+module Product; f(x::Matrix{Float64}) = x * x; precompile(f, (Matrix{Float64},)); end
+module Closure; f(all) = map(x -> inv(x), all); precompile(f, (Vector{Matrix{Float64}},)); end
+module Direct; import LinearAlgebra; f(x::Vector{Float64}) = LinearAlgebra.dot(x, x); precompile(f, (Vector{Float64},)); end
+
+for own in (Sums, Words, Product, Closure, Direct)
+    println(nameof(own), " ", JNumPyUnused.caller_of_blas(LinearAlgebra, [own]) === nothing)
+end
+"""
+
+
+def test_calls_of_blas_are_found(julia, version, tmp_path):
+    if version < versions.PACKAGE_IMAGES:
+        return
+    script = tmp_path / "calls.jl"
+    script.write_text(CALLS_OF_BLAS)
+    command = [julia, "--startup-file=no", script, paths.REPOSITORY / "packager/src/stages/image/unused.jl"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert said[:-1] == ["Sums true", "Words true", *(f"{name} false" for name in ("Product", "Closure", "Direct"))]
 
 
 def test_no_compiler_needs_a_full_image(pack, julia, project):

@@ -8,8 +8,10 @@ EXTENSIONS = (1, 9)
 PACKAGE_IMAGES = (1, 9)
 #: Packages have preferences.
 PREFERENCES = (1, 6)
-#: Julia's own image opens the libraries of all its standard libraries at every start.
+#: Julia's own image opens the libraries of all its standard libraries at every start, ...
 LIBRARIES_AT_START = (1, 6)
+#: ... until most of these are not in that image any more (1.10 and 1.12 were looked at).
+FEWER_IN_STOCK_IMAGE = (1, 11)
 #: An image takes many minutes, so that tests of dependencies pack their wheel without one.
 SLOW_IMAGES = (1, 6)
 #: Types are shown by their short names, such as `ComplexF64`.

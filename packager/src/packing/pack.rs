@@ -8,7 +8,7 @@ use crate::formats::policy::Platform;
 use crate::packing::Error;
 use crate::packing::finalize;
 use crate::packing::prove::Proof;
-use crate::stages::bundle::{Bundle, BundleError, BundleInputs, Explanations};
+use crate::stages::bundle::{self, Bundle, BundleError, BundleInputs, Explanations};
 use crate::stages::depot;
 use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
@@ -145,6 +145,7 @@ impl PackRequest {
                 resolution: &resolution,
                 julia: &julia,
                 runtime: &runtime,
+                unused: &bundle::unused(&project, &resolution)?,
                 cpu_target,
                 python: self.python.as_deref(),
                 home: &home,

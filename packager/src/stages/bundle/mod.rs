@@ -28,4 +28,4 @@ pub(crate) use libraries::is_compiler;
 pub(crate) use plan::starts_as_elf;
 pub use plan::{Bundle, BundleInputs};
 pub(crate) use provenance::licensed_parts;
-pub use prune::{Decisions, LeftOut, Prune, Verdict};
+pub use prune::{Decisions, LeftOut, Prune, Verdict, unused};

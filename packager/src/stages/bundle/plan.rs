@@ -86,7 +86,9 @@ impl BundleInputs<'_> {
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
-        let prune = Prune::new(settings, self.resolution, &image_bytes)?;
+        let dependencies = self.resolution.needed(self.project.julia.deps.values());
+        let unused = self.image.map_or(&[][..], |image| &image.unused);
+        let prune = Prune::new(settings, &dependencies, &image_bytes, unused)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));

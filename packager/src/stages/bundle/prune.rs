@@ -1,6 +1,6 @@
 //! What a wheel does without: rules with reasons, kept as data, and what the project says otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glob::{MatchOptions, Pattern};
 use serde::Deserialize;
@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::BundleError;
 use super::names::{binary_packages, standard_libraries};
 use crate::stages::depot::Resolution;
-use crate::stages::project::Settings;
+use crate::stages::image::Unused;
+use crate::stages::project::{Project, Settings};
 
 const RULES: &str = include_str!("../../../../manifests/prune.toml");
 
@@ -111,7 +112,7 @@ struct Written {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenFiles {
     name: String,
     patterns: Vec<String>,
@@ -120,6 +121,17 @@ struct WrittenFiles {
     reason: String,
     #[serde(default)]
     unless: Vec<String>,
+    #[serde(default)]
+    starts: Vec<String>,
+    #[serde(default)]
+    only_unused: bool,
+}
+
+impl WrittenFiles {
+    /// Whether a package that needs the files is among the dependencies.
+    fn is_needed(&self, dependencies: &BTreeSet<&str>) -> bool {
+        self.unless.iter().any(|package| dependencies.contains(package.as_str()))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,13 +156,29 @@ struct WrittenStandIn {
     reason: String,
 }
 
+/// The standard libraries that an image for this project need not start: whatever needs their files is no dependency.
+pub fn unused(project: &Project, resolution: &Resolution) -> Result<Vec<Unused>, BundleError> {
+    let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
+    let dependencies = resolution.needed(project.julia.deps.values());
+    let rules = written.files.into_iter().filter(|rule| {
+        !(rule.starts.is_empty()
+            || project.settings.include.contains(&rule.name)
+            || rule.is_needed(&dependencies))
+    });
+    Ok(rules.map(|rule| Unused { rule: rule.name, modules: rule.starts }).collect())
+}
+
 impl Prune {
-    /// The rules that apply when the project has these settings and dependencies, and the image is this.
-    pub fn new(settings: &Settings, resolution: &Resolution, image: &[u8]) -> Result<Self, BundleError> {
+    /// The rules that apply to the project when the image is this, and starts nothing of these rules.
+    pub fn new(
+        settings: &Settings,
+        dependencies: &BTreeSet<&str>,
+        image: &[u8],
+        unused: &[String],
+    ) -> Result<Self, BundleError> {
         let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
         let included = |name: &String| settings.include.contains(name);
         let in_image = binary_packages(image);
-        let is_used = |package: &String| resolution.has(package) || in_image.contains(package);
         let stdlibs = standard_libraries(image);
         let names: Vec<String> = (written.files.iter().map(|rule| &rule.name))
             .chain(written.sections.iter().map(|rule| &rule.name))
@@ -170,7 +198,9 @@ impl Prune {
 
         let mut prune = Self { exclude, include, names: names.clone(), ..Self::default() };
         for rule in written.files {
-            if included(&rule.name) || rule.unless.iter().any(is_used) {
+            let is_started = !unused.contains(&rule.name)
+                && (rule.only_unused || rule.unless.iter().any(|package| in_image.contains(package)));
+            if included(&rule.name) || rule.is_needed(dependencies) || is_started {
                 continue;
             }
             let expand = |patterns: &[String]| {
@@ -297,18 +327,11 @@ fn pattern(text: &str) -> Result<Pattern, BundleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::depot::{Package, Source};
 
     const IMAGE: &[u8] = b"\0/build/usr/share/julia/stdlib/v1.5/Dates/src/io.jl\0Libdl\0";
 
     fn with(settings: &Settings, names: &[&str], image: &[u8]) -> Prune {
-        let packages = names.iter().enumerate().map(|(number, name)| {
-            let uuid = format!("00000000-0000-0000-0000-{number:012}").parse().unwrap();
-            let package = Package::new(name, Source::StandardLibrary);
-            (uuid, package)
-        });
-        let resolution = Resolution { packages: packages.collect(), ..Resolution::default() };
-        Prune::new(settings, &resolution, image).unwrap()
+        Prune::new(settings, &names.iter().copied().collect(), image, &[]).unwrap()
     }
 
     fn own(exclude: &[&str], include: &[&str]) -> Settings {
@@ -374,6 +397,28 @@ mod tests {
     }
 
     #[test]
+    fn ok_what_the_image_does_not_start_goes() {
+        let (curl, blas) = ("julia/lib/julia/libcurl.so.4", "julia/lib/julia/libopenblas64_.so");
+        let image = b"\0LibCURL_jll\0OpenBLAS_jll\0";
+        let unused = ["downloads".to_owned(), "blas".to_owned()];
+        let prune = |settings: &Settings, dependencies: &[&str], unused: &[String]| {
+            Prune::new(settings, &dependencies.iter().copied().collect(), image, unused).unwrap()
+        };
+        let settings = Settings::default();
+        let all = prune(&settings, &[], &unused);
+        let goes = |prune: &Prune, path, name| matches!(prune.verdict(path), Verdict::Out { rule, own: false, .. } if rule == name);
+        assert!(goes(&all, curl, "downloads") && goes(&all, blas, "blas"));
+        let one = prune(&settings, &[], &unused[..1]);
+        assert!(goes(&one, curl, "downloads"));
+        assert_eq!(one.verdict(blas), Verdict::In);
+        for stays in
+            [prune(&settings, &["LinearAlgebra"], &unused), prune(&own(&[], &["blas"]), &[], &unused)]
+        {
+            assert_eq!(stays.verdict(blas), Verdict::In);
+        }
+    }
+
+    #[test]
     fn ok_the_project_has_the_last_word() {
         let (docs, tests) = ("julia/share/julia/stdlib/v1.5/Pkg/README.md", "julia/share/julia/test/x.jl");
         let prune = with(
@@ -420,7 +465,7 @@ mod tests {
             let hint = jnumpy_base::Hint::hint(&error).unwrap();
             assert!(nearest.is_none_or(|name| hint == format!("did you mean `{name}`?")), "{hint}");
         }
-        let error = Prune::new(&own(&["a***"], &[]), &Resolution::default(), b"").unwrap_err();
+        let error = Prune::new(&own(&["a***"], &[]), &BTreeSet::new(), b"", &[]).unwrap_err();
         assert!(error.to_string().starts_with("`a***` in `[tool.jnumpy]` is no pattern: "), "{error}");
     }
 }

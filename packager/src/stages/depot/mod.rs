@@ -112,6 +112,19 @@ impl Resolution {
     pub fn has(&self, name: &str) -> bool {
         self.packages.values().any(|package| package.name == name)
     }
+
+    /// The names of these packages and of all that they need, except what only TyPython needs.
+    pub fn needed<'a>(&'a self, roots: impl IntoIterator<Item = &'a Uuid>) -> BTreeSet<&'a str> {
+        let mut waiting: Vec<&Uuid> = roots.into_iter().collect();
+        let mut names = BTreeSet::new();
+        while let Some(uuid) = waiting.pop() {
+            let package = self.packages.get(uuid).filter(|_| *uuid != Uuid::TYPYTHON);
+            if let Some(package) = package.filter(|package| names.insert(package.name.as_str())) {
+                waiting.extend(package.deps.values());
+            }
+        }
+        names
+    }
 }
 
 /// What has a tree hash.

@@ -16,14 +16,17 @@ use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;
 
 /// The script that the child Julia runs, and what it includes, by their names in the staging directory.
-pub(super) const SCRIPTS: [(&str, &str); 3] = [
+pub(super) const SCRIPTS: [(&str, &str); 4] = [
     (SCRIPT_NAME, include_str!("build.jl")),
     ("prepare.jl", include_str!("prepare.jl")),
     ("inspect.jl", include_str!("inspect.jl")),
+    ("unused.jl", include_str!("unused.jl")),
 ];
 const SCRIPT_NAME: &str = "build.jl";
 /// The name of the file of precompile statements in the staging directory.
 pub(super) const STATEMENTS_NAME: &str = "statements.jl";
+/// The name of the file that says what need not be started, in the staging directory: a rule on each line, and its modules.
+pub(super) const UNUSED_NAME: &str = "unused.tsv";
 
 /// A compiler driver that can link.
 #[derive(Debug, Clone)]

@@ -35,6 +35,8 @@ pub(super) struct Record {
     pub(super) stubs: BTreeMap<String, String>,
     /// What the user was told of globals that do not live on in the image, and is told again.
     pub(super) warnings: Vec<String>,
+    /// The rules whose standard libraries the image does not start.
+    pub(super) unused: Vec<String>,
     /// What the package images are of, in the order in which Julia loads them; nothing for a system image.
     pub(super) packages: Vec<PackageImage>,
     /// The files of the entry.
@@ -334,6 +336,7 @@ mod tests {
             julia: "1.5.3".into(),
             cpu_target: "generic".into(),
             statements: 2,
+            unused: Vec::new(),
             warnings: Vec::new(),
             stubs: [("_add.pyi".into(), "def add() -> None: ...\n".into())].into(),
             packages: Vec::new(),

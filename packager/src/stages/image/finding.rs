@@ -72,6 +72,11 @@ pub(super) fn warnings(findings: &[Finding]) -> Vec<String> {
     warnings
 }
 
+/// The rules whose standard libraries the image does not start.
+pub(super) fn unused(findings: &[Finding]) -> Vec<String> {
+    findings.iter().filter(|finding| finding.kind == "unused").map(|finding| finding.name.clone()).collect()
+}
+
 struct Group<'a>(Vec<&'a Finding>);
 
 impl Group<'_> {

@@ -54,7 +54,7 @@ function run(modules, sources, own, tables)
     return nothing
 end
 
-write_findings(findings) = open(FINDINGS, "w") do file
+write_findings(findings) = open(FINDINGS, "a") do file
     for finding in findings
         println(file, join(map(part -> replace(part, r"[\t\r\n]" => ' '), finding), '\t'))
     end

@@ -18,11 +18,12 @@ mod workload;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME};
+use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME, UNUSED_NAME};
 use build_tree::{BuildTree, TreeFile};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, IMAGE, Record, Workspace};
 use environment::Environment;
+use finding::Finding;
 use key::KeyBuilder;
 use packages::{CALLS_LOCATION, CALLS_NAME, CALLS_UUID, Compiler, Loaded, named};
 pub use packages::{PackageImage, load_script};
@@ -39,7 +40,7 @@ use jnumpy_base::text::megabytes;
 use jnumpy_base::{Hint, Report, Stage};
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
 const PACKAGE_IMAGES_SINCE: u32 = 9;
 
@@ -53,6 +54,15 @@ pub enum Kind {
     },
     /// One image for each package, on Julia's stock image.
     Packages,
+}
+
+/// Standard libraries that the project does not use, and that a wheel without them does not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unused {
+    /// The rule by which their files stay out of the wheel.
+    pub rule: String,
+    /// Their names.
+    pub modules: Vec<String>,
 }
 
 /// The image, or images, that hold the project.
@@ -76,6 +86,8 @@ pub struct Image {
     pub stubs: BTreeMap<String, String>,
     /// What the user should know of globals that do not live on in the image.
     pub warnings: Vec<String>,
+    /// The rules of [`Request::unused`] whose standard libraries the image does not start.
+    pub unused: Vec<String>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
     /// Keeps it in the cache.
@@ -95,6 +107,8 @@ pub struct Request<'a> {
     pub julia: &'a Julia,
     /// The wheel of which TyPython is a part.
     pub runtime: &'a RuntimeWheel,
+    /// What an image without the compiler need not start: such a wheel runs nothing but what is known now.
+    pub unused: &'a [Unused],
     /// The processors to compile for.
     pub cpu_target: CpuTarget,
     /// The Python to record a run with, when the user names one.
@@ -148,6 +162,11 @@ impl Request<'_> {
         for (name, text) in SCRIPTS {
             environment.files.insert(name.into(), TreeFile::Text(text.into()));
         }
+        if !compiler {
+            let lines =
+                self.unused.iter().map(|unused| format!("{}\t{}\n", unused.rule, unused.modules.join(" ")));
+            environment.files.insert(UNUSED_NAME.into(), TreeFile::Text(lines.collect()));
+        }
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
         key.text("linker", &linker.version);
@@ -178,8 +197,7 @@ impl Request<'_> {
         let (object, findings) = build.compile(workspace.path(), |_| stage.progress("compiling"))?;
         stage.progress("linking");
         build.link(&object, &workspace.path().join(IMAGE))?;
-        let warnings = finding::warnings(&findings);
-        let record = self.store(workspace, [IMAGE.to_owned()], Vec::new(), recorded, warnings)?;
+        let record = self.store(workspace, [IMAGE.to_owned()], Vec::new(), recorded, &findings)?;
         self.finish(&record, [record_log, build_log], stage);
         self.image(&entry, &key, &key, record, false)
     }
@@ -220,7 +238,7 @@ impl Request<'_> {
             compiler.load(&depots, &packages, |_| stage.progress("compiling what the project depends on"))?;
             let files: Vec<String> =
                 list_files(workspace.path())?.into_iter().map(|file| file.name).collect();
-            self.store(workspace, files, Vec::new(), Recorded::default(), Vec::new())?;
+            self.store(workspace, files, Vec::new(), Recorded::default(), &[])?;
         }
         let _hold = dependencies.hold()?;
 
@@ -240,7 +258,7 @@ impl Request<'_> {
         }
         fs_err::remove_dir_all(&depots[0])?;
         let files: Vec<String> = made.iter().map(|package| package.file.clone()).collect();
-        let record = self.store(workspace, files, made, recorded, Vec::new())?;
+        let record = self.store(workspace, files, made, recorded, &[])?;
         self.finish(&record, [record_log, build_log], stage);
         self.image(&entry, &key, &dependencies_key, record, false)
     }
@@ -278,7 +296,7 @@ impl Request<'_> {
         files: impl IntoIterator<Item = String>,
         packages: Vec<PackageImage>,
         recorded: Recorded,
-        warnings: Vec<String>,
+        findings: &[Finding],
     ) -> Result<Record, ImageError> {
         let Recorded { statements, stubs } = recorded;
         workspace.store(files, |files| Record {
@@ -287,7 +305,8 @@ impl Request<'_> {
             cpu_target: self.cpu_target.to_string(),
             statements: statements.lines().count(),
             stubs,
-            warnings,
+            warnings: finding::warnings(findings),
+            unused: finding::unused(findings),
             packages,
             files,
         })
@@ -316,7 +335,7 @@ impl Request<'_> {
         cached: bool,
     ) -> Result<Image, ImageError> {
         let size = record.size();
-        let Record { stubs, warnings, packages, .. } = record;
+        let Record { stubs, warnings, unused, packages, .. } = record;
         let path = match self.kind {
             Kind::Full { .. } => entry.path().join(IMAGE),
             Kind::Packages => self.julia.prefix.join(&self.julia.layout.sysimage),
@@ -338,6 +357,7 @@ impl Request<'_> {
             cached,
             stubs,
             warnings,
+            unused,
             python: None,
             _hold: hold,
         })

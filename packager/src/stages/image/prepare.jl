@@ -83,7 +83,7 @@ function keep_globals(owner::Module)
         value = getfield(owner, name)
         if !isconst(owner, name)
             push!(PUT_BACK, () -> Core.eval(owner, :($name = $(QuoteNode(value)))))
-        elseif value isa Union{Vector,Dict,IdDict,Base.RefValue}
+        elseif applicable(kept, value)
             push!(PUT_BACK, kept(value))
         end
     end
@@ -115,6 +115,17 @@ function kept(ref::Base.RefValue)
     end
     # No operation of Julia's makes a reference unassigned again, such as the one to the open `/dev/urandom`.
     return () -> GC.@preserve ref unsafe_store!(Ptr{Ptr{Cvoid}}(pointer_from_objref(ref)), C_NULL)
+end
+
+# Since Julia 1.12 some containers are made by the first who asks for them, in each process anew.
+if isdefined(Base, :OncePerProcess)
+    function kept(once::Base.OncePerProcess)
+        value, state = once.value, once.state
+        return function ()
+            once.value = value
+            setproperty!(once, :state, state, :sequentially_consistent)
+        end
+    end
 end
 
 "Puts back what `start_standard_library` and the modules loaded since have changed in the standard library."

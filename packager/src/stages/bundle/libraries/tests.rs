@@ -1,7 +1,6 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::stages::depot::Resolution;
 use crate::stages::julia::{Layout, Origin as JuliaOrigin};
 use jnumpy_wheel::Source;
 
@@ -51,7 +50,7 @@ fn tree() -> (tempfile::TempDir, Julia) {
 
 /// Collects the libraries of a tree for a project with these settings.
 fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisions), BundleError> {
-    let prune = Prune::new(settings, &Resolution::default(), b"")?;
+    let prune = Prune::new(settings, &BTreeSet::new(), b"", &[])?;
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
     let loader = Loader::new(&[])?;

@@ -429,6 +429,9 @@ function compiled_calls()
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
+        # Its result is a constant, which `--trace-compile` does not mention. It is asked for types such as `Vector`.
+        (eltype, (Type,)),
+        (Base.IteratorEltype, (Type,)),
         (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
         (export_from, (Module,)),
