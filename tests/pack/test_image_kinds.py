@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import paths
 import pytest
 import sites
 import versions
+
+pytestmark = pytest.mark.every_julia
 
 PACKAGE = "jl_kinds"
 TYPYTHON = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b"
@@ -159,7 +162,8 @@ def project(version, tmp_path_factory) -> Path:
 
 def packed(pack, julia, project: Path, out_dir: Path, *options: str) -> tuple[Path, str]:
     """Return the wheel and what was said."""
-    command = [pack, "wheel", project, "--julia", julia, "--out-dir", out_dir, "--cpu-target", "generic", *options]
+    command = [pack, "wheel", project, "--julia", julia, "--out-dir", out_dir, "--cpu-target", "generic"]
+    command += ["--python", sys.executable, *options]
     outcome = subprocess.run(command, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stderr
     return Path(outcome.stdout.strip()), outcome.stderr
@@ -231,10 +235,11 @@ def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, pro
     wheel, said = packed(pack, julia, project, tmp_path / "wheels", "--no-compiler")
     assert "the workload runs in the wheel" in said
     with zipfile.ZipFile(wheel) as archive:
-        assert [name for name in archive.namelist() if "LLVM" in name or "codegen" in name] == []
+        libraries = [Path(name).name for name in archive.namelist() if ".so" in name]
+        assert [name for name in libraries if "LLVM" in name or "codegen" in name] == []
         description = json.loads(archive.read(f"{PACKAGE}/_jnumpy/bundle.json"))
         unused = ("libopenblas", "libgfortran", "libcurl", "libgit2", "libssh2", "libmbed", "libssl")
-        assert [name for name in archive.namelist() if any(f"/{library}" in name for library in unused)] == []
+        assert [name for name in libraries if name.startswith(unused)] == []
     assert description["image"]["holds_project"]
     site = sites.install(tmp_path / "site", wheel)
     code = f"""{WORKS}
@@ -256,7 +261,7 @@ def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, pro
     lines = sites.printed(site, "\n".join(line.removeprefix("    ") for line in code.split("\n"))).strip().split("\n")
     assert lines[0] == "3.5 red large"
     assert lines[2:4] == ["DomainError", "Kinds.Odd"]
-    assert lines[4].startswith("this wheel has no BLAS, because nothing called it when the wheel was packed; pack it with `include")
+    assert lines[4].startswith("this wheel has no BLAS, because nothing called it when the wheel was packed;")
     assert len(lines) == 5
 
 
@@ -269,7 +274,7 @@ module Sums; f(x::Vector{Float64}) = 2 * sum(abs2, x); precompile(f, (Vector{Flo
 module Words; f(x::Vector{Any}) = error("not allowed: $(x[1])"); precompile(f, (Vector{Any},)); end
 module Product; f(x::Matrix{Float64}) = x * x; precompile(f, (Matrix{Float64},)); end
 module Closure; f(all) = map(x -> inv(x), all); precompile(f, (Vector{Matrix{Float64}},)); end
-module Direct; import LinearAlgebra; f(x::Vector{Float64}) = LinearAlgebra.dot(x, x); precompile(f, (Vector{Float64},)); end
+module Direct; import LinearAlgebra: dot; f(x::Vector{Float64}) = dot(x, x); precompile(f, (Vector{Float64},)); end
 
 for own in (Sums, Words, Product, Closure, Direct)
     println(nameof(own), " ", JNumPyUnused.caller_of_blas(LinearAlgebra, [own]) === nothing)

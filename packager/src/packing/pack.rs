@@ -138,7 +138,7 @@ impl PackRequest {
         if !compiler && self.image != Compiled::Full {
             return Err(Error::NeedsCompiler);
         }
-        let image = if let Some(kind) = kind {
+        let obtain = |kind| -> Result<Image, Error> {
             let request = Request {
                 kind,
                 project: &project,
@@ -150,10 +150,9 @@ impl PackRequest {
                 python: self.python.as_deref(),
                 home: &home,
             };
-            Some(request.obtain(report)?)
-        } else {
-            None
+            Ok(request.obtain(report)?)
         };
+        let image = kind.map(obtain).transpose()?;
 
         let stage = report.stage("bundle");
         let inputs = BundleInputs {

@@ -91,7 +91,6 @@ end
     shown(self, mime::String)::Union{Nothing,String} = (text = shown_as(self.value, mime); text isa String ? text : nothing)
     shown_bytes(self, mime::String)::Union{Nothing,Vector{UInt8}} =
         (bytes = shown_as(self.value, mime); bytes isa Vector{UInt8} ? bytes : nothing)
-    documentation(self)::String = string(Base.Docs.doc(self.value))
     __repr__(self)::String = repr("text/plain", self.value; context=:limit => true)
     __str__(self)::String = string(self.value)
     __len__(self)::Int = length(self.value)

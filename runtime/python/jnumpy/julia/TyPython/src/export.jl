@@ -432,6 +432,9 @@ function compiled_calls()
         # Its result is a constant, which `--trace-compile` does not mention. It is asked for types such as `Vector`.
         (eltype, (Type,)),
         (Base.IteratorEltype, (Type,)),
+        (methods, (Any, Any)),
+        (overload_methods, (Function,)),
+        (Pyfunc, (Function,)),
         (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
         (export_from, (Module,)),
