@@ -96,7 +96,7 @@ FILES = {
         @export_py place()::String = pathof(Shape)
         @export_py fail(text::String)::Float64 = throw(Odd(text))
         @noinline steps(n) = n <= 1 ? n : 1 + steps(n - 1)
-        @export_py squared(x::Float64)::Float64 = sum(Base.inferencebarrier(*)([x 0.0; 0.0 x], [x 0.0; 0.0 x]))
+        @export_py squared(x::Float64)::Float64 = sum(Base.inferencebarrier(*)(fill(x, 4, 4), fill(x, 4, 4)))
         @export_py unrecorded(n::Int)::Int = Base.inferencebarrier(steps)(n)
         function init()
             @export_pymodule _kinds begin
