@@ -18,7 +18,9 @@ function leave_out(rules::String, own::Vector{Module})
         if algebra in modules
             caller = caller_of_blas(algebra, own)
             println(caller === nothing ? "nothing calls BLAS" : string(caller, " calls BLAS"))
-            caller === nothing || continue
+            # A call of BLAS in such an image ended the process where an exception was due, so BLAS stays in until that is
+            # understood.
+            continue
         end
         for left_out in modules
             left_out === algebra ? refuse_calls(algebra) : start_nothing(left_out)
