@@ -5,26 +5,16 @@ module JNumPyUnused
 import ..JNumPyInspection
 
 """
-Applies the rules in the file: in each line the name of a rule and of the modules that open its files. `own` are the modules
-of the project and its dependencies. What was left out is reported as a finding of the kind `unused`.
+Applies the rules in the file: in each line the name of a rule and of the modules that open its files. What was left out is
+reported as a finding of the kind `unused`.
 """
-function leave_out(rules::String, own::Vector{Module})
+function leave_out(rules::String)
     packages = Dict(id.name => package for (id, package) in Base.loaded_modules)
     for line in eachline(rules)
         rule, names = split(line, '\t')
         modules = [packages[name] for name in split(names) if haskey(packages, name)]
         isempty(modules) && continue
-        algebra = get(packages, "LinearAlgebra", nothing)
-        if algebra in modules
-            caller = caller_of_blas(algebra, own)
-            println(caller === nothing ? "nothing calls BLAS" : string(caller, " calls BLAS"))
-            # A call of BLAS in such an image ended the process where an exception was due, so BLAS stays in until that is
-            # understood.
-            continue
-        end
-        for left_out in modules
-            left_out === algebra ? refuse_calls(algebra) : start_nothing(left_out)
-        end
+        foreach(start_nothing, modules)
         JNumPyInspection.write_findings([("unused", String(rule), "")])
     end
     return nothing
@@ -32,93 +22,11 @@ end
 
 function start_nothing(left_out::Module)
     isdefined(left_out, :__init__) || return nothing
-    drop_start(left_out)
+    # A process that writes an image refuses to replace a method, but not to delete it and to define another.
+    foreach(Base.delete_method, methods(left_out.__init__))
     Core.eval(left_out, :(__init__() = nothing))
     Core.eval(left_out, :($precompile(__init__, ())))
     return nothing
-end
-
-"A process that writes an image refuses to replace a method, but not to delete it and to define another."
-drop_start(left_out::Module) = foreach(Base.delete_method, methods(left_out.__init__))
-
-"What calls BLAS nevertheless gets an error: libblastrampoline calls this function for each that no library has."
-function refuse_calls(algebra::Module)
-    drop_start(algebra)
-    Core.eval(algebra, quote
-        function refuse_blas()
-            error(
-                "this wheel has no BLAS, because nothing called it when the wheel was packed; pack it with ",
-                "`include = [\"blas\"]` in `[tool.jnumpy]`",
-            )
-        end
-        __init__() = BLAS.lbt_set_default_func(@cfunction(refuse_blas, Cvoid, ()))
-    end)
-    Core.eval(algebra, :($precompile(__init__, ()); $precompile(refuse_blas, ())))
-    return nothing
-end
-
-"A method of the modules that calls BLAS or LAPACK, by a chain of compiled calls, or `nothing`."
-function caller_of_blas(algebra::Module, own::Vector{Module})
-    reaching = callers(compiled([algebra.BLAS, algebra.LAPACK]))
-    for instance in compiled(own)
-        instance in reaching && return instance
-    end
-    return nothing
-end
-
-"The compiled methods of all functions that the modules define or extend, of their submodules too."
-function compiled(modules::Vector{Module})
-    instances, seen, waiting = Set{Core.MethodInstance}(), Set{Module}(), copy(modules)
-    while !isempty(waiting)
-        owner = pop!(waiting)
-        owner in seen && continue
-        push!(seen, owner)
-        for name in names(owner; all=true)
-            (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
-            value = getfield(owner, name)
-            if value isa Module
-                parentmodule(value) === owner && push!(waiting, value)
-            elseif value isa Function || value isa Type
-                type = value isa Type && value <: Function ? value : Core.Typeof(value)
-                for match in Base._methods_by_ftype(Tuple{type,Vararg{Any}}, -1, Base.get_world_counter())
-                    is_inside(match.method.module, modules) || continue
-                    union!(instances, specializations(match.method))
-                end
-            end
-        end
-    end
-    return instances
-end
-
-function is_inside(inner::Module, modules)
-    while !(inner in modules)
-        parentmodule(inner) === inner && return false
-        inner = parentmodule(inner)
-    end
-    return true
-end
-
-function specializations(method::Method)
-    known = method.specializations
-    all = known isa Core.SimpleVector ? known : Core.svec(known)
-    return Core.MethodInstance[all[index] for index in 1:length(all) if isassigned(all, index) && all[index] isa Core.MethodInstance]
-end
-
-"These and all that call them, as far as the compiler has noted who calls whom."
-function callers(instances)
-    found, waiting = Set{Core.MethodInstance}(instances), collect(Core.MethodInstance, instances)
-    while !isempty(waiting)
-        instance = pop!(waiting)
-        isdefined(instance, :backedges) || continue
-        for caller in instance.backedges
-            caller isa Core.CodeInstance && (caller = caller.def)
-            if caller isa Core.MethodInstance && !(caller in found)
-                push!(found, caller)
-                push!(waiting, caller)
-            end
-        end
-    end
-    return found
 end
 
 end
