@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from jnumpy import _runtime
@@ -35,13 +36,13 @@ def _mime_bundle(self: Any, include: Any = None, exclude: Any = None) -> dict[st
     return shown | {mime: bytes(data) for mime in _BYTES if (data := self.shown_bytes(mime)) is not None}
 
 
+@cache
 def main() -> Any:
     """Return Julia's ``Main``."""
     found = _runtime.evaluate(_FIND, True)
     cls = type(found)
-    if "__call__" not in vars(cls):
-        cls.__call__ = _call
-        cls.__setattr__ = _setattr  # type: ignore[assignment]
-        cls.__dir__ = _dir  # type: ignore[assignment]
-        cls._repr_mimebundle_ = _mime_bundle
+    cls.__call__ = _call
+    cls.__setattr__ = _setattr  # type: ignore[assignment]
+    cls.__dir__ = _dir  # type: ignore[assignment]
+    cls._repr_mimebundle_ = _mime_bundle
     return found

@@ -338,8 +338,8 @@ function make_function(
     made = GC.@preserve texts @python ccall(
         HOST[].make_function, PyPtr, (Ptr{Cvoid}, Ptr{Slot}, Csize_t), entry_pointer(entry)::Ptr{Cvoid}, slots, length(slots),
     )
-    described.awaited || return Py(checked(Owned, made))
-    return py_import("jnumpy._async").awaitable(Py(checked(Owned, made)), Pyclass(Cancellation))
+    callable = Py(checked(Owned, made))
+    return described.awaited ? py_import("jnumpy._async").awaitable(callable, Pyclass(Cancellation)) : callable
 end
 
 "The docstring of what is exported as it was written."
