@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import versions
 from jnumpy import _stubs
+from refusals import refused
 
 MODULE = """
 module Awaited
@@ -79,13 +80,11 @@ def awaited(contract: Any, version: tuple[int, int, int]) -> Callable[[Callable[
     """Return a function that runs a test in an event loop, with the exported functions; an old Julia refuses them."""
     if version < versions.ANY_THREAD:
 
-        def refused(test: Callable[[Any], Awaitable]) -> None:
+        def is_refused(test: Callable[[Any], Awaitable]) -> None:
             words = "`f` has `async=true`, which needs Julia 1.9 or later; this is "
-            with pytest.raises(jnumpy.JuliaError) as raised:
-                jnumpy.exec_julia("module Refused\nusing TyPython.CPython\n@export_py async=true f()::Int = 1\nend")
-            assert words in str(raised.value)
+            assert words in refused("@export_py async=true f()::Int = 1")
 
-        return refused
+        return is_refused
     jnumpy.exec_julia(MODULE)
     functions = types.SimpleNamespace(**{name: jnumpy.eval_julia(f"Awaited.Pyfunc(Awaited.{name})") for name in NAMES})
     return lambda test: asyncio.run(asyncio.wait_for(test(functions), 100))
@@ -201,8 +200,6 @@ def test_definitions_that_are_refused(awaited: Callable) -> None:
             "async=true f(g::Function)::Int = 1": "needs its lock; leave out `async=true`",
             "async=1 f()::Int = 1": "unknown option `async = 1`; there are `nogil=true` and `async=true`",
         }.items():
-            with pytest.raises(jnumpy.JuliaError) as raised:
-                jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n@export_py {definition}\nend")
-            assert words in str(raised.value)
+            assert words in refused(f"@export_py {definition}")
 
     awaited(test)

@@ -16,6 +16,7 @@ import jnumpy
 import numpy as np
 import pytest
 from paths import PROJECTS
+from refusals import refused
 from type_checker import mypy, wrong_lines
 
 
@@ -29,13 +30,6 @@ def bank(contract):
 @pytest.fixture
 def account(bank):
     return bank.Account("Ada", balance=10.0)
-
-
-def refused(julia: str) -> str:
-    """Return the message of a definition that Julia refuses."""
-    with pytest.raises(jnumpy.JuliaError) as caught:
-        jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n{julia}\nend")
-    return str(caught.value)
 
 
 def test_constructor_attributes_and_methods(bank, account) -> None:

@@ -12,6 +12,7 @@ import jnumpy
 import numpy as np
 import pytest
 from child import succeeds
+from refusals import refused
 
 
 def counted(produced: list[int]) -> Iterator[int]:
@@ -272,9 +273,7 @@ def test_definitions_that_are_refused(contract: Any) -> None:
         "nogil=true f(x::Union{Nothing,PyIterable})::Int = 1": "`f` calls `x`, which is Python's and needs its lock",
         "f(x::PyIterable{Ptr{Int}})::Int = 1": "argument `x` of `f`: no Python object is converted to Ptr{Int64}",
     }.items():
-        with pytest.raises(jnumpy.JuliaError) as raised:
-            jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n@export_py {definition}\nend")
-        assert words in str(raised.value)
+        assert words in refused(f"@export_py {definition}")
 
 
 def test_annotations(export: Callable) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 import jnumpy
 import numpy as np
 import pytest
+from refusals import refused
 
 
 def test_keywords_are_normalized_as_python_does(export: Callable) -> None:
@@ -49,9 +50,7 @@ def test_keywords_are_normalized_as_python_does(export: Callable) -> None:
     ],
 )
 def test_two_parameters_with_one_name_in_python(contract: Any, definition: str, words: str) -> None:
-    with pytest.raises(jnumpy.JuliaError) as raised:
-        jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n@export_py {definition}\nend")
-    assert words in str(raised.value)
+    assert words in refused(f"@export_py {definition}")
 
 
 def test_functions_whose_name_python_normalizes(contract: Any) -> None:
@@ -439,7 +438,7 @@ def test_dates_that_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("declared", "refused", "instead"),
+    ("declared", "wanted", "instead"),
     [
         ("Ptr{Cvoid}", "Ptr{Nothing}", "declare `Py`"),
         ("Vector{Module}", "Module", "declare `Py`"),
@@ -451,11 +450,9 @@ def test_dates_that_are_refused(
         ("NamedTuple", "NamedTuple", "declare `Py`"),
     ],
 )
-def test_parameters_that_no_call_can_satisfy(contract: Any, declared: str, refused: str, instead: str) -> None:
-    with pytest.raises(jnumpy.JuliaError) as raised:
-        jnumpy.exec_julia(f"module Refused\nusing TyPython.CPython\n@export_py f(x::{declared})::Any = x\nend")
-    words = str(raised.value)
-    assert f"argument `x` of `f`: no Python object is converted to {refused}" in words or "Union" in declared
+def test_parameters_that_no_call_can_satisfy(contract: Any, declared: str, wanted: str, instead: str) -> None:
+    words = refused(f"@export_py f(x::{declared})::Any = x")
+    assert f"argument `x` of `f`: no Python object is converted to {wanted}" in words or "Union" in declared
     assert instead in words
 
 
