@@ -45,6 +45,13 @@ __all__ = [
 ]
 
 
+def load_ipython_extension(shell: object) -> None:
+    """Start Julia and offer ``%julia`` and ``%%julia``: called by ``%load_ext jnumpy``."""
+    from jnumpy import _ipython
+
+    _ipython.load(shell)  # type: ignore[arg-type]
+
+
 def __getattr__(name: str) -> object:
     if name == "julia_version":
         from jnumpy import _runtime
@@ -54,11 +61,13 @@ def __getattr__(name: str) -> object:
         from jnumpy import _runtime
 
         return _runtime.__version__
-    if name in ("Main", "Base"):
+    if name in ("Main", "Base", "JuliaValue"):
         from jnumpy._dynamic import main
         from jnumpy._session import _require
 
         _require()
+        if name == "JuliaValue":
+            return type(main())
         return main() if name == "Main" else main().Base
     # Projects written for JNumPy say `import jnumpy as np`.
     if not name.startswith("_"):
