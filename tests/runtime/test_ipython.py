@@ -27,7 +27,7 @@ def ran(shell: InteractiveShell, cell: str) -> Any:
 def transcript() -> list[tuple[str, str]]:
     """Return the cells on the page, and what each displays."""
     page = (REPOSITORY / "docs/notebooks.md").read_text()
-    blocks = re.findall(r"^```ipython\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     cells = []
     for part in re.split(r"^In \[\d+\]: ", "".join(blocks), flags=re.MULTILINE)[1:]:
         code, *displayed = re.split(r"^Out\[\d+\]:", part, flags=re.MULTILINE)
