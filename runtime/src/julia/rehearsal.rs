@@ -1,23 +1,15 @@
 //! A start of Julia in a child process first, for options at which some values make Julia end the process, and only it knows
 //! which.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// The longest reason that is read.
 const MOST_READ: u64 = 1 << 16;
 
 /// Runs `start` in a child process. The error is the last line that Julia has printed there, if it did not come back.
 pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
-    let mut ends = [0; 2];
-    // SAFETY: fills the array with two descriptors, which nobody else owns.
-    let (reader, writer) = unsafe {
-        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
-            return Ok(());
-        }
-        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
-    };
+    let Ok((reader, writer)) = std::io::pipe() else { return Ok(()) };
     // SAFETY: the child starts Julia, as this process is about to do, and ends without running any of Python's code.
     let child = unsafe { libc::fork() };
     if child < 0 {
@@ -33,7 +25,7 @@ pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
     }
     drop(writer);
     let mut said = Vec::new();
-    let _ = File::from(reader).take(MOST_READ).read_to_end(&mut said);
+    let _ = reader.take(MOST_READ).read_to_end(&mut said);
     let mut status = 0;
     // SAFETY: waits for the child of this function. Somebody else may have waited for it; the status is 0 then.
     unsafe { while libc::waitpid(child, &raw mut status, 0) < 0 && errno() == libc::EINTR {} }

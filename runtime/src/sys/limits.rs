@@ -17,8 +17,8 @@ pub(crate) fn can_start_threads(count: usize) -> bool {
     let mut held = Vec::new();
     let started: Result<Vec<_>, _> = (0..count)
         .map(|_| {
-            let (hold, wait) = mpsc::channel::<()>();
-            held.push(hold);
+            let (end, wait) = mpsc::channel::<()>();
+            held.push(end);
             // It ends when the other end of the channel is dropped.
             Builder::new().stack_size(STACK).spawn(move || {
                 let _ = wait.recv();
