@@ -34,10 +34,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_can_be_had_and_more_than_all_numbers_cannot() {
+    fn a_few_can_be_had() {
         assert!(can_open(3));
         assert!(can_start_threads(0));
         assert!(can_start_threads(3));
-        assert!(!can_open(1 << 21));
     }
 }
