@@ -60,6 +60,48 @@ def test_an_option_at_which_julia_would_end_the_process(julia, option):
     assert end.startswith(f'RuntimeError: TYPY_JL_OPTS has "{option}": ')
 
 
+@pytest.mark.parametrize("target", ["no-such-processor", "generic;haswell", ",", "generic,clone_all"])
+def test_a_processor_at_which_julia_would_end_the_process(julia, target):
+    end = said(run(f"import jnumpy; {START}", julia, TYPY_JL_OPTS=f"--cpu-target='{target}'"))
+    assert end == "54" or end.startswith(
+        f'RuntimeError: TYPY_JL_OPTS has "--cpu-target={target}": Julia does not start'
+    )
+    assert end != "54" or target == "no-such-processor"
+
+
+def test_a_processor_that_julia_knows_is_accepted(julia):
+    assert said(run(f"import jnumpy; {START}", julia, TYPY_JL_OPTS="--cpu-target=native")) == "54"
+
+
+def test_too_few_descriptors_are_an_exception(julia):
+    ends = []
+    for more in (1, 3, 8, 40):
+        code = FOUND + (
+            "import os\n"
+            f"number = len(os.listdir('/proc/self/fd')) + {more}\n"
+            "before = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))\n"
+            "try: jnumpy.init_jl()\n"
+            "except (OSError, RuntimeError) as error: print(error)\n"
+            f"resource.setrlimit(resource.RLIMIT_NOFILE, before)\n{START}"
+        )
+        ends.append(said(run(code, julia)))
+    *refused, last = [end.splitlines() for end in ends]
+    assert last == ["54"]
+    assert all("`ulimit -n`" in first or "Too many open files" in first for first, _ in refused), ends
+    assert [end[1] for end in refused] == ["54"] * 3
+
+
+def test_too_few_threads_are_an_exception(julia):
+    code = FOUND + (
+        # The limit does not hold for the superuser.
+        f"import os\nos.getuid() or os.setuid(12345)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n{START}"
+    )
+    end = said(run(code, julia, JULIA_NUM_THREADS="3"))
+    assert end.startswith("RuntimeError: the system refuses the threads that Julia starts (number: ")
+    assert "`ulimit -u`" in end
+
+
 def test_environment_and_limits_are_as_before(julia):
     code = FOUND + (
         "import os, subprocess\n"

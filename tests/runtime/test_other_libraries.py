@@ -4,8 +4,10 @@ Symbols of Julia's libraries must not reach others: uvloop and gevent have a lib
 share names, llvmlite has an LLVM, gmpy2 a GMP.
 """
 
+import subprocess
+
 import pytest
-from child import succeeds
+from child import last_line, run, succeeds
 
 USES = """
 import asyncio, io, os
@@ -110,3 +112,30 @@ def test_the_global_scope_has_no_names_but_those_of_julia(julia):
         "except RuntimeError as error: print(str(error).split(':')[0])"
     )
     assert succeeds(code, julia).splitlines() == ["[]", "2", "3", 'could not load symbol "no_such_function"']
+
+
+def compiled(directory, name):
+    """Return a library of this name, which has nothing in it."""
+    command = ["cc", "-shared", "-x", "c", "-o", directory / name, "-"]
+    subprocess.run(command, input=b"int nothing(void) { return 1; }", check=True)
+    return directory / name
+
+
+def test_another_julia_in_the_process_is_refused_in_words(julia, tmp_path):
+    other = compiled(tmp_path, "libjulia.so.1")
+    outcome = run(f"import ctypes, jnumpy; ctypes.CDLL({str(other)!r}); jnumpy.init_jl()", julia)
+    assert last_line(outcome).startswith(
+        f"ImportError: another Julia is loaded in this process, `{other}`, and a process"
+    )
+
+
+def test_a_library_with_a_name_like_julias_is_left_alone(julia, tmp_path):
+    source = b"""
+    #define _GNU_SOURCE
+    #include <dlfcn.h>
+    int finds(void) { return dlsym(RTLD_DEFAULT, "uv_version_string") != 0; }
+    """
+    library = tmp_path / "libjulia_helper.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=source, check=True)
+    code = f"import ctypes, jnumpy; c = ctypes.CDLL({str(library)!r}); jnumpy.init_jl(); print(c.finds())"
+    assert succeeds(code, julia) == "0\n"

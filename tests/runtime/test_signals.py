@@ -233,3 +233,15 @@ def test_a_fault_without_faulthandler_ends_the_process(julia):
     code = "import faulthandler, jnumpy; jnumpy.init_jl(); faulthandler.enable(); faulthandler.disable()\n"
     outcome = run(code + "import ctypes; ctypes.string_at(0)", julia, PYTHONFAULTHANDLER="")
     assert (outcome.returncode, outcome.stderr) == (-11, "")
+
+
+def test_a_child_of_julias_that_python_has_waited_for_is_no_hang(julia):
+    """As the handlers of gunicorn and gevent do, and asyncio's FastChildWatcher."""
+    code = CHILDREN + (
+        "import os\n"
+        "jnumpy.exec_julia('process = open(`sh -c \"exit 3\"`)')\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]))\n"
+        "jnumpy.exec_julia('wait(process)'); print(jnumpy.eval_julia('process.exitcode'))\n"
+        "print(jnumpy.eval_julia('success(`true`)'))"
+    )
+    assert succeeds(code, julia).split() == ["3", "255", "True"]

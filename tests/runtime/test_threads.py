@@ -267,3 +267,27 @@ def test_exceptions_cross_nested_callbacks(julia):
         "except Own as error: print(error is own)"
     )
     assert succeeds(code, julia) == "JuliaValueError ArgumentError: the bottom\n" * 3 + "True\n"
+
+
+def test_what_waits_works_in_a_thread_of_python(julia, version):
+    """The thread that started Julia stands in Python, and cannot run Julia's event loop meanwhile."""
+    if version < versions.ANY_THREAD:
+        return
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "codes = ['sleep(0.05); 1', 'read(`echo child`, String)', 'c = Channel(1); @async put!(c, 3); take!(c)',\n"
+        "         'success(`sh -c \"exit 1\"`)', 'ccall(:jl_in_threaded_region, Cint, ()) > 0']\n"
+        "answers = [[], [], []]\n"
+        "work = lambda found: found.extend(map(jnumpy.eval_julia, codes))\n"
+        "several = [threading.Thread(target=work, args=[found]) for found in answers]\n"
+        "several[0].start(); several[0].join(); print(answers[0])\n"
+        # At the same time as the thread that started Julia.
+        "for thread in several[1:]: thread.start()\n"
+        "jnumpy.exec_julia('sleep(0.1); run(`true`)')\n"
+        "for thread in several[1:]: thread.join()\n"
+        "print(*answers[1:])\n"
+        "jnumpy.exec_julia('Threads.@threads :static for i in 1:2; end')\n"
+        "print(jnumpy.eval_julia(codes[-1]))"
+    )
+    answers = "[1, 'child\\n', 3, False, True]"
+    assert succeeds(code, julia).splitlines() == [answers, f"{answers} {answers}", "False"]

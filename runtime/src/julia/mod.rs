@@ -4,6 +4,7 @@ pub(crate) mod descriptors;
 pub(crate) mod frames;
 pub(crate) mod lease;
 pub(crate) mod options;
+pub(crate) mod rehearsal;
 pub(crate) mod relocation;
 pub(crate) mod roots;
 pub(crate) mod signals;

@@ -96,6 +96,9 @@ impl SignalGuard {
             Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"sigaction"], function as *mut c_void);
             let function: SigAction = sigaction_of_julia;
             Replaced::new(libjulia.stdout.address(), &[c"sigaction"], function as *mut c_void);
+            let function: unsafe extern "C" fn(libc::pid_t, *mut c_int, c_int) -> libc::pid_t =
+                waitpid_of_julia;
+            Replaced::new(libjulia.stdout.address(), &[c"waitpid"], function as *mut c_void);
         }
     }
 }
@@ -200,6 +203,25 @@ unsafe extern "C" fn sigaction_of_julia(
         }
     }
     0
+}
+
+/// The exit status of a child that somebody else has waited for, as `asyncio` reports it.
+const UNKNOWN_STATUS: c_int = 255;
+
+/// `waitpid` as libuv in Julia calls it. Handlers of Python's, and event loops, wait for all children of the process; libuv
+/// would wait for ever for one that has been taken from it.
+///
+/// # Safety
+/// As for `waitpid`.
+unsafe extern "C" fn waitpid_of_julia(child: libc::pid_t, status: *mut c_int, options: c_int) -> libc::pid_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let found = libc::waitpid(child, status, options);
+        let taken = found < 0 && child > 0 && *libc::__errno_location() == libc::ECHILD;
+        let Some(status) = status.as_mut().filter(|_| taken) else { return found };
+        *status = UNKNOWN_STATUS << 8;
+        child
+    }
 }
 
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);

@@ -11,10 +11,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::julia::descriptors::{Early, StandIns};
 use crate::julia::frames;
 use crate::julia::options::{OptionError, Options, THREADS, Threads};
+use crate::julia::rehearsal;
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
+use crate::sys::limits;
 use crate::sys::memory;
 use crate::sys::scope;
 use crate::sys::slot::{Entry, PROTOCOL, Slot};
@@ -32,6 +34,9 @@ const HEAP_SIZE_HINT_SINCE: u32 = 9;
 /// Memory in MiB that Julia maps while it starts with one thread, beside its libraries and its image; and for one thread more.
 const START_NEEDS: u64 = 256;
 const THREAD_NEEDS: u64 = 16;
+
+/// How many descriptors Julia has open at a time while it starts, at most.
+const START_OPENS: usize = 24;
 
 /// Why Julia did not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,15 @@ pub(crate) enum StartError {
          (`ulimit -v`, `ulimit -d`), or use fewer Julia threads"
     )]
     Memory { needed: u64 },
+    #[error(
+        "Julia needs {needed} descriptors to start, which the system refuses: raise the limit of open files (`ulimit -n`)"
+    )]
+    TooFewDescriptors { needed: usize },
+    #[error(
+        "the system refuses the threads that Julia starts (number: {needed}): raise the limit of processes (`ulimit -u`, `pids.max` \
+         of the control group), or use fewer Julia threads"
+    )]
+    TooFewThreads { needed: usize },
     #[error("{0}")]
     TyPython(String),
     #[error(
@@ -197,8 +211,16 @@ impl Running {
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
-            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
-            unsafe { entry(arguments, result) };
+            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia. That one is in Python, or waits, and
+            // timers, sockets, and child processes of this call need Julia's event loop. The entry comes back to a GC-safe
+            // region, where no finalizer may run.
+            unsafe {
+                (self.libjulia.enter_threaded_region)();
+                entry(arguments, result);
+                (self.libjulia.gc_unsafe_enter)();
+                (self.libjulia.exit_threaded_region)();
+                (self.libjulia.gc_safe_enter)();
+            }
             return;
         }
         let before = signals::RUNNING_IN.load(Ordering::Relaxed);
@@ -250,7 +272,26 @@ pub(crate) fn start(
     if !memory::can_map(usize::try_from(needed << 20).unwrap_or(usize::MAX)) {
         return Err(StartError::Memory { needed });
     }
+    if !limits::can_open(START_OPENS) {
+        return Err(StartError::TooFewDescriptors { needed: START_OPENS });
+    }
+    let needed = threads_needed(threads, minor);
+    if !limits::can_start_threads(needed) {
+        return Err(StartError::TooFewThreads { needed });
+    }
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
+    if let Some(option) = options.arguments.iter().find(|option| option.starts_with("--cpu-target=")) {
+        let start = || {
+            let arguments = arguments.clone();
+            initialize(&libjulia, arguments, bindir.clone(), image.clone(), has_handlers(threads, minor))
+                .is_ok()
+        };
+        if let Err(reason) = rehearsal::rehearse(start) {
+            let (origin, option) = ("TYPY_JL_OPTS", option.clone());
+            let reason = format!("Julia does not start with it: {reason}");
+            return Err(OptionError::Value { origin, option, reason }.into());
+        }
+    }
 
     // From here on a failure is final.
     let written = initialize(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
@@ -328,6 +369,13 @@ fn memory_needed(threads: Threads, image: Option<&Path>) -> u64 {
     let image = image.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |file| file.len() >> 20);
     let more = u64::from(threads.default) + u64::from(threads.interactive) - 1;
     START_NEEDS + image + more * THREAD_NEEDS
+}
+
+/// How many threads Julia starts: one that takes signals, and those that were asked for.
+fn threads_needed(threads: Threads, minor: u32) -> usize {
+    usize::from(threads.default - 1)
+        + usize::from(threads.interactive)
+        + usize::from(has_handlers(threads, minor))
 }
 
 /// Julia's command line.

@@ -39,6 +39,11 @@ pub(crate) enum LibJuliaError {
     Dependency { path: PathBuf, source: DlError },
     #[error("Julia {version} at `{path}` is not supported: 1.{OLDEST} or later is needed")]
     TooOld { version: String, path: PathBuf },
+    #[error(
+        "another Julia is loaded in this process, `{found}`, and a process has one: `{path}` cannot be loaded too; use the two \
+         in different processes"
+    )]
+    Another { found: PathBuf, path: PathBuf },
     #[error("Julia {version} at `{path}` has no symbol `{symbol}`{}", newer(*.minor))]
     Symbol { version: String, minor: u32, path: PathBuf, symbol: &'static str },
 }
@@ -133,6 +138,11 @@ functions! {
     gc_safe_enter: &[(0, c"jl_gc_safe_enter")] => unsafe extern "C" fn() -> i8;
     /// `jl_gc_unsafe_enter()`: the opposite, as Julia code needs it.
     gc_unsafe_enter: &[(0, c"jl_gc_unsafe_enter")] => unsafe extern "C" fn() -> i8;
+    /// `jl_enter_threaded_region()`: until it is left, any thread that waits runs Julia's event loop, and not only the one
+    /// that started Julia.
+    enter_threaded_region: &[(0, c"jl_enter_threaded_region")] => unsafe extern "C" fn();
+    /// `jl_exit_threaded_region()`: may run finalizers.
+    exit_threaded_region: &[(0, c"jl_exit_threaded_region")] => unsafe extern "C" fn();
 }
 
 /// libjulia, and libjulia-internal where there is one: since Julia 1.6 libjulia is a loader, which exports most functions
@@ -145,10 +155,14 @@ struct Libraries {
 
 impl Libraries {
     fn open(path: &Path) -> Result<Self, LibJuliaError> {
+        if let Some(found) = scope::another_julia(path) {
+            return Err(LibJuliaError::Another { found, path: path.to_owned() });
+        }
+        let present = scope::Present::now();
         let internal = preload(path)?;
         let libjulia = Library::open_now(path)?;
         let opened: Vec<&Library> = internal.iter().chain([&libjulia]).collect();
-        scope::intercept(&opened);
+        scope::intercept(&opened, &present);
         Ok(Self { path: path.to_owned(), libjulia, internal })
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod dl;
 pub(crate) mod imports;
 pub(crate) mod libjulia;
+pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod memory;
 mod object;

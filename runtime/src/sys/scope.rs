@@ -10,8 +10,9 @@
 //!   again. [`withdraw`] makes the names in it that are not Julia's own local symbols, in the memory of this process. Julia's
 //!   code still finds them, since it asks `dlsym`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::dl::Library;
@@ -31,8 +32,31 @@ static OPENED: OnceLock<(Vec<usize>, usize)> = OnceLock::new();
 const SYMBOL_TYPE: u8 = 0xf;
 const STT_GNU_IFUNC: u8 = 10;
 
-/// Makes `dlsym`, as the libraries called `libjulia…` and `libLLVM…` call it, look into `libraries` too.
-pub(crate) fn intercept(libraries: &[&Library]) {
+/// The libraries that the process had before Julia's were opened.
+pub(crate) struct Present(HashSet<String>);
+
+impl Present {
+    pub(crate) fn now() -> Self {
+        Self(object::all().into_iter().map(|object| object.path).collect())
+    }
+}
+
+/// A part of a Julia that is loaded, but is not of the installation of `libjulia`.
+pub(crate) fn another_julia(libjulia: &Path) -> Option<PathBuf> {
+    let real = |path: &Path| fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = real(libjulia).parent().map(Path::to_owned)?;
+    object::all().into_iter().find_map(|object| {
+        let is_julia = ["libjulia.so", "libjulia-internal.so", "libjulia-codegen.so"]
+            .iter()
+            .any(|start| object.name().starts_with(start));
+        let path = PathBuf::from(&object.path);
+        (is_julia && !real(&path).starts_with(&directory)).then_some(path)
+    })
+}
+
+/// Makes `dlsym`, as Julia's libraries and its compiler's call it, look into `libraries` too. A library that was `present`
+/// before is not Julia's, whatever its name; LLVM may be one that Julia shares with others.
+pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
     // SAFETY: asks for the handle of the program itself.
     let process = unsafe { libc::dlopen(std::ptr::null(), libc::RTLD_LAZY) };
     let opened = libraries.iter().map(|library| library.handle().expose_provenance()).collect();
@@ -41,7 +65,8 @@ pub(crate) fn intercept(libraries: &[&Library]) {
     }
     let function: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = julia_dlsym;
     for object in object::all() {
-        if ["libjulia", "libLLVM"].iter().any(|start| object.name().starts_with(start)) {
+        let is_julias = object.name().starts_with("libjulia") && !present.0.contains(&object.path);
+        if is_julias || object.name().starts_with("libLLVM") {
             // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of
             // `dlsym`, and finds all that this finds.
             unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };

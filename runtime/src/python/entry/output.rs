@@ -73,7 +73,7 @@ fn enqueue(stream: Stream, text: &[u8]) {
     }
     match queue.waiting.back_mut() {
         Some((last, content)) if *last == stream && stream != Stream::Records => {
-            content.extend_from_slice(text)
+            content.extend_from_slice(text);
         }
         _ => queue.waiting.push_back((stream, text.to_vec())),
     }
