@@ -3,6 +3,7 @@
 //! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
+//!   The questions that packing asks of every format go through [`jnumpy_base::Binary`].
 //! - [`rewrite`] changes the run path, names of needed libraries and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.

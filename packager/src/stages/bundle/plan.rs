@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::binaries::{read_elf, starts_as_elf};
 use super::bootstrap::with_bootstrap;
 use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
 use super::explain::Explanations;
@@ -126,8 +127,7 @@ impl BundleInputs<'_> {
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
         needs.extend(libraries.package_needs.iter().cloned());
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
-            let elf = Elf::parse(&fs_err::read(path)?)
-                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            let elf = read_elf(path)?;
             needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
         }
         for (path, elf) in self.own_binaries()? {
@@ -393,12 +393,4 @@ fn utf8(path: &Path) -> Result<String, BundleError> {
 
 fn is_shared_library(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "so")
-}
-
-/// Whether the file begins as an ELF file does; only its start is read.
-pub(crate) fn starts_as_elf(path: &Path) -> std::io::Result<bool> {
-    use std::io::Read;
-    let mut start = Vec::new();
-    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
-    Ok(is_elf(&start))
 }
