@@ -42,7 +42,7 @@ use jnumpy_base::{Hint, Report, Stage};
 /// Raised whenever the same inputs make another image than before.
 const FORMAT: u32 = 7;
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
-const PACKAGE_IMAGES_SINCE: u32 = 9;
+const PACKAGE_IMAGES_SINCE: u64 = 9;
 
 /// What is compiled ahead of time, and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

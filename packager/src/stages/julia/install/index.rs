@@ -66,7 +66,7 @@ pub enum Wanted {
     /// The newest stable version.
     Release,
     /// The newest stable version of a series: `1` or `1.10`.
-    Series(u32, Option<u32>),
+    Series(u64, Option<u64>),
     /// This version, perhaps a prerelease.
     Exact(Version),
 }
@@ -75,9 +75,9 @@ impl Wanted {
     /// Whether `version` is one of those that are meant. A series holds no prereleases.
     pub(crate) fn matches(&self, version: &Version) -> bool {
         match self {
-            Self::Lts | Self::Release => version.prerelease.is_none(),
+            Self::Lts | Self::Release => version.pre.is_empty(),
             Self::Series(major, minor) => {
-                version.prerelease.is_none()
+                version.pre.is_empty()
                     && version.major == *major
                     && minor.is_none_or(|minor| version.minor == minor)
             }
@@ -305,7 +305,7 @@ impl Index {
         if !same.is_empty() {
             return same;
         }
-        let mut newest: BTreeMap<(u32, u32), &Version> = BTreeMap::new();
+        let mut newest: BTreeMap<(u64, u64), &Version> = BTreeMap::new();
         for (version, _) in self.listed.iter().filter(|(_, listed)| listed.stable) {
             newest.insert((version.major, version.minor), version);
         }

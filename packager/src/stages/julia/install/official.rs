@@ -12,7 +12,6 @@ use crate::stages::julia::install::{InstallError, pause, space, unpack};
 use crate::stages::julia::record::{Download, Record};
 use jnumpy_base::Report;
 use jnumpy_base::interrupt;
-use jnumpy_base::text::hexadecimal;
 
 const MEGABYTE: u64 = 1_000_000;
 /// In the directory of installed Julias: parts of archives, by hash, so that an interrupted download goes on.
@@ -167,5 +166,5 @@ fn sha256(file: &mut File) -> Result<String, InstallError> {
             count => hash.update(&buffer[..count]),
         }
     }
-    Ok(hexadecimal(&hash.finalize()))
+    Ok(hex::encode(hash.finalize()))
 }
