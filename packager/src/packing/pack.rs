@@ -128,6 +128,7 @@ impl PackRequest {
             report.warn(note);
         }
 
+        let dependencies = resolution.needed(project.julia.deps.values());
         let home = julia::home()?;
         let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
         let kind = match self.image {
@@ -145,7 +146,7 @@ impl PackRequest {
                 resolution: &resolution,
                 julia: &julia,
                 runtime: &runtime,
-                unused: &bundle::unused(&project, &resolution)?,
+                unused: &bundle::unused(&project.settings, &dependencies)?,
                 cpu_target,
                 python: self.python.as_deref(),
                 home: &home,
@@ -158,6 +159,7 @@ impl PackRequest {
         let inputs = BundleInputs {
             project: &project,
             resolution: &resolution,
+            dependencies: &dependencies,
             julia: &julia,
             runtime: &runtime,
             image: image.as_ref(),

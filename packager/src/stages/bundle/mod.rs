@@ -12,6 +12,7 @@ mod closure;
 mod description;
 mod error;
 mod explain;
+mod inputs;
 mod libraries;
 mod loader;
 mod names;
@@ -26,7 +27,8 @@ pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Searc
 pub(crate) use description::Description;
 pub use error::BundleError;
 pub use explain::Explanations;
+pub use inputs::BundleInputs;
 pub(crate) use libraries::is_compiler;
-pub use plan::{Bundle, BundleInputs};
+pub use plan::Bundle;
 pub(crate) use provenance::licensed_parts;
 pub use prune::{Decisions, LeftOut, Prune, Verdict, unused};

@@ -7,8 +7,8 @@ use fs_err::{File, OpenOptions};
 use sha2::{Digest, Sha256};
 
 use crate::stages::julia::install::index::{Archive, Official};
-use crate::stages::julia::install::transfer::{Client, TransferError};
-use crate::stages::julia::install::{InstallError, pause, space, unpack};
+use crate::stages::julia::install::transfer::{Client, TransferError, pause};
+use crate::stages::julia::install::{InstallError, space, unpack};
 use crate::stages::julia::record::{Download, Record};
 use jnumpy_base::Report;
 use jnumpy_base::interrupt;
