@@ -1,6 +1,7 @@
 """Julia without declarations: `Main`, `Base`, `jnumpy.julia`, and what is found in them."""
 
 import importlib
+import math
 from typing import Any
 
 import jnumpy
@@ -119,6 +120,42 @@ def test_protocols(main: Any, base: Any) -> None:
     third = main.seval("using Dates; Date(2024, 1, 3)")
     assert (third - main.seval("Day(2)")).__str__() == "2024-01-01"
     assert third > main.seval("Date(2024, 1, 1)")
+
+
+def test_numbers(main: Any) -> None:
+    pi = main.seval("pi")
+    assert (float(pi), complex(pi)) == (math.pi, complex(math.pi))
+    assert (pi + 1, pi - 1, pi * 2, pi / 2) == (math.pi + 1, math.pi - 1, math.pi * 2, math.pi / 2)
+    assert (pi // 2, pi % 2, pi**2, 2**pi) == (1.0, math.pi % 2, math.pi**2, 2**math.pi)
+    assert (-pi, +pi == pi, abs(pi) == pi) == (-math.pi, True, True)
+    wrapped = main.seval("Some(2)")
+    with pytest.raises(TypeError, match="MethodError"):
+        _ = wrapped | 1
+    matrix = main.seval("Any[1 2; 3 4]")
+    assert (matrix @ matrix)[2, 1] == 15
+    set_bits = main.seval(
+        "module Flags\nstruct F; bits::Int; end\nimport Base: &, |, ~, <<, xor\n"
+        "for op in (:&, :|, :xor)\n@eval $op(a::F, b::F) = F($op(a.bits, b.bits))\nend\n"
+        "~(a::F) = F(~a.bits)\n<<(a::F, n::Int) = F(a.bits << n)\nend\nFlags.F"
+    )
+    one, two = set_bits(5), set_bits(6)
+    assert [value.bits for value in (one & two, one | two, one ^ two, ~one, one << 2)] == [4, 7, 3, -6, 20]
+
+
+def test_names_of_tyjuliacall(contract: Any) -> None:
+    from jnumpy.julia import JV, Base, JuliaEvaluator
+
+    texts = JuliaEvaluator["String[]"]
+    assert isinstance(texts, JV)
+    assert JV is jnumpy.JuliaValue
+    JuliaEvaluator["push!"](texts, "2")
+    assert list(texts) == ["2"]
+    point = JuliaEvaluator["struct TyPoint; x::Int; z::String; end", 'TyPoint(1, "3")']
+    assert (point.x, point.z) == (1, "3")
+    table = Base.Dict()
+    table[1, 2] = 3
+    assert table[1, 2] == 3
+    assert Base.haskey(table, (1, 2))
 
 
 def test_packages(contract: Any) -> None:

@@ -23,6 +23,7 @@ from jnumpy._session import (
     init_project,
     set_julia_mirror,
     set_julia_path,
+    use_logging,
     write_stubs,
 )
 
@@ -41,8 +42,16 @@ __all__ = [
     "set_copy_policy",
     "set_julia_mirror",
     "set_julia_path",
+    "use_logging",
     "write_stubs",
 ]
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Start Julia and offer ``%julia`` and ``%%julia``: called by ``%load_ext jnumpy``."""
+    from jnumpy import _ipython
+
+    _ipython.load(shell)  # type: ignore[arg-type]
 
 
 def __getattr__(name: str) -> object:
@@ -54,11 +63,13 @@ def __getattr__(name: str) -> object:
         from jnumpy import _runtime
 
         return _runtime.__version__
-    if name in ("Main", "Base"):
+    if name in ("Main", "Base", "JuliaValue"):
         from jnumpy._dynamic import main
         from jnumpy._session import _require
 
         _require()
+        if name == "JuliaValue":
+            return type(main())
         return main() if name == "Main" else main().Base
     # Projects written for JNumPy say `import jnumpy as np`.
     if not name.startswith("_"):

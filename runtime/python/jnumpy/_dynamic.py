@@ -11,9 +11,8 @@ from jnumpy import _runtime
 _TEXTS = ("text/html", "text/markdown", "text/latex", "image/svg+xml", "application/json")
 _BYTES = ("image/png", "image/jpeg", "application/pdf")
 
-_FIND = """
-first(loaded for (id, loaded) in Base.loaded_modules if id.name == "TyPython").CPython.dynamic_main()
-"""
+#: The module, wherever it was loaded from.
+TYPYTHON = 'first(loaded for (id, loaded) in Base.loaded_modules if id.name == "TyPython").CPython'
 
 
 def _call(self: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -39,7 +38,7 @@ def _mime_bundle(self: Any, include: Any = None, exclude: Any = None) -> dict[st
 @cache
 def main() -> Any:
     """Return Julia's ``Main``."""
-    found = _runtime.evaluate(_FIND, True)
+    found = _runtime.evaluate(f"{TYPYTHON}.dynamic_main()", True)
     cls = type(found)
     cls.__call__ = _call
     cls.__setattr__ = _setattr  # type: ignore[assignment]

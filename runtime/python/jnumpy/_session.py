@@ -269,6 +269,26 @@ def set_julia_mirror(server: str = "") -> None:
         os.environ["JULIA_PKG_SERVER"] = server
 
 
+def use_logging(level: int | str | None = 20) -> None:
+    """Send Julia's log messages (``@debug``, ``@info``, ``@warn``, ``@error``) to Python's ``logging``.
+
+    The logger of a message is ``julia.<module>``. Without a call of this function, Julia prints messages to ``stderr``.
+
+    Args:
+        level: the lowest level to send, as ``logging`` counts them or by its name; ``None`` prints messages again.
+
+    Raises:
+        RuntimeError: Julia is not running.
+        TypeError: ``level`` is no level.
+        ValueError: there is no level of that name, or it is negative.
+
+    """
+    from jnumpy import _logs  # `logging` costs some milliseconds to import
+
+    _require()
+    _logs.use(level)
+
+
 def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
     """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
 

@@ -111,7 +111,7 @@ struct Written {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenFiles {
     name: String,
     patterns: Vec<String>,
@@ -122,12 +122,8 @@ struct WrittenFiles {
     unless: Vec<String>,
     #[serde(default)]
     starts: Vec<String>,
-}
-
-impl Written {
-    fn read() -> Result<Self, BundleError> {
-        toml::from_str(RULES).map_err(BundleError::Rules)
-    }
+    #[serde(default)]
+    only_unused: bool,
 }
 
 impl WrittenFiles {
@@ -161,7 +157,7 @@ struct WrittenStandIn {
 
 /// The standard libraries that an image for this project need not start: whatever needs their files is no dependency.
 pub fn unused(settings: &Settings, dependencies: &BTreeSet<&str>) -> Result<Vec<Unused>, BundleError> {
-    let written = Written::read()?;
+    let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
     let rules = written.files.into_iter().filter(|rule| {
         !(rule.starts.is_empty() || settings.include.contains(&rule.name) || rule.is_needed(dependencies))
     });
@@ -176,7 +172,7 @@ impl Prune {
         image: &[u8],
         unused: &[String],
     ) -> Result<Self, BundleError> {
-        let written = Written::read()?;
+        let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
         let included = |name: &String| settings.include.contains(name);
         let in_image = binary_packages(image);
         let stdlibs = standard_libraries(image);
@@ -198,8 +194,8 @@ impl Prune {
 
         let mut prune = Self { exclude, include, names: names.clone(), ..Self::default() };
         for rule in written.files {
-            let is_started =
-                !unused.contains(&rule.name) && rule.unless.iter().any(|package| in_image.contains(package));
+            let is_started = !unused.contains(&rule.name)
+                && (rule.only_unused || rule.unless.iter().any(|package| in_image.contains(package)));
             if included(&rule.name) || rule.is_needed(dependencies) || is_started {
                 continue;
             }
@@ -398,16 +394,23 @@ mod tests {
 
     #[test]
     fn ok_what_the_image_does_not_start_goes() {
-        let curl = "julia/lib/julia/libcurl.so.4";
-        let prune = |settings: &Settings, dependencies: &[&str]| {
-            let dependencies = dependencies.iter().copied().collect();
-            Prune::new(settings, &dependencies, b"\0LibCURL_jll\0", &["downloads".to_owned()]).unwrap()
+        let (curl, blas) = ("julia/lib/julia/libcurl.so.4", "julia/lib/julia/libopenblas64_.so");
+        let image = b"\0LibCURL_jll\0OpenBLAS_jll\0";
+        let unused = ["downloads".to_owned(), "blas".to_owned()];
+        let prune = |settings: &Settings, dependencies: &[&str], unused: &[String]| {
+            Prune::new(settings, &dependencies.iter().copied().collect(), image, unused).unwrap()
         };
         let settings = Settings::default();
-        let goes = prune(&settings, &[]);
-        assert!(matches!(goes.verdict(curl), Verdict::Out { rule: "downloads", own: false, .. }));
-        for stays in [prune(&settings, &["LibCURL"]), prune(&own(&[], &["downloads"]), &[])] {
-            assert_eq!(stays.verdict(curl), Verdict::In);
+        let all = prune(&settings, &[], &unused);
+        let goes = |prune: &Prune, path, name| matches!(prune.verdict(path), Verdict::Out { rule, own: false, .. } if rule == name);
+        assert!(goes(&all, curl, "downloads") && goes(&all, blas, "blas"));
+        let one = prune(&settings, &[], &unused[..1]);
+        assert!(goes(&one, curl, "downloads"));
+        assert_eq!(one.verdict(blas), Verdict::In);
+        for stays in
+            [prune(&settings, &["LinearAlgebra"], &unused), prune(&own(&[], &["blas"]), &[], &unused)]
+        {
+            assert_eq!(stays.verdict(blas), Verdict::In);
         }
     }
 

@@ -104,13 +104,16 @@ end
 # Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
 # dependencies stays in a stripped image (3: `--compile=min`).
 if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
-    JNumPyUnused.leave_out(joinpath(ARGS[1], "unused.tsv"))
-    for (id, package) in Base.loaded_modules
-        origin = get(Base.pkgorigins, id, nothing)
-        staged = origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3])
-        staged || continue
-        isdefined(package, :__init__) && precompile(package.__init__, ())
-        ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+    let staged = Module[]
+        for (id, package) in Base.loaded_modules
+            origin = get(Base.pkgorigins, id, nothing)
+            origin !== nothing && origin.path !== nothing && startswith(origin.path, ARGS[3]) && push!(staged, package)
+        end
+        JNumPyUnused.leave_out(joinpath(ARGS[1], "unused.tsv"), filter(package -> nameof(package) !== :TyPython, staged))
+        for package in staged
+            isdefined(package, :__init__) && precompile(package.__init__, ())
+            ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
+        end
     end
 end
 

@@ -5,16 +5,24 @@ module JNumPyUnused
 import ..JNumPyInspection
 
 """
-Applies the rules in the file: in each line the name of a rule and of the modules that open its files. What was left out is
-reported as a finding of the kind `unused`.
+Applies the rules in the file: in each line the name of a rule and of the modules that open its files. `own` are the modules
+of the project and its dependencies. What was left out is reported as a finding of the kind `unused`.
 """
-function leave_out(rules::String)
+function leave_out(rules::String, own::Vector{Module})
     packages = Dict(id.name => package for (id, package) in Base.loaded_modules)
     for line in eachline(rules)
         rule, names = split(line, '\t')
         modules = [packages[name] for name in split(names) if haskey(packages, name)]
         isempty(modules) && continue
-        foreach(start_nothing, modules)
+        algebra = get(packages, "LinearAlgebra", nothing)
+        if algebra in modules
+            caller = caller_of_blas(algebra, own)
+            println(caller === nothing ? "nothing calls BLAS" : string(caller, " calls BLAS"))
+            caller === nothing || continue
+        end
+        for left_out in modules
+            left_out === algebra ? refuse_calls(algebra) : start_nothing(left_out)
+        end
         JNumPyInspection.write_findings([("unused", String(rule), "")])
     end
     return nothing
@@ -22,11 +30,134 @@ end
 
 function start_nothing(left_out::Module)
     isdefined(left_out, :__init__) || return nothing
-    # A process that writes an image refuses to replace a method, but not to delete it and to define another.
-    foreach(Base.delete_method, methods(left_out.__init__))
+    drop_start(left_out)
     Core.eval(left_out, :(__init__() = nothing))
     Core.eval(left_out, :($precompile(__init__, ())))
     return nothing
+end
+
+"A process that writes an image refuses to replace a method, but not to delete it and to define another."
+drop_start(left_out::Module) = foreach(Base.delete_method, methods(left_out.__init__))
+
+"""
+What calls BLAS nevertheless gets an error. libblastrampoline jumps to address 0 for a function that no library has, whatever
+its default function is, so each function that Julia code calls is set. All that it exports (5,000) would take 40 ms.
+"""
+function refuse_calls(algebra::Module)
+    drop_start(algebra)
+    names = called_names([algebra, algebra.BLAS, algebra.LAPACK])
+    Core.eval(algebra, quote
+        function refuse_blas()
+            error(
+                "this wheel has no BLAS, because nothing called it when the wheel was packed; pack it with ",
+                "`include = [\"blas\"]` in `[tool.jnumpy]`",
+            )
+        end
+        function __init__()
+            refusal = @cfunction(refuse_blas, Cvoid, ())
+            for name in $names
+                ccall(
+                    (:lbt_set_forward, libblastrampoline), Int32, (Cstring, Ptr{Cvoid}, Int32, Int32, Int32, Int32),
+                    name, refusal, BLAS.LBT_INTERFACE_ILP64, 0, 0, 0,
+                )
+            end
+        end
+    end)
+    Core.eval(algebra, :($precompile(__init__, ()); $precompile(refuse_blas, ())))
+    return nothing
+end
+
+"The functions of BLAS and LAPACK that methods of the modules call, by the names that libblastrampoline gives them."
+function called_names(modules::Vector{Module})
+    found = Set{String}()
+    for owner in modules, name in names(owner; all=true)
+        isdefined(owner, name) || continue
+        value = getfield(owner, name)
+        value isa Function || continue
+        for method in methods(value)
+            is_inside(method.module, modules) && isdefined(method, :source) || continue
+            foreach(statement -> note_called!(found, statement), Base.uncompressed_ast(method).code)
+        end
+    end
+    return sort!(collect(found))
+end
+
+function note_called!(found::Set{String}, @nospecialize(code))
+    code isa Expr || return nothing
+    code.head === :foreigncall || return foreach(part -> note_called!(found, part), code.args)
+    note_name!(found, code.args[1])
+    return nothing
+end
+
+note_name!(found::Set{String}, @nospecialize(target)) = nothing
+note_name!(found::Set{String}, target::Expr) = foreach(part -> note_name!(found, part), target.args)
+note_name!(found::Set{String}, target::QuoteNode) = note_name!(found, target.value)
+note_name!(found::Set{String}, target::Tuple) = foreach(part -> note_name!(found, part), target)
+note_name!(found::Set{String}, target::Symbol) =
+    endswith(String(target), "64_") ? (push!(found, String(target)[1:(end - 3)]); nothing) : nothing
+
+"A method of the modules that calls BLAS or LAPACK, by a chain of compiled calls, or `nothing`."
+function caller_of_blas(algebra::Module, own::Vector{Module})
+    reaching = callers(compiled([algebra.BLAS, algebra.LAPACK]))
+    for instance in compiled(own)
+        instance in reaching && return instance
+    end
+    return nothing
+end
+
+"The compiled methods of all functions that the modules define or extend, of their submodules too."
+function compiled(modules::Vector{Module})
+    instances, seen, waiting = Set{Core.MethodInstance}(), Set{Module}(), copy(modules)
+    while !isempty(waiting)
+        owner = pop!(waiting)
+        owner in seen && continue
+        push!(seen, owner)
+        for name in names(owner; all=true)
+            (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
+            value = getfield(owner, name)
+            if value isa Module
+                parentmodule(value) === owner && push!(waiting, value)
+            elseif value isa Function || value isa Type
+                type = value isa Type && value <: Function ? value : Core.Typeof(value)
+                for match in Base._methods_by_ftype(Tuple{type,Vararg{Any}}, -1, Base.get_world_counter())
+                    is_inside(match.method.module, modules) || continue
+                    union!(instances, specializations(match.method))
+                end
+            end
+        end
+    end
+    return instances
+end
+
+function is_inside(inner::Module, modules)
+    while !(inner in modules)
+        parentmodule(inner) === inner && return false
+        inner = parentmodule(inner)
+    end
+    return true
+end
+
+function specializations(method::Method)
+    known = method.specializations
+    all = known isa Core.SimpleVector ? known : Core.svec(known)
+    return Core.MethodInstance[all[index] for index in 1:length(all) if isassigned(all, index) && all[index] isa Core.MethodInstance]
+end
+
+"These and all that call them, as far as the compiler has noted who calls whom."
+function callers(instances)
+    found, waiting = Set{Core.MethodInstance}(instances), collect(Core.MethodInstance, instances)
+    while !isempty(waiting)
+        instance = pop!(waiting)
+        isdefined(instance, :backedges) || continue
+        for caller in instance.backedges
+            caller isa Core.CodeInstance && (caller = caller.def)
+            if caller isa Core.MethodInstance && !(caller in found)
+                push!(found, caller)
+                push!(waiting, caller)
+            end
+        end
+    end
+    return found
 end
 
 end

@@ -21,12 +21,14 @@ use crate::sys::dl;
 pub(crate) enum Stream {
     Stdout = 1,
     Stderr = 2,
+    /// Records for Python's `logging`, one in each piece.
+    Records = 3,
 }
 
 impl Stream {
     /// The stream with this descriptor.
     pub(super) fn from_number(number: c_int) -> Option<Self> {
-        [Self::Stdout, Self::Stderr].into_iter().find(|stream| *stream as c_int == number)
+        [Self::Stdout, Self::Stderr, Self::Records].into_iter().find(|stream| *stream as c_int == number)
     }
 
     /// The object that Python's own output goes to now; `None` when the process has no such stream.
@@ -34,7 +36,7 @@ impl Stream {
         let sys = py.import(intern!(py, "sys"))?;
         let object = match self {
             Self::Stdout => sys.getattr(intern!(py, "stdout")),
-            Self::Stderr => sys.getattr(intern!(py, "stderr")),
+            Self::Stderr | Self::Records => sys.getattr(intern!(py, "stderr")),
         }?;
         Ok((!object.is_none()).then_some(object))
     }
@@ -70,7 +72,9 @@ fn enqueue(stream: Stream, text: &[u8]) {
         return;
     }
     match queue.waiting.back_mut() {
-        Some((last, content)) if *last == stream => content.extend_from_slice(text),
+        Some((last, content)) if *last == stream && stream != Stream::Records => {
+            content.extend_from_slice(text);
+        }
         _ => queue.waiting.push_back((stream, text.to_vec())),
     }
     QUEUED.store(true, Ordering::Release);
@@ -152,10 +156,17 @@ pub(crate) fn close(py: Python<'_>) {
     }
 }
 
-fn write_descriptor(stream: Stream, mut text: &[u8]) {
+fn write_descriptor(stream: Stream, text: &[u8]) {
+    // The interpreter ends, and `logging` with it: what is left of a record is its message.
+    let (descriptor, mut text) = match stream {
+        Stream::Records => {
+            (Stream::Stderr as c_int, text.rsplit(|byte| *byte == 0).next().unwrap_or_default())
+        }
+        other => (other as c_int, text),
+    };
     while !text.is_empty() {
         // SAFETY: writes that many bytes of `text`.
-        let count = unsafe { libc::write(stream as c_int, text.as_ptr().cast(), text.len()) };
+        let count = unsafe { libc::write(descriptor, text.as_ptr().cast(), text.len()) };
         match usize::try_from(count) {
             Ok(count) => text = &text[count..],
             Err(_) if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
@@ -215,6 +226,11 @@ fn partial(stream: Stream) -> Vec<u8> {
 
 /// Writes text, as Python's `print` would; bytes that are not text go through, where the stream takes bytes.
 pub(crate) fn write(py: Python<'_>, stream: Stream, text: &[u8]) -> PyResult<()> {
+    if stream == Stream::Records {
+        py.import(intern!(py, "jnumpy._logs"))?
+            .call_method1(intern!(py, "record"), (PyBytes::new(py, text),))?;
+        return Ok(());
+    }
     let mut bytes = partial(stream);
     let text = if bytes.is_empty() {
         text

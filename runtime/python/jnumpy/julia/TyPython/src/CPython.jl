@@ -19,6 +19,7 @@ include("table.jl")     # Python's C functions
 include("py.jl")        # Python objects
 include("errors.jl")    # exceptions, both ways
 include("streams.jl")   # stdout, stderr and stdin
+include("logs.jl")      # log messages in Python's `logging`
 include("signals.jl")   # Ctrl-C during a call, and `exit`
 include("roots.jl")     # values that Julia keeps for Python
 include("arrays.jl")    # shared memory

@@ -60,6 +60,25 @@ python_items(value::AbstractDict) = keys(value)
 as_module(self::JuliaValue) =
     self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is no Julia module"))
 
+"Top-level code as in Julia's REPL: a loop may assign to a global variable."
+function interactive(@nospecialize(code))
+    code isa Expr && code.head in (:module, :using, :import, :export, :toplevel) && return code
+    return Expr(:block, Expr(:softscope, true), code)
+end
+
+"The docstrings of a function, type or module, as they were written, or nothing. In an image that is stripped there are none."
+function documentation(@nospecialize(value))
+    value isa Union{Function,Type,Module} || return nothing
+    owner, symbol = parentmodule(value), nameof(value)
+    texts = String[docstring(owner, symbol)]
+    for other in Base.Docs.modules
+        other === owner && continue
+        push!(texts, docstring(other, symbol, owner))
+    end
+    filter!(!isempty, texts)
+    return isempty(texts) ? nothing : join(texts, "\n\n")
+end
+
 "What Julia prints of a value as `mime`, or nothing."
 function shown_as(@nospecialize(value), mime::String)
     showable(mime, value) || return nothing
@@ -88,6 +107,10 @@ end
     ]
     "Run Julia code in this module and return its value."
     seval(self, code::String)::Any = dynamic(include_string(as_module(self), code, "julia"))
+    "Run Julia code in this module as Julia's REPL does, and return its value."
+    run_cell(self, code::String)::Any = dynamic(include_string(interactive, as_module(self), code, "julia"))
+    "The docstrings of a function, type or module."
+    getdoc(self)::Union{Nothing,String} = documentation(self.value)
     shown(self, mime::String)::Union{Nothing,String} = (text = shown_as(self.value, mime); text isa String ? text : nothing)
     shown_bytes(self, mime::String)::Union{Nothing,Vector{UInt8}} =
         (bytes = shown_as(self.value, mime); bytes isa Vector{UInt8} ? bytes : nothing)
@@ -112,8 +135,22 @@ end
     __rmul__(self, other::Py)::Any = dynamic(undynamic(other) * self.value)
     __truediv__(self, other::Py)::Any = dynamic(self.value / undynamic(other))
     __rtruediv__(self, other::Py)::Any = dynamic(undynamic(other) / self.value)
+    __floordiv__(self, other::Py)::Any = dynamic(fld(self.value, undynamic(other)))
+    __mod__(self, other::Py)::Any = dynamic(mod(self.value, undynamic(other)))
+    __matmul__(self, other::Py)::Any = dynamic(self.value * undynamic(other))
     __pow__(self, other::Py)::Any = dynamic(self.value^undynamic(other))
+    __lshift__(self, other::Py)::Any = dynamic(self.value << undynamic(other))
+    __rshift__(self, other::Py)::Any = dynamic(self.value >> undynamic(other))
+    __and__(self, other::Py)::Any = dynamic(self.value & undynamic(other))
+    __or__(self, other::Py)::Any = dynamic(self.value | undynamic(other))
+    __xor__(self, other::Py)::Any = dynamic(xor(self.value, undynamic(other)))
+    __rpow__(self, other::Py)::Any = dynamic(undynamic(other)^self.value)
     __neg__(self)::Any = dynamic(-self.value)
+    __pos__(self)::Any = dynamic(+self.value)
+    __invert__(self)::Any = dynamic(~self.value)
+    __abs__(self)::Any = dynamic(abs(self.value))
+    __float__(self)::Float64 = Float64(self.value)
+    __complex__(self)::ComplexF64 = ComplexF64(self.value)
 end
 
 "Called by `jnumpy._dynamic`."

@@ -342,9 +342,9 @@ function make_function(
     return described.awaited ? py_import("jnumpy._async").awaitable(callable, Pyclass(Cancellation)) : callable
 end
 
-"The docstring of what is exported as it was written."
-function docstring(owner::Module, symbol::Symbol)
-    documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(owner, symbol))
+"The docstrings in a module of the name, which may be one of another module, as they were written."
+function docstring(owner::Module, symbol::Symbol, of::Module=owner)
+    documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(of, symbol))
     documented === nothing && return ""
     texts = String[join(documented.docs[key].text) for key in documented.order]
     return String(strip(join(texts, "\n\n")))
@@ -443,6 +443,7 @@ function compiled_calls()
     append!(calls, ((store, (Ptr{Slot}, type)) for type in (Nothing, Bool, Int64, UInt64, Float64, ComplexF64, String)))
     append!(calls, ((showerror, (IOBuffer, type)) for type in COMMON_ERRORS))
     append!(calls, STREAM_CALLS)
+    push!(calls, (log_to_python, (Int,)))
     append!(calls, SIGNAL_CALLS)
     append!(calls, REQUIRE_CALLS)
     for method in methods(class_description)

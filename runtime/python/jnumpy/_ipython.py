@@ -1,0 +1,59 @@
+"""The IPython extension: ``%load_ext jnumpy``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from jnumpy import _dynamic, _session
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+@magics_class
+class _JuliaMagics(Magics):
+    @magic_arguments()
+    @argument("-i", "--input", action="append", default=[], metavar="NAMES", help="Python variables to set in Julia.")
+    @argument("-o", "--output", action="append", default=[], metavar="NAMES", help="Julia variables to set in Python.")
+    @no_var_expand  # `$name` is Julia's
+    @line_cell_magic
+    def julia(self, line: str, cell: str | None = None) -> Any:
+        """Run Julia code in ``Main``.
+
+        ``%julia CODE`` returns the value, ``%%julia`` that of the last expression of the cell. Nothing is returned when
+        the code ends with a semicolon. Options of ``%%julia`` pass variables: ``%%julia -i x,y -o total``.
+        """
+        main = _dynamic.main()
+        if cell is None:
+            return _shown(line, main.run_cell(line))
+        options = parse_argstring(self.julia, line)
+        variables = self.shell.user_ns  # type: ignore[union-attr]
+        for name in _names(options.input):
+            if name not in variables:
+                raise UsageError(f"`-i {name}`: Python has no variable `{name}`")
+            setattr(main, name, variables[name])
+        value = main.run_cell(cell)
+        for name in _names(options.output):
+            try:
+                variables[name] = getattr(main, name)
+            except AttributeError:
+                raise UsageError(f"`-o {name}`: Julia's `Main` has no variable `{name}`") from None
+        return _shown(cell, value)
+
+
+def _names(lists: list[str]) -> list[str]:
+    return [name for names in lists for name in names.replace(",", " ").split()]
+
+
+def _shown(code: str, value: Any) -> Any:
+    return None if code.rstrip().endswith(";") else value
+
+
+def load(shell: InteractiveShell) -> None:
+    """Start Julia and register ``%julia`` and ``%%julia``."""
+    _session.init_jl()
+    shell.register_magics(_JuliaMagics)
