@@ -27,7 +27,8 @@ mod tests;
 
 pub use error::ElfError;
 pub use locations::{Locations, locations};
-pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
+pub use read::{Elf, Kind, Machine, Symbols, VersionNeed};
 pub use rewrite::{Edits, rewrite};
 pub use shim::{Answer, StandIn, shim};
 pub use strip::strip;
+pub use tables::is_elf;

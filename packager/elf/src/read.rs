@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
-use goblin::elf::header::{EI_OSABI, ELFMAG, EM_386, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::header::{EI_OSABI, EM_386, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_X, PT_GNU_STACK, PT_INTERP};
 
 use jnumpy_base::Binary;
@@ -99,12 +99,6 @@ pub struct Symbols {
     pub asked: BTreeSet<String>,
     /// What other files may ask of it.
     pub defined: BTreeSet<String>,
-}
-
-/// Whether the bytes begin like an ELF file.
-#[must_use]
-pub fn is_elf(bytes: &[u8]) -> bool {
-    bytes.starts_with(ELFMAG)
 }
 
 impl Binary for Elf {
