@@ -6,11 +6,11 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import downloads
 import machines
 import pytest
 import small_projects
@@ -48,7 +48,7 @@ def machine(base_machine):
 @pytest.fixture(scope="session")
 def numpy_wheel(cache) -> Path:
     """Return NumPy's wheel for the Python of the clean machine."""
-    return download(NUMPY, cache / "wheels")
+    return downloads.wheel(NUMPY, cache / "wheels", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64")
 
 
 @pytest.fixture(scope="session")
@@ -132,31 +132,3 @@ def pack_project(pack: Path, julia: str, project: Path, out_dir: Path, *options:
     subprocess.run([*command, "--python", sys.executable, *options], stdout=subprocess.DEVNULL, check=True)
     (wheel,) = out_dir.glob("*.whl")
     return wheel
-
-
-def download(requirement: str, directory: Path) -> Path:
-    """Return the wheel of `requirement` for CPython 3.13 in `directory`, downloaded when missing."""
-    name, version = requirement.split("==")
-    pattern = f"{name}-{version}-*.whl"
-    if found := list(directory.glob(pattern)):
-        return found[0]
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=directory) as unfinished:
-        selection = ["--no-deps", "--only-binary=:all:", "--python-version=3.13"]
-        platforms = ["--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_17_x86_64"]
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                *selection,
-                *platforms,
-                "--dest",
-                unfinished,
-                requirement,
-            ],
-            check=True,
-        )
-        (wheel,) = Path(unfinished).glob(pattern)
-        return wheel.rename(directory / wheel.name)

@@ -1,6 +1,7 @@
-//! What every part of `jnumpy-pack` stands on. Knows nothing of Julia, of wheels or of binary formats.
+//! What every part of `jnumpy-pack` stands on. Knows nothing of Julia, of wheels, or of any one binary format.
 #![forbid(unsafe_code)]
 
+mod binary;
 pub mod env_vars;
 mod hint;
 pub mod interrupt;
@@ -10,5 +11,6 @@ mod report;
 pub mod text;
 pub mod topics;
 
+pub use binary::Binary;
 pub use hint::Hint;
 pub use report::{Report, Stage, Transfer};

@@ -1,7 +1,5 @@
 //! Text for messages.
 
-use std::fmt::Write;
-
 /// On a terminal with fewer columns, lines are not cut.
 const NARROWEST: usize = 40;
 
@@ -75,16 +73,6 @@ pub fn cut_path_to(width: Option<usize>, start: &str, path: &str) -> String {
         }
         _ => cut_to(width, &format!("{start}{path}")),
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
+//!   The questions that packing asks of every format go through [`jnumpy_base::Binary`].
 //! - [`rewrite`] changes the run path, names of needed libraries and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
@@ -26,7 +27,8 @@ mod tests;
 
 pub use error::ElfError;
 pub use locations::{Locations, locations};
-pub use read::{Elf, Kind, Machine, Symbols, VersionNeed, is_elf};
+pub use read::{Elf, Kind, Machine, Symbols, VersionNeed};
 pub use rewrite::{Edits, rewrite};
 pub use shim::{Answer, StandIn, shim};
 pub use strip::strip;
+pub use tables::is_elf;

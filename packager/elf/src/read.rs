@@ -1,12 +1,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
-use goblin::elf::header::{EI_OSABI, ELFMAG, EM_386, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::header::{EI_OSABI, EM_386, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_X, PT_GNU_STACK, PT_INTERP};
 
-use super::ElfError;
+use jnumpy_base::Binary;
+
 use super::tables::{Tables, range};
+use super::{ElfError, run_path};
 
 /// Processor family, the `e_machine` of the header. Prints as Linux and wheel tags name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,10 +101,36 @@ pub struct Symbols {
     pub defined: BTreeSet<String>,
 }
 
-/// Whether the bytes begin like an ELF file.
-#[must_use]
-pub fn is_elf(bytes: &[u8]) -> bool {
-    bytes.starts_with(ELFMAG)
+impl Binary for Elf {
+    type Demand = VersionNeed;
+
+    fn name(&self) -> Option<&str> {
+        self.soname.as_deref()
+    }
+
+    fn needed(&self) -> impl Iterator<Item = &str> {
+        self.needed.iter().map(String::as_str)
+    }
+
+    fn run_path(&self) -> impl Iterator<Item = &str> {
+        let in_effect = self.runpath.as_deref().or(self.rpath.as_deref());
+        in_effect.filter(|run_path| !run_path.is_empty()).into_iter().flat_map(run_path::entries)
+    }
+
+    fn demands(&self) -> impl Iterator<Item = &VersionNeed> {
+        self.requires.iter()
+    }
+
+    fn resolve_in_tree(directory: &Path, entry: &str) -> Option<PathBuf> {
+        run_path::resolve_in_tree(directory, entry)
+    }
+
+    /// A name with a slash is a path, which the loader takes relative to the working directory.
+    fn candidates(&self, directory: &Path, needed: &str) -> Vec<PathBuf> {
+        let entries = self.run_path().filter(|_| !needed.contains('/'));
+        let directories = entries.filter_map(|entry| run_path::resolve_in_tree(directory, entry));
+        directories.map(|directory| directory.join(needed)).collect()
+    }
 }
 
 impl Elf {

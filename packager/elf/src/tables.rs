@@ -6,7 +6,7 @@ use goblin::container::{Container, Ctx};
 use goblin::elf::dynamic::{
     DT_NULL, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM, Dyn,
 };
-use goblin::elf::header::Header;
+use goblin::elf::header::{ELFMAG, Header};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD, ProgramHeader};
 use goblin::elf::section_header::{SHT_DYNSYM, SHT_STRTAB, SHT_SYMTAB, SectionHeader};
 use goblin::elf::sym::Sym;
@@ -53,9 +53,15 @@ pub(super) struct Requirement {
     pub(super) version: u64,
 }
 
+/// Whether the bytes begin like an ELF file.
+#[must_use]
+pub fn is_elf(bytes: &[u8]) -> bool {
+    bytes.starts_with(ELFMAG)
+}
+
 impl Tables {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ElfError> {
-        if !super::is_elf(bytes) {
+        if !is_elf(bytes) {
             return Err(ElfError::NotElf);
         }
         let header: Header = bytes.pread(0).map_err(ElfError::Header)?;

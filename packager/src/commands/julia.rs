@@ -4,8 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::packing::Error;
-use crate::stages::julia::install::{self, Archive, Origins, Request, Wanted};
-use crate::stages::julia::{self, Choice, Found, Julia, JuliaError, Surroundings};
+use crate::stages::julia::install::{self, Archive, InstallError, Origins, Request};
+use crate::stages::julia::{self, Choice, Found, Julia, JuliaError, Surroundings, Wanted};
 use jnumpy_base::Report;
 
 /// Find or install the Julia that wheels are built with.
@@ -139,7 +139,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
             let request = match from {
                 Some(Source::Debian) => Request::Debian,
                 None => Request::Official {
-                    wanted: version.parse().map_err(JuliaError::Install)?,
+                    wanted: version.parse().map_err(InstallError::from).map_err(JuliaError::from)?,
                     origins: origins.into(),
                 },
             };

@@ -1,22 +1,15 @@
 //! A Julia version, as `VERSION` prints it.
 
-use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
-/// `major.minor.patch`, perhaps with a prerelease (`1.12.0-rc1`). Build metadata (`+…`) tells nothing about
-/// compatibility and is not kept. The order is that of semantic versioning: a prerelease comes before its release.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Version {
-    /// First number.
-    pub major: u32,
-    /// Second number: sysimages, package images and manifests are tied to it.
-    pub minor: u32,
-    /// Third number.
-    pub patch: u32,
-    /// What follows the dash: `rc1`, `DEV.123`.
-    pub prerelease: Option<String>,
-}
+use semver::BuildMetadata;
+
+/// A semantic version, perhaps a prerelease (`1.12.0-rc1`). Build metadata (`+…`) tells nothing about compatibility and
+/// is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(semver::Version);
 
 /// A text that is no version of Julia.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,72 +20,23 @@ impl FromStr for Version {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || InvalidVersion(text.into());
-        let without_build = text.split_once('+').map_or(text, |(version, _)| version);
-        let (numbers, prerelease) = match without_build.split_once('-') {
-            Some((numbers, prerelease)) => (numbers, Some(prerelease)),
-            None => (without_build, None),
-        };
-        if prerelease.is_some_and(|text| text.is_empty() || text.chars().any(|c| !is_identifier(c))) {
-            return Err(bad());
-        }
-        let mut parts = numbers.split('.').map(number);
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => {
-                Ok(Self { major, minor, patch, prerelease: prerelease.map(String::from) })
-            }
-            _ => Err(bad()),
-        }
+        let mut version: semver::Version = text.parse().map_err(|_| InvalidVersion(text.into()))?;
+        version.build = BuildMetadata::EMPTY;
+        Ok(Self(version))
     }
 }
 
-fn is_identifier(character: char) -> bool {
-    character.is_ascii_alphanumeric() || character == '.' || character == '-'
-}
+impl Deref for Version {
+    type Target = semver::Version;
 
-/// Plain digits only: `u32::from_str` would also take `+1`.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    fn deref(&self) -> &semver::Version {
+        &self.0
+    }
 }
 
 impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
-        self.prerelease.as_ref().map_or(Ok(()), |prerelease| write!(f, "-{prerelease}"))
-    }
-}
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.major, self.minor, self.patch).cmp(&(other.major, other.minor, other.patch)).then_with(
-            || match (&self.prerelease, &other.prerelease) {
-                (None, None) => Ordering::Equal,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(_), None) => Ordering::Less,
-                (Some(one), Some(two)) => {
-                    one.split('.').map(Identifier::new).cmp(two.split('.').map(Identifier::new))
-                }
-            },
-        )
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// One dot-separated part of a prerelease: numbers by value, and before any word.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Identifier<'a> {
-    Number(u32),
-    Word(&'a str),
-}
-
-impl<'a> Identifier<'a> {
-    fn new(text: &'a str) -> Self {
-        number(text).map_or(Self::Word(text), Self::Number)
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
     }
 }
 
@@ -128,7 +72,7 @@ mod tests {
             "1..3",
             "1.5.3-",
             "1.5.3-a b",
-            "4294967296.0.0",
+            "18446744073709551616.0.0",
         ] {
             let error = text.parse::<Version>().unwrap_err();
             assert_eq!(error.to_string(), format!("not a Julia version: `{text}`"));

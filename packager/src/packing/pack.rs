@@ -9,7 +9,7 @@ use crate::packing::Error;
 use crate::packing::finalize;
 use crate::packing::prove::Proof;
 use crate::stages::bundle::{self, Bundle, BundleError, BundleInputs, Explanations};
-use crate::stages::depot;
+use crate::stages::depot::{self, Resolution};
 use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
 use crate::stages::project::Project;
@@ -121,13 +121,9 @@ impl PackRequest {
             resolution.packages.len()
         ));
         tracing::info!("Julia {} in {}", julia.version, julia.prefix.display());
-        for (uuid, package) in &resolution.packages {
-            tracing::debug!("package {} {uuid}: {:?}", package.name, package.source);
-        }
-        for note in &resolution.notes {
-            report.warn(note);
-        }
+        tell(&resolution, report);
 
+        let dependencies = resolution.needed(project.julia.deps.values());
         let home = julia::home()?;
         let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
         let kind = match self.image {
@@ -145,7 +141,7 @@ impl PackRequest {
                 resolution: &resolution,
                 julia: &julia,
                 runtime: &runtime,
-                unused: &bundle::unused(&project, &resolution)?,
+                unused: &bundle::unused(&project.settings, &dependencies)?,
                 cpu_target,
                 python: self.python.as_deref(),
                 home: &home,
@@ -158,6 +154,7 @@ impl PackRequest {
         let inputs = BundleInputs {
             project: &project,
             resolution: &resolution,
+            dependencies: &dependencies,
             julia: &julia,
             runtime: &runtime,
             image: image.as_ref(),
@@ -270,4 +267,14 @@ fn bound_cache() -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// Says which packages there are, and what the user should know of them.
+fn tell(resolution: &Resolution, report: &Report) {
+    for (uuid, package) in &resolution.packages {
+        tracing::debug!("package {} {uuid}: {:?}", package.name, package.source);
+    }
+    for note in &resolution.notes {
+        report.warn(note);
+    }
 }

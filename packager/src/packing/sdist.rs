@@ -83,7 +83,7 @@ impl<W: Write> Archive<W> {
         header.set_entry_type(EntryType::Regular);
         header.set_mode(if executable { 0o755 } else { 0o644 });
         header.set_size(size);
-        header.set_mtime(self.epoch.map_or(0, |epoch| epoch.0));
+        header.set_mtime(self.epoch.map_or(0, Epoch::seconds));
         self.tar.append_data(&mut header, format!("{}/{name}", self.top), content)
     }
 }

@@ -1,50 +1,44 @@
 //! The one moment a wheel is stamped with: `SOURCE_DATE_EPOCH`, or the first moment a zip archive can say.
 
 use std::env;
+use std::str::FromStr;
+
+use time::OffsetDateTime;
 
 use super::error::WheelError;
 use jnumpy_base::env_vars::SOURCE_DATE_EPOCH;
 
-const DAY: u64 = 24 * 60 * 60;
-
 /// Seconds since 1970 in UTC, as `SOURCE_DATE_EPOCH` gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch(pub u64);
+pub struct Epoch(OffsetDateTime);
 
 impl Epoch {
     /// Reads `SOURCE_DATE_EPOCH`; `None` when it is not set.
     pub fn from_environment() -> Result<Option<Self>, WheelError> {
-        let Some(value) = env::var_os(SOURCE_DATE_EPOCH) else { return Ok(None) };
-        let value = value.to_string_lossy().into_owned();
-        match value.parse() {
-            Ok(seconds) => Ok(Some(Self(seconds))),
-            Err(_) => Err(WheelError::Epoch { value }),
-        }
+        env::var_os(SOURCE_DATE_EPOCH).map(|value| value.to_string_lossy().parse()).transpose()
     }
 
-    /// Year, month and day.
-    fn date(self) -> (u64, u64, u64) {
-        // Days are counted from 0000-03-01, so that the leap day is a year's last; 400 years repeat exactly.
-        let days = self.0 / DAY + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month + 2) / 5 + 1;
-        let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        (400 * era + year_of_era + next_year, month, day)
-    }
-
-    fn clock(self) -> (u64, u64, u64) {
-        let seconds = self.0 % DAY;
-        (seconds / 3600, seconds / 60 % 60, seconds % 60)
+    /// The seconds since 1970.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0.unix_timestamp().try_into().unwrap_or_default()
     }
 
     /// As in `2024-02-29T12:34:56Z`.
     pub(super) fn rfc3339(self) -> String {
-        let ((year, month, day), (hour, minute, second)) = (self.date(), self.clock());
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        let (hour, minute, second) = self.0.time().as_hms();
+        format!("{}T{hour:02}:{minute:02}:{second:02}Z", self.0.date())
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = WheelError;
+
+    fn from_str(text: &str) -> Result<Self, WheelError> {
+        let invalid = || WheelError::Epoch { value: text.to_owned() };
+        let seconds =
+            text.parse::<u64>().ok().and_then(|seconds| seconds.try_into().ok()).ok_or_else(invalid)?;
+        OffsetDateTime::from_unix_timestamp(seconds).map(Self).map_err(|_| invalid())
     }
 }
 
@@ -69,21 +63,26 @@ impl From<Option<Epoch>> for DosTime {
     /// Clipped to what the format can say; without an epoch its first moment.
     fn from(epoch: Option<Epoch>) -> Self {
         let Some(epoch) = epoch else { return Self::FIRST };
-        let (year, month, day) = epoch.date();
-        let Some(years) = year.checked_sub(1980) else { return Self::FIRST };
+        let (year, month, day) = epoch.0.to_calendar_date();
+        let Ok(years) = u16::try_from(year - 1980) else { return Self::FIRST };
         if years > 127 {
             return Self::LAST;
         }
-        let (hour, minute, second) = epoch.clock();
-        // All six are small by now.
-        let small = |number: u64| u16::try_from(number).unwrap_or_default();
-        Self::new((small(years), small(month), small(day)), (small(hour), small(minute), small(second / 2)))
+        let (hour, minute, second) = epoch.0.to_hms();
+        Self::new(
+            (years, u8::from(month).into(), day.into()),
+            (hour.into(), minute.into(), (second / 2).into()),
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{DosTime, Epoch};
+
+    fn epoch(seconds: u64) -> Epoch {
+        seconds.to_string().parse().unwrap()
+    }
 
     #[test]
     fn ok_known_moments() {
@@ -95,17 +94,24 @@ mod tests {
             (1_709_208_896, "2024-02-29T12:14:56Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(Epoch(seconds).rfc3339(), text);
+            assert_eq!(epoch(seconds).rfc3339(), text);
         }
     }
 
     #[test]
     fn ok_clipped_to_the_format() {
         assert_eq!(DosTime::from(None), DosTime::FIRST);
-        assert_eq!(DosTime::from(Some(Epoch(0))), DosTime::FIRST);
-        assert_eq!(DosTime::from(Some(Epoch(315_532_800))), DosTime::FIRST);
-        assert_eq!(DosTime::from(Some(Epoch(4_354_819_199))), DosTime::LAST);
-        assert_eq!(DosTime::from(Some(Epoch(4_354_819_200))), DosTime::LAST);
-        assert_eq!(DosTime::from(Some(Epoch(u64::MAX))), DosTime::LAST);
+        assert_eq!(DosTime::from(Some(epoch(0))), DosTime::FIRST);
+        assert_eq!(DosTime::from(Some(epoch(315_532_800))), DosTime::FIRST);
+        assert_eq!(DosTime::from(Some(epoch(4_354_819_199))), DosTime::LAST);
+        assert_eq!(DosTime::from(Some(epoch(4_354_819_200))), DosTime::LAST);
+        assert_eq!(DosTime::from(Some(epoch(253_402_300_799))), DosTime::LAST);
+    }
+    #[test]
+    fn err_after_the_year_9999() {
+        for text in ["253402300800", "18446744073709551615", "-1", "", "1.5"] {
+            let error = text.parse::<Epoch>().unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
     }
 }

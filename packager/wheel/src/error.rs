@@ -70,8 +70,10 @@ pub enum WheelError {
     /// A bill of materials that cannot be parsed.
     #[error("the bill of materials is invalid: {reason}")]
     UnreadableSbom { reason: String },
-    /// `SOURCE_DATE_EPOCH` is not a number.
-    #[error("`SOURCE_DATE_EPOCH` must be a number of seconds since 1970, got `{value}`")]
+    /// `SOURCE_DATE_EPOCH` is not a number, or too large a one.
+    #[error(
+        "`SOURCE_DATE_EPOCH` must be a number of seconds since 1970, before the year 10000, got `{value}`"
+    )]
     Epoch {
         /// The variable's value.
         value: String,

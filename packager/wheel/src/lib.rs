@@ -39,7 +39,7 @@ pub use self::tag::Tag;
 pub use self::zip::deflate_length;
 use self::zip::{Archive, Member, Options};
 use jnumpy_base::Report;
-use jnumpy_base::text::{hexadecimal, megabytes};
+use jnumpy_base::text::megabytes;
 
 /// The command that makes the wheels, as they name it.
 const GENERATOR: &str = "jnumpy-pack";
@@ -199,7 +199,7 @@ impl Wheel {
         file.persist(&path)
             .map_err(|error| WheelError::Location { path: path.clone(), source: error.error })?;
         stage.done(format_args!("{}, {:.1} MB", self.name()?, megabytes(size)));
-        Ok(Written { path, size, sha256: hexadecimal(&sha256), entries, elapsed: started.elapsed() })
+        Ok(Written { path, size, sha256: hex::encode(sha256), entries, elapsed: started.elapsed() })
     }
 
     /// The files that the wheel would contain, in the order of the archive; nothing is written.

@@ -80,9 +80,10 @@ pub(crate) fn withdraw() {
     let named = |start: &str| objects.iter().find(|object| object.name().starts_with(start));
     let Some(julia) = named("libjulia-internal").or_else(|| named("libjulia.so")) else { return };
     // Where libjulia is linked with them, as distributions do, Julia's own copies are in the global scope with it.
+    let directory = julia.directory();
     let own = objects.iter().filter(|object| {
         ["libuv.", "libutf8proc."].iter().any(|start| object.name().starts_with(start))
-            && object.directory() == julia.directory()
+            && object.directory() == directory
     });
     // SAFETY: as in `intercept`.
     let found =

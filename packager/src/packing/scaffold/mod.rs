@@ -143,7 +143,7 @@ fn write_files(
     parent: &Path,
     author: Option<&str>,
 ) -> Result<tempfile::TempDir, ScaffoldError> {
-    let uuid = Uuid::random()?;
+    let uuid = Uuid::random();
     let unfinished = tempfile::Builder::new()
         .prefix(".tmp-")
         .tempdir_in(parent)

@@ -7,8 +7,9 @@ use super::Examined;
 use super::finding::{Check, Finding};
 use crate::formats::policy::{self, Platform, PolicyError};
 use crate::stages::project::extension_parts;
+use jnumpy_base::Binary;
 use jnumpy_base::text::printable;
-use jnumpy_elf::{Elf, VersionNeed, run_path};
+use jnumpy_elf::{Elf, VersionNeed};
 use jnumpy_wheel::{Tag, WheelPath};
 
 /// The ELF files of a wheel.
@@ -35,10 +36,10 @@ pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: 
         }
         // One that needs its own name hands on to the system's.
         let file_name = path.rsplit('/').next().unwrap_or_default();
-        if let Some(name) = [Some(file_name), elf.soname.as_deref()]
+        if let Some(name) = [Some(file_name), elf.name()]
             .into_iter()
             .flatten()
-            .find(|name| policy::is_system_library(name) && !elf.needed.iter().any(|needed| needed == name))
+            .find(|name| policy::is_system_library(name) && !elf.needed().any(|needed| needed == *name))
         {
             findings.push(
                 Check::SystemLibrary.failure(Some(path), format!("it is the system's `{}`", printable(name))),
@@ -55,8 +56,8 @@ pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: 
             let what = "its run path is a RUNPATH, which is searched after `LD_LIBRARY_PATH`";
             findings.push(Check::RunPath.failure(Some(path), what));
         }
-        let directories = run_paths(path, elf, findings);
-        libraries.check_needed(path, elf, &directories, findings);
+        check_run_path(path, *elf, findings);
+        libraries.check_needed(path, *elf, findings);
     }
 }
 
@@ -77,9 +78,7 @@ fn platforms(tag: &Tag, findings: &mut Vec<Finding>) -> Vec<Platform> {
 
 impl<'a> Libraries<'a> {
     pub(crate) fn new(files: impl Iterator<Item = (&'a WheelPath, &'a Elf)> + Clone) -> Self {
-        let own = |(path, elf): (&'a WheelPath, &'a Elf)| {
-            elf.soname.as_deref().into_iter().chain([path.file_name()])
-        };
+        let own = |(path, elf): (&'a WheelPath, &'a Elf)| elf.name().into_iter().chain([path.file_name()]);
         Self {
             names: files.clone().flat_map(own).collect(),
             files: files.map(|(path, elf)| (path.as_str(), elf)).collect(),
@@ -90,19 +89,19 @@ impl<'a> Libraries<'a> {
     pub(crate) fn asked_of_system(&self) -> impl Iterator<Item = (&'a Path, &'a VersionNeed)> {
         let from_system = |need: &&VersionNeed| !self.names.contains(need.library.as_str());
         self.files.iter().flat_map(move |(path, elf)| {
-            elf.requires.iter().filter(from_system).map(|need| (Path::new(*path), need))
+            elf.demands().filter(from_system).map(|need| (Path::new(*path), need))
         })
     }
 
     /// The files that one of them is linked to, where the loader will look for them.
-    pub(crate) fn linked_to(&self, path: &str, elf: &Elf) -> BTreeSet<&'a str> {
-        let directories = run_paths(path, elf, &mut Vec::new());
-        let find = |needed: &String| {
-            directories
-                .iter()
-                .find_map(|directory| self.files.get_key_value(in_directory(directory, needed).as_str()))
-        };
-        elf.needed.iter().filter_map(find).map(|(path, _)| *path).collect()
+    pub(crate) fn linked_to(&self, path: &str, file: &impl Binary) -> BTreeSet<&'a str> {
+        file.needed().filter_map(|needed| self.found(path, file, needed)).collect()
+    }
+
+    /// The file that the loader takes for what another one needs.
+    fn found(&self, path: &str, file: &impl Binary, needed: &str) -> Option<&'a str> {
+        let candidates = file.candidates(directory_of(path), needed);
+        candidates.iter().find_map(|candidate| Some(*self.files.get_key_value(candidate.to_str()?)?.0))
     }
 
     /// Checks machine and symbol versions.
@@ -130,26 +129,24 @@ impl<'a> Libraries<'a> {
     }
 
     /// Checks that each needed library is found where the loader will look.
-    fn check_needed(&self, path: &str, elf: &Elf, directories: &[String], findings: &mut Vec<Finding>) {
-        let own_directory = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
-        for needed in &elf.needed {
-            let is_in =
-                |directory: &String| self.files.contains_key(in_directory(directory, needed).as_str());
+    fn check_needed(&self, path: &str, file: &impl Binary, findings: &mut Vec<Finding>) {
+        for needed in file.needed() {
+            let beside = directory_of(path).join(needed);
             let name = printable(needed);
             if needed.contains('/') {
                 findings.push(
                     Check::Needed.failure(Some(path), format!("it needs a library by a path: `{name}`")),
                 );
-            } else if directories.iter().any(is_in) {
+            } else if self.found(path, file, needed).is_some() {
                 // Found, whatever the name.
             } else if policy::is_system_library(needed) {
                 // The audit has asked for its symbols.
-            } else if is_in(&own_directory) {
+            } else if beside.to_str().is_some_and(|beside| self.files.contains_key(beside)) {
                 let what = format!(
                     "it needs `{name}` beside it, found only when that is loaded before: no run path"
                 );
                 findings.push(Check::Needed.warning(Some(path), what));
-            } else if self.names.contains(needed.as_str()) {
+            } else if self.names.contains(needed) {
                 let what =
                     format!("it needs `{name}`, which is in the wheel, but in no directory of its run path");
                 findings.push(Check::Needed.failure(Some(path), what));
@@ -162,22 +159,16 @@ impl<'a> Libraries<'a> {
     }
 }
 
-fn in_directory(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+fn directory_of(path: &str) -> &Path {
+    Path::new(path).parent().unwrap_or(Path::new(""))
 }
 
-/// The directories of the wheel that the run path of a file leads to. The rules of `$ORIGIN` are shared with the writer.
-fn run_paths(path: &str, elf: &Elf, findings: &mut Vec<Finding>) -> Vec<String> {
-    let own = Path::new(path).parent().unwrap_or(Path::new(""));
-    let mut directories = Vec::new();
-    let search = elf.runpath.as_deref().or(elf.rpath.as_deref()).filter(|search| !search.is_empty());
-    for entry in search.into_iter().flat_map(run_path::entries) {
-        if let Some(directory) = run_path::resolve_in_tree(own, entry) {
-            directories.push(directory.to_string_lossy().into_owned());
-        } else {
+/// Checks that the run path of a file stays in the wheel. The format's rules are shared with the writer.
+fn check_run_path<B: Binary>(path: &str, file: &B, findings: &mut Vec<Finding>) {
+    for entry in file.run_path() {
+        if B::resolve_in_tree(directory_of(path), entry).is_none() {
             let what = format!("its run path `{}` is not below the wheel by `$ORIGIN`", printable(entry));
             findings.push(Check::RunPath.failure(Some(path), what));
         }
     }
-    directories
 }

@@ -4,9 +4,9 @@
 //! other name that is asked for becomes a small library whose only content is that it needs the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::binaries::{read_elf, read_if_elf};
 use super::loader::Loader;
 use super::names::{loaded_first, mentioned, standard_libraries};
 use super::prune::{self, Decisions, LeftOut, Verdict};
@@ -18,7 +18,7 @@ use crate::stages::project::{ProjectError, Settings, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::{self, entry_to};
-use jnumpy_elf::{Answer, Edits, Elf, Machine, StandIn, Symbols, VersionNeed, is_elf, rewrite, shim, strip};
+use jnumpy_elf::{Answer, Edits, Elf, Machine, StandIn, Symbols, VersionNeed, rewrite, shim, strip};
 use jnumpy_wheel::Content;
 
 /// What libraries are collected from, and by which rules.
@@ -199,8 +199,7 @@ impl Libraries {
     fn add_packages(&mut self, inputs: &LibraryInputs<'_>) -> Result<(), BundleError> {
         for (package, path) in inputs.packages {
             interrupt::check()?;
-            let elf = Elf::parse(&fs_err::read(path)?)
-                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            let elf = read_elf(path)?;
             let location = package_images(inputs.julia).join(&package.file);
             let renamed = &BTreeMap::new();
             let content = Change { inputs, path, elf: &elf, location: &location, opens_from: None, renamed }
@@ -225,13 +224,7 @@ impl Libraries {
         path: &Path,
         location: &Path,
     ) -> Result<Content, BundleError> {
-        let mut start = Vec::new();
-        fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
-        if !is_elf(&start) {
-            return Ok(Content::file(path));
-        }
-        let elf = Elf::parse(&fs_err::read(path)?)
-            .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+        let Some(elf) = read_if_elf(path)? else { return Ok(Content::file(path)) };
         let renamed = &BTreeMap::new();
         Change { inputs, path, elf: &elf, location, opens_from: None, renamed }.content(&self.locations)
     }
@@ -629,8 +622,7 @@ fn in_bundle(path: &Path) -> String {
 
 /// Whether the library stands for one that belongs to the user's system, whatever it is called here.
 fn is_system(path: &Path) -> Result<bool, BundleError> {
-    let elf = Elf::parse(&fs_err::read(path)?)
-        .map_err(|source| BundleError::Elf { path: path.to_owned(), source })?;
+    let elf = read_elf(path)?;
     Ok(is_system_library(&elf.soname.unwrap_or_else(|| file_name(path))))
 }
 

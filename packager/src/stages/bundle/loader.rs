@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::BundleError;
+use super::binaries::read_elf;
 use jnumpy_base::process::{self, ChildError};
-use jnumpy_elf::Elf;
 
 /// The loader that started this program.
 #[derive(Debug)]
@@ -20,9 +20,7 @@ pub(super) struct Loader {
 impl Loader {
     /// The loader, for libraries that need others from these directories.
     pub(super) fn new(directories: &[PathBuf]) -> Result<Self, BundleError> {
-        let own = std::env::current_exe()?;
-        let elf =
-            Elf::parse(&fs_err::read(&own)?).map_err(|source| BundleError::Elf { path: own, source })?;
+        let elf = read_elf(&std::env::current_exe()?)?;
         let directories: Vec<_> = directories.iter().map(|directory| directory.to_string_lossy()).collect();
         Ok(Self { program: elf.interpreter.map(PathBuf::from), directories: directories.join(":") })
     }

@@ -6,11 +6,13 @@
 //! - [`Explanations`] says why something is in the bundle, or is not.
 //! - [`BundleInputs::plan`] puts it all together; its result says of every path where its bytes come from.
 
+mod binaries;
 pub mod bootstrap;
 mod closure;
 mod description;
 mod error;
 mod explain;
+mod inputs;
 mod libraries;
 mod loader;
 mod names;
@@ -20,12 +22,13 @@ mod provenance;
 mod prune;
 mod trees;
 
+pub(crate) use binaries::starts_as_elf;
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
 pub(crate) use description::Description;
 pub use error::BundleError;
 pub use explain::Explanations;
+pub use inputs::BundleInputs;
 pub(crate) use libraries::is_compiler;
-pub(crate) use plan::starts_as_elf;
-pub use plan::{Bundle, BundleInputs};
+pub use plan::Bundle;
 pub(crate) use provenance::licensed_parts;
 pub use prune::{Decisions, LeftOut, Prune, Verdict, unused};

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::BundleError;
 use crate::stages::depot::{Resolution, Source};
 use crate::stages::project::{Project, list_files};
-use jnumpy_base::text::hexadecimal;
 
 /// One package. Two bundles agree on it when all of this is equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,5 +57,5 @@ fn hash(files: Vec<(String, PathBuf)>) -> Result<String, BundleError> {
         hash.update(format!("{name}\0{}\0", bytes.len()));
         hash.update(bytes);
     }
-    Ok(hexadecimal(&hash.finalize()))
+    Ok(hex::encode(hash.finalize()))
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::binaries::{read_elf, starts_as_elf};
 use super::bootstrap::with_bootstrap;
 use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
 use super::explain::Explanations;
+use super::inputs::BundleInputs;
 use super::libraries::{self, Libraries};
 use super::loader::Loader;
 use super::packages::bundled_packages;
@@ -15,13 +17,11 @@ use super::provenance::{self, Provenance};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
 use crate::formats::contract::BUNDLE_FORMAT;
+use crate::formats::policy;
 use crate::formats::policy::Demand;
-use crate::formats::policy::{self, Platform};
-use crate::stages::depot::{ARTIFACTS, Resolution, manifest_entry};
-use crate::stages::image::{Image, PackageImage, load_script};
-use crate::stages::julia::Julia;
-use crate::stages::project::{Manifest, Project, ProjectError, list_files};
-use crate::stages::runtime_wheel::RuntimeWheel;
+use crate::stages::depot::{ARTIFACTS, manifest_entry};
+use crate::stages::image::{PackageImage, load_script};
+use crate::stages::project::{Manifest, ProjectError, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
 use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath};
@@ -39,25 +39,6 @@ const LOAD_SCRIPT: &str = "packages.jl";
 const BIN_README: &str = "\
 Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
 ";
-
-/// What a wheel is planned from.
-#[derive(Debug)]
-pub struct BundleInputs<'a> {
-    /// The user's project.
-    pub project: &'a Project,
-    /// Its Julia dependencies.
-    pub resolution: &'a Resolution,
-    /// The Julia to bundle.
-    pub julia: &'a Julia,
-    /// The runtime to bundle.
-    pub runtime: &'a RuntimeWheel,
-    /// The image with the project; without one, Julia's stock image and all sources are bundled.
-    pub image: Option<&'a Image>,
-    /// Whether Julia's compiler is bundled.
-    pub compiler: bool,
-    /// The platform that the wheel has to run on; the oldest possible when none is demanded.
-    pub platform: Option<Platform>,
-}
 
 /// Everything that goes into a wheel, `.dist-info` aside.
 #[derive(Debug)]
@@ -86,9 +67,8 @@ impl BundleInputs<'_> {
             .map_or_else(|| self.julia.prefix.join(&self.julia.layout.sysimage), |image| image.path.clone());
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
-        let dependencies = self.resolution.needed(self.project.julia.deps.values());
         let unused = self.image.map_or(&[][..], |image| &image.unused);
-        let prune = Prune::new(settings, &dependencies, &image_bytes, unused)?;
+        let prune = Prune::new(settings, self.dependencies, &image_bytes, unused)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
@@ -126,8 +106,7 @@ impl BundleInputs<'_> {
         needs.extend(of_the_image.map(|need| (image_path.clone(), need.clone())));
         needs.extend(libraries.package_needs.iter().cloned());
         for (name, path) in self.runtime.files.iter().filter(|(name, _)| is_shared_library(name)) {
-            let elf = Elf::parse(&fs_err::read(path)?)
-                .map_err(|source| BundleError::Elf { path: path.clone(), source })?;
+            let elf = read_elf(path)?;
             needs.extend(elf.requires.into_iter().map(|need| (PathBuf::from(name), need)));
         }
         for (path, elf) in self.own_binaries()? {
@@ -393,12 +372,4 @@ fn utf8(path: &Path) -> Result<String, BundleError> {
 
 fn is_shared_library(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "so")
-}
-
-/// Whether the file begins as an ELF file does; only its start is read.
-pub(crate) fn starts_as_elf(path: &Path) -> std::io::Result<bool> {
-    use std::io::Read;
-    let mut start = Vec::new();
-    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
-    Ok(is_elf(&start))
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::inputs::BundleInputs;
 use super::libraries::Libraries;
-use super::plan::BundleInputs;
 use super::{BundleError, Origin};
 use crate::formats::Uuid;
 use crate::stages::depot::{self, Source, files};

@@ -7,9 +7,8 @@ use serde::Deserialize;
 
 use super::BundleError;
 use super::names::{binary_packages, standard_libraries};
-use crate::stages::depot::Resolution;
 use crate::stages::image::Unused;
-use crate::stages::project::{Project, Settings};
+use crate::stages::project::Settings;
 
 const RULES: &str = include_str!("../../../../manifests/prune.toml");
 
@@ -157,13 +156,10 @@ struct WrittenStandIn {
 }
 
 /// The standard libraries that an image for this project need not start: whatever needs their files is no dependency.
-pub fn unused(project: &Project, resolution: &Resolution) -> Result<Vec<Unused>, BundleError> {
+pub fn unused(settings: &Settings, dependencies: &BTreeSet<&str>) -> Result<Vec<Unused>, BundleError> {
     let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
-    let dependencies = resolution.needed(project.julia.deps.values());
     let rules = written.files.into_iter().filter(|rule| {
-        !(rule.starts.is_empty()
-            || project.settings.include.contains(&rule.name)
-            || rule.is_needed(&dependencies))
+        !(rule.starts.is_empty() || settings.include.contains(&rule.name) || rule.is_needed(dependencies))
     });
     Ok(rules.map(|rule| Unused { rule: rule.name, modules: rule.starts }).collect())
 }

@@ -2,9 +2,9 @@
 //! run paths; a second name of a library becomes a shim, a second name of any other file a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::binaries::read_if_elf;
 use super::libraries::{Libraries, LibraryInputs, better_run_path};
 use super::{BundleError, Opened};
 use crate::formats::policy::is_system_library;
@@ -12,7 +12,7 @@ use crate::stages::depot::files;
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::entry_to;
-use jnumpy_elf::{Edits, Elf, Kind, VersionNeed, is_elf, shim};
+use jnumpy_elf::{Edits, Elf, Kind, VersionNeed, shim};
 use jnumpy_wheel::Content;
 
 /// Where Julia's prefix is, beside the depot.
@@ -66,7 +66,7 @@ impl Trees {
         }
         for (real, names) in names {
             interrupt::check()?;
-            let elf = read_elf(&real)?;
+            let elf = read_if_elf(&real)?;
             let chosen = elf.as_ref().and_then(|elf| primary(elf, &real, &names));
             for (location, executable) in names {
                 let kind = match &elf {
@@ -211,14 +211,4 @@ fn kind(elf: &Elf, location: &Path, primary: Option<&Path>) -> FileKind {
         (Kind::Other, ..) => FileKind::Plain,
         _ => FileKind::Elf(elf),
     }
-}
-
-fn read_elf(path: &Path) -> Result<Option<Elf>, BundleError> {
-    let mut start = Vec::new();
-    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
-    if !is_elf(&start) {
-        return Ok(None);
-    }
-    let parsed = Elf::parse(&fs_err::read(path)?);
-    parsed.map(Some).map_err(|source| BundleError::Elf { path: path.to_owned(), source })
 }

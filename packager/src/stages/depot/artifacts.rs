@@ -133,11 +133,9 @@ impl Answer {
     }
 }
 
-/// Reads hexadecimal digits.
+/// A text that Julia has printed as hexadecimal digits, since it may hold any character.
 pub(crate) fn text(digits: &str) -> Option<String> {
-    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
-    String::from_utf8(bytes?).ok()
+    String::from_utf8(hex::decode(digits).ok()?).ok()
 }
 
 /// Asks Julia. A package's own program that selects artifacts sees the preferences of the project, the first owner.

@@ -6,7 +6,6 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use jnumpy_base::interrupt;
-use jnumpy_base::text::hexadecimal;
 
 use super::ImageError;
 
@@ -19,7 +18,7 @@ impl KeyBuilder {
     }
 
     pub(super) fn text(&mut self, label: &str, text: &str) {
-        tracing::debug!("image key: {label} {}", hexadecimal(&Sha256::digest(text)[..8]));
+        tracing::debug!("image key: {label} {}", hex::encode(&Sha256::digest(text)[..8]));
         self.part(label.as_bytes());
         self.part(text.as_bytes());
     }
@@ -31,7 +30,7 @@ impl KeyBuilder {
 
     /// The key: 64 hexadecimal digits.
     pub(super) fn finish(self) -> String {
-        hexadecimal(&self.0.finalize())
+        hex::encode(self.0.finalize())
     }
 
     fn part(&mut self, bytes: &[u8]) {
@@ -50,7 +49,7 @@ pub(super) fn sha256_of_file(path: &Path) -> Result<(u64, String), ImageError> {
         interrupt::check()?;
         let count = file.read(&mut buffer)?;
         if count == 0 {
-            return Ok((size, hexadecimal(&hash.finalize())));
+            return Ok((size, hex::encode(hash.finalize())));
         }
         size += count as u64;
         hash.update(&buffer[..count]);

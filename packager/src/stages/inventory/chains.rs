@@ -31,7 +31,7 @@ impl<'a> Chains<'a> {
     ) -> Self {
         let mut chains = Self { needed_by: BTreeMap::new(), providers: BTreeMap::new() };
         for (path, elf) in &libraries.files {
-            for other in libraries.linked_to(path, elf) {
+            for other in libraries.linked_to(path, *elf) {
                 chains.add(Node::File(other), Node::File(path));
             }
         }

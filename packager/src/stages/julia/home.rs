@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::formats::Version;
 use crate::stages::julia::JuliaError;
-use crate::stages::julia::install::Wanted;
 use crate::stages::julia::record::Record;
 use crate::stages::julia::rules::rules;
+use crate::stages::julia::wanted::Wanted;
 use jnumpy_base::env_vars;
 use jnumpy_base::text::printable;
 

@@ -13,6 +13,7 @@ mod rules;
 mod run;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wanted;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use home::{Installed, Surroundings, home, installed};
 pub use layout::Layout;
 pub use record::{Download, Package, Record};
 pub use run::Run;
+pub use wanted::{InvalidWanted, Wanted};
 
 /// A Julia that was started and answered.
 #[derive(Debug, Clone)]

@@ -43,21 +43,16 @@ impl std::str::FromStr for TreeHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("not a git tree hash: `{}`", printable(text));
-        if text.len() != 40 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
         let mut bytes = [0; 20];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-        }
+        hex::decode_to_slice(text, &mut bytes)
+            .map_err(|_| format!("not a git tree hash: `{}`", printable(text)))?;
         Ok(Self(bytes))
     }
 }
 
 impl std::fmt::Display for TreeHash {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(&hex::encode(self.0))
     }
 }
 

@@ -126,7 +126,7 @@ impl Project {
             let digest = Sha256::digest(format!("jnumpy-pack project {}", self.julia.name));
             let mut half = [0; 16];
             half.copy_from_slice(&digest[..16]);
-            Uuid::from_hash(&half)
+            Uuid::from_hash(half)
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::formats::{Uuid, Version};
 use jnumpy_base::text::{is_identifier, printable};
 
 /// Since this minor version of Julia 1 there are weak dependencies and extensions.
-pub const EXTENSIONS_SINCE: u32 = 9;
+pub const EXTENSIONS_SINCE: u64 = 9;
 
 /// The names a project file can have; Julia takes the first one that is there.
 const NAMES: [&str; 2] = ["JuliaProject.toml", "Project.toml"];

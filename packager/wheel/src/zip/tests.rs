@@ -99,7 +99,7 @@ fn options(threads: usize) -> Options {
     Options {
         level: 6,
         threads: NonZeroUsize::new(threads).unwrap(),
-        time: DosTime::from(Some(Epoch(1_709_208_896))),
+        time: DosTime::from(Some("1709208896".parse::<Epoch>().unwrap())),
     }
 }
 

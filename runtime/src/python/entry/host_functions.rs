@@ -1,13 +1,12 @@
 //! The host functions: see [`HostFunctions`] for what each one does.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use pyo3::exceptions::{PySystemExit, PyTypeError};
 use pyo3::ffi;
 
 use super::read::Mode;
-use super::{array, callback, function, guard, instance, output, read, write};
+use super::{array, callback, exit_status, function, guard, instance, output, read, write};
 use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::{self, RUNNING_IN};
@@ -257,25 +256,17 @@ unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usiz
     unsafe { guard::object(|py| function::new(py, entry, std::slice::from_raw_parts(slots, count))) }
 }
 
-/// The status that Julia code on a thread of its own wants to end the process with, or -1.
-static EXIT: AtomicI32 = AtomicI32::new(-1);
-
 unsafe extern "C" fn exit(status: c_int) {
-    EXIT.store(status & 0xff, Ordering::Release);
+    exit_status::set(status);
     // SAFETY: may be called in any thread; a full list of such calls is the only failure, and then Python is about to run one
     // that was made before.
     unsafe { ffi::Py_AddPendingCall(Some(raise_exit), std::ptr::null_mut()) };
 }
 
-/// The status that was last asked for, once.
-pub(super) fn wanted_exit() -> Option<c_int> {
-    let status = EXIT.swap(-1, Ordering::AcqRel);
-    (status >= 0).then_some(status)
-}
-
 extern "C" fn raise_exit(_: *mut c_void) -> c_int {
     // SAFETY: Python calls it in its main thread, with its lock held.
-    wanted_exit().map_or(0, |status| unsafe { guard::value(-1, |_| Err(PySystemExit::new_err(status))) })
+    exit_status::take()
+        .map_or(0, |status| unsafe { guard::value(-1, |_| Err(PySystemExit::new_err(status))) })
 }
 
 unsafe extern "C" fn while_waiting() {
@@ -284,5 +275,5 @@ unsafe extern "C" fn while_waiting() {
 }
 
 unsafe extern "C" fn take_exit() -> c_int {
-    wanted_exit().unwrap_or(-1)
+    exit_status::take().unwrap_or(-1)
 }

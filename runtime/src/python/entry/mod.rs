@@ -4,6 +4,7 @@
 pub(crate) mod array;
 mod callback;
 mod entries;
+mod exit_status;
 pub(crate) mod function;
 mod guard;
 mod heap_type;

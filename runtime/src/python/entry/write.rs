@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyRuntimeError, PySystemError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{host_functions, output};
+use super::{exit_status, output};
 use crate::julia::lease;
 use crate::python::exception::{self, Root};
 use crate::sys::slot::{Kind, Slot};
@@ -124,7 +124,7 @@ unsafe fn raise(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
         )
     };
     let name = std::str::from_utf8(name).unwrap_or("RuntimeError");
-    if let Some(status) = host_functions::wanted_exit() {
+    if let Some(status) = exit_status::take() {
         // The exception says that a task has not ended well, because it has called `exit`.
         drop(Root::new(result.a));
         PySystemExit::new_err(status).restore(py);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::formats::{InvalidVersion, Version};
-use crate::stages::julia::JuliaError;
+use crate::stages::julia::InvalidWanted;
 use crate::stages::julia::install::transfer::{TransferError, shown};
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::Interrupted;
@@ -87,7 +87,7 @@ pub enum InstallError {
     },
     /// The finished tree does not run.
     #[error("the new Julia does not work on this machine")]
-    Proof(#[source] Box<JuliaError>),
+    Proof(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The finished tree does not stand on its own.
     #[error("the new Julia loads `{}` although it has a library of this name", library.display())]
     Foreign {
@@ -109,11 +109,8 @@ pub enum InstallError {
     #[error(transparent)]
     InvalidVersion(#[from] InvalidVersion),
     /// The text names no version.
-    #[error("`{text}` is not a version of Julia")]
-    Wanted {
-        /// The text.
-        text: String,
-    },
+    #[error(transparent)]
+    Wanted(#[from] InvalidWanted),
     /// A Julia that would not work.
     #[error("Julia {version} is older than {oldest}, the oldest that works")]
     TooOld {
@@ -307,11 +304,7 @@ impl Hint for InstallError {
         const OWN: &str = "install Julia in another way (juliaup, or an official archive), then name it with `--julia PATH` or put it on `PATH`";
         Some(match self {
             Self::NoTool { .. } | Self::Architecture { .. } | Self::NoMirror => OWN.into(),
-            Self::Wanted { .. } => {
-                "give `lts`, `release`, a series such as `1.10`, or a version such as `1.12.2`; \
-                 `jnumpy-pack julia list --available` lists them"
-                    .into()
-            }
+            Self::Wanted(error) => return error.hint(),
             Self::TooOld { .. } => "`jnumpy-pack julia list --available` lists those that work".into(),
             Self::Address { .. } => "an address begins with `https://`".into(),
             Self::Index { source, .. } | Self::Download { source, .. } => return Some(network(source)),

@@ -14,7 +14,7 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs_err::{File, OpenOptions};
 
@@ -23,15 +23,14 @@ use crate::stages::julia::find::{Choice, find};
 use crate::stages::julia::home::{self, Installed, matching, set_default};
 use crate::stages::julia::record::Record;
 use crate::stages::julia::rules::rules;
-use crate::stages::julia::{Julia, JuliaError, Origin, Run, Surroundings, layout};
-use jnumpy_base::interrupt::Interrupted;
+use crate::stages::julia::{Julia, JuliaError, Origin, Run, Surroundings, Wanted, layout};
 use jnumpy_base::{Report, interrupt};
 
 use index::Official;
 use transfer::Client;
 
 pub use error::{Attempt, InstallError};
-pub use index::{Archive, Index, Origins, Wanted};
+pub use index::{Archive, Index, Origins};
 pub use transfer::TransferError;
 
 const TEMPORARY: &str = ".tmp-";
@@ -283,16 +282,6 @@ fn present(id: &str, surroundings: &Surroundings, report: &Report) -> Result<Opt
             Ok(None)
         }
     }
-}
-
-/// Waits before another attempt, longer each time.
-fn pause(attempt: u32) -> Result<(), Interrupted> {
-    let end = Instant::now() + Duration::from_millis(500) * 2u32.pow(attempt - 1);
-    while Instant::now() < end {
-        interrupt::check()?;
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// Waits until no other installation is under way. The lock ends with the file's handle, thus with the process.

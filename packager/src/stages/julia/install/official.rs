@@ -7,12 +7,11 @@ use fs_err::{File, OpenOptions};
 use sha2::{Digest, Sha256};
 
 use crate::stages::julia::install::index::{Archive, Official};
-use crate::stages::julia::install::transfer::{Client, TransferError};
-use crate::stages::julia::install::{InstallError, pause, space, unpack};
+use crate::stages::julia::install::transfer::{Client, TransferError, pause};
+use crate::stages::julia::install::{InstallError, space, unpack};
 use crate::stages::julia::record::{Download, Record};
 use jnumpy_base::Report;
 use jnumpy_base::interrupt;
-use jnumpy_base::text::hexadecimal;
 
 const MEGABYTE: u64 = 1_000_000;
 /// In the directory of installed Julias: parts of archives, by hash, so that an interrupted download goes on.
@@ -167,5 +166,5 @@ fn sha256(file: &mut File) -> Result<String, InstallError> {
             count => hash.update(&buffer[..count]),
         }
     }
-    Ok(hexadecimal(&hash.finalize()))
+    Ok(hex::encode(hash.finalize()))
 }

@@ -361,6 +361,16 @@ impl Transfer {
     }
 }
 
+/// Waits before another attempt, longer each time.
+pub(super) fn pause(attempt: u32) -> Result<(), Interrupted> {
+    let end = Instant::now() + Duration::from_millis(500) * 2u32.pow(attempt - 1);
+    while Instant::now() < end {
+        interrupt::check()?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

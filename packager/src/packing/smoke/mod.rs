@@ -1,17 +1,21 @@
 //! Tries a finished wheel as a user would: a new environment in a directory with an awkward name, pip without an index,
 //! no network where the system lets us cut it, and the import.
 
+mod error;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::SmokeError;
+
 use crate::packing::Error;
 use crate::stages::image;
 use crate::stages::inventory::inventory;
+use jnumpy_base::Report;
 use jnumpy_base::path::file_name;
 use jnumpy_base::process::{self, ChildError, LastLines, Output};
-use jnumpy_base::{Hint, Report};
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
@@ -110,48 +114,6 @@ struct Imported {
     peak_memory: u64,
     runs: Vec<ScriptRun>,
     python: String,
-}
-
-/// A wheel does not work, or could not be tried.
-#[derive(Debug, thiserror::Error)]
-pub enum SmokeError {
-    /// Nothing to try.
-    #[error("`{}` has no Julia package to import", path.display())]
-    NoBundle { path: PathBuf },
-    /// There is no Python to try it with.
-    #[error("no Python can be used: {reason}")]
-    Python { reason: String },
-    /// No environment can be made.
-    #[error("`{}` cannot make a virtual environment", python.display())]
-    Environment { python: PathBuf, source: LastLines },
-    /// pip refuses it.
-    #[error("`{wheel}` cannot be installed")]
-    Install { wheel: String, source: LastLines },
-    /// It does not start.
-    #[error("`import {package}` fails in a new environment")]
-    Import { package: String, source: LastLines },
-    /// It starts, but does not work.
-    #[error("`{package}` is imported, but a script fails")]
-    Script { package: String, source: LastLines },
-}
-
-impl Hint for SmokeError {
-    fn hint(&self) -> Option<String> {
-        let text = match self {
-            Self::NoBundle { .. } => "name a wheel that `jnumpy-pack wheel` has packed",
-            Self::Python { .. } => "name a Python that has what the wheel requires: `--python PATH`",
-            Self::Environment { .. } => {
-                "install the module `venv` for it (on Debian: package `python3-venv`), or name another with `--python PATH`"
-            }
-            Self::Install { .. } => {
-                "what the wheel requires must be in the environment of `--python PATH`, or as wheels in a directory that \
-                 `--find-links DIR` names"
-            }
-            Self::Import { .. } => "`jnumpy-pack audit` looks for the usual causes",
-            Self::Script { .. } => return None,
-        };
-        Some(text.into())
-    }
 }
 
 impl SmokeRequest {

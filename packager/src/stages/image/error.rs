@@ -1,0 +1,166 @@
+use std::path::PathBuf;
+
+use super::kind::{Kind, PACKAGE_IMAGES_SINCE};
+use crate::stages::depot::DepotError;
+use crate::stages::julia::JuliaError;
+use crate::stages::project::ProjectError;
+use jnumpy_base::Hint;
+use jnumpy_base::interrupt::Interrupted;
+use jnumpy_base::process::{ChildError, LastLines};
+
+/// What can go wrong with an image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The target is not in Julia's notation.
+    #[error("not a CPU target: `{target}`")]
+    Target {
+        /// The target asked for.
+        target: String,
+    },
+    /// The image would run on this machine only.
+    #[error("a wheel cannot hold an image for this machine's processor alone: `{target}`")]
+    NativeTarget {
+        /// The target asked for.
+        target: String,
+    },
+    /// This Julia has no such image.
+    #[error("{kind} needs Julia 1.{PACKAGE_IMAGES_SINCE} or later, the Julia in use is {julia}")]
+    TooOld {
+        /// What was asked for.
+        kind: Kind,
+        /// The version in use.
+        julia: String,
+    },
+    /// No run can show that the wheel works without the compiler.
+    #[error("a wheel without the compiler needs a Python that runs the project: {reason}")]
+    Unproven {
+        /// Why there is none.
+        reason: String,
+    },
+    /// No portable target is known.
+    #[error("no portable CPU target is known for `{architecture}`")]
+    NoPreset {
+        /// This machine's architecture.
+        architecture: &'static str,
+    },
+    /// The Python named cannot run the project.
+    #[error("the Python `{}` {reason}", path.display())]
+    Python {
+        /// What `--python` named.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No compiler driver was found to link with.
+    #[error("no C compiler to link the image with, tried: `{tried}`")]
+    NoLinker {
+        /// The programs.
+        tried: String,
+    },
+    /// The staging directory cannot be made.
+    #[error("cannot make the staging directory `{}`", directory.display())]
+    BuildTree {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else's directory is where ours should be.
+    #[error("the staging directory `{}` is there already and is not this user's alone", directory.display())]
+    ForeignBuildTree {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The recorded run failed.
+    #[error("`{package}` cannot be imported, or a `precompile` script failed; the whole log is `{}`", log.display())]
+    Workload {
+        /// The import package.
+        package: String,
+        /// Everything the run said.
+        log: PathBuf,
+        /// The end of it.
+        source: LastLines,
+    },
+    /// Julia could not compile the project.
+    #[error("the project does not compile: Julia ended with {status}; the whole log is `{}`", log.display())]
+    Compile {
+        /// Exit status or signal.
+        status: std::process::ExitStatus,
+        /// Everything Julia said.
+        log: PathBuf,
+        /// The end of it.
+        source: LastLines,
+    },
+    /// A module does, or holds, what cannot be in an image.
+    #[error("the project does not compile: {what}")]
+    Global {
+        /// Which module's global, or where.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The linker failed.
+    #[error("the image cannot be linked")]
+    Link {
+        /// What it said.
+        source: LastLines,
+    },
+    /// A package's files cannot be staged.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// A dependency's files cannot be staged.
+    #[error(transparent)]
+    Depot(Box<DepotError>),
+    /// Julia failed.
+    #[error(transparent)]
+    Julia(#[from] JuliaError),
+    /// Another program failed.
+    #[error(transparent)]
+    Child(ChildError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl From<ChildError> for ImageError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Child(error),
+        }
+    }
+}
+
+impl From<DepotError> for ImageError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
+impl Hint for ImageError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Target { .. } => Some("the notation is that of `julia --cpu-target`, as in `generic;haswell`".into()),
+            Self::NativeTarget { .. } => {
+                Some("leave `--cpu-target` out for an image that runs anywhere, with variants for newer processors".into())
+            }
+            Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
+            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
+            Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
+            Self::Workload { .. } => {
+                Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
+            }
+            Self::Global { remedy, .. } => Some((*remedy).into()),
+            Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
+            Self::ForeignBuildTree { .. } => Some("have it removed: a killed run of another user may have left it".into()),
+            Self::Project(error) => error.hint(),
+            Self::Depot(error) => error.hint(),
+            Self::Julia(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Which images there are.
+
+use std::fmt;
+
+/// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
+pub(super) const PACKAGE_IMAGES_SINCE: u64 = 9;
+
+/// What is compiled ahead of time, and where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One system image with Julia's own code.
+    Full {
+        /// Whether the wheel has Julia's compiler; without it, what only a compiler needs stays out of the image too.
+        compiler: bool,
+    },
+    /// One image for each package, on Julia's stock image.
+    Packages,
+}
+
+/// As the user asks for it.
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Full { compiler: true } => "`--image full`",
+            Self::Full { compiler: false } => "a wheel without the compiler",
+            Self::Packages => "`--image packages`",
+        })
+    }
+}
