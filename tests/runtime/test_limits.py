@@ -43,14 +43,14 @@ def test_too_little_memory_is_an_exception(julia, limit):
 @pytest.mark.parametrize("kib", ["256", "unlimited"])
 def test_stacks_of_all_sizes(julia, kib):
     command = ["sh", "-c", f'ulimit -s {kib} && exec "$0" -c "$1"', sys.executable, f"import jnumpy; {START}"]
-    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=120, cwd="/")
+    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=600, cwd="/")
     assert said(outcome) == "54"
 
 
 def test_a_machine_without_proc_is_refused_in_words(julia):
     code = f"import subprocess\n{FOUND}\nsubprocess.run(['mount', '-t', 'tmpfs', 'none', '/proc'], check=True)\n{START}"
     command = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", code]
-    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=120, cwd="/")
+    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=600, cwd="/")
     assert said(outcome).startswith("RuntimeError: Julia needs /proc, which is not mounted here (`/proc/self/exe`")
 
 

@@ -34,7 +34,7 @@ def run(site: Path, code: str, streams=subprocess.PIPE, **variables: str) -> sub
         stdout=streams,
         stderr=streams,
         text=True,
-        timeout=120,
+        timeout=600,  # ends what hangs: without an image, Julia 1.12 compiles for 15 s of processor time
         cwd="/",
     )
 
