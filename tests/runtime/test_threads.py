@@ -291,3 +291,23 @@ def test_what_waits_works_in_a_thread_of_python(julia, version):
     )
     answers = "[1, 'child\\n', 3, False, True]"
     assert succeeds(code, julia).splitlines() == [answers, f"{answers} {answers}", "False"]
+
+
+def test_threads_that_wait_run_the_event_loop_one_after_the_other(julia, version):
+    """The thread that runs the loop goes back to Python first: another one has to go on."""
+    if version < versions.ANY_THREAD:
+        return
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "jnumpy.exec_julia('module Naps; using TyPython, TyPython.CPython; '\n"
+        "                  '@export_py nogil=true nap(seconds::Float64)::Nothing = sleep(seconds); '\n"
+        "                  '@export_pymodule _naps begin; nap = Pyfunc(nap); end; end')\n"
+        "from _naps import nap\n"
+        "done = []\n"
+        "def work(seconds): nap(seconds); done.append(seconds)\n"
+        "for seconds in [0.1, 0.5, 0.3, 0.7]: threading.Thread(target=work, args=[seconds]).start()\n"
+        "nap(0.2); print('starting thread')\n"
+        "while threading.active_count() > 1: time.sleep(0.01)\n"
+        "print(sorted(done))"
+    )
+    assert succeeds(code, julia) == "starting thread\n[0.1, 0.3, 0.5, 0.7]\n"

@@ -2,6 +2,7 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod frames;
+pub(crate) mod handover;
 pub(crate) mod lease;
 pub(crate) mod options;
 pub(crate) mod rehearsal;

@@ -11,9 +11,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::julia::descriptors::{Early, StandIns};
 use crate::julia::frames;
 use crate::julia::options::{OptionError, Options, THREADS, Threads};
-use crate::julia::rehearsal;
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
+use crate::julia::{handover, rehearsal};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
 use crate::sys::limits;
@@ -172,7 +172,10 @@ pub(crate) fn julia_functions() -> Option<&'static JuliaFunctions> {
 fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal> {
     match (PHASE.load(Ordering::Acquire), running) {
         (SERVING, Some(running)) if running.minor >= FOREIGN_THREADS_SINCE => {
-            SERVES_OTHER_THREADS.store(true, Ordering::Relaxed);
+            if !SERVES_OTHER_THREADS.load(Ordering::Relaxed) {
+                handover::serve(move || running.wake_threads());
+                SERVES_OTHER_THREADS.store(true, Ordering::Relaxed);
+            }
             Ok(running)
         }
         (SERVING, Some(_)) => Err(Refusal::WrongThread),
@@ -195,6 +198,13 @@ impl Running {
         (!SERVES_OTHER_THREADS.load(Ordering::Relaxed)).then(|| world.load(Ordering::Relaxed))
     }
 
+    /// Wakes all threads that wait in Julia, from a thread that is not Python's.
+    fn wake_threads(&self) {
+        let mut result = Slot::nothing();
+        // SAFETY: an entry without arguments of TyPython, which any thread may call.
+        unsafe { (self.julia_functions.wake_threads)(std::ptr::null(), &raw mut result) };
+    }
+
     /// Calls one of TyPython's functions. The result is a value, an exception.
     pub(crate) fn call(&self, entry: Entry, arguments: &[Slot]) -> Slot {
         let mut result = Slot::nothing();
@@ -211,6 +221,7 @@ impl Running {
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
+            handover::begin();
             // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia. That one is in Python, or waits, and
             // timers, sockets, and child processes of this call need Julia's event loop. The entry comes back to a GC-safe
             // region, where no finalizer may run.
@@ -221,6 +232,7 @@ impl Running {
                 (self.libjulia.exit_threaded_region)();
                 (self.libjulia.gc_safe_enter)();
             }
+            handover::end();
             return;
         }
         let before = signals::RUNNING_IN.load(Ordering::Relaxed);
@@ -228,6 +240,7 @@ impl Running {
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
         signals::RUNNING_IN.store(before, Ordering::Relaxed);
+        handover::end_of_starting_thread();
     }
 }
 
@@ -333,6 +346,7 @@ pub(crate) fn end() {
     if !started_julia() {
         return;
     }
+    handover::stop();
     signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {

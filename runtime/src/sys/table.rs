@@ -97,6 +97,8 @@ pub(crate) struct JuliaFunctions {
     pub(crate) describe: Entry,
     /// `(root, guarded)` → the address of a better entry of a function whose entries are in a root, or 0 if there is none.
     pub(crate) often_called_entry: Entry,
+    /// `()` → `None`: wakes the threads that wait in Julia.
+    pub(crate) wake_threads: Entry,
     /// `(array)`: registers [`HostFunctions::release_array`] again.
     pub(crate) renew_finalizer: unsafe extern "C" fn(*const Value),
     /// Julia's counter of worlds; `None` where Julia has several threads, so that an entry always needs its `try`.

@@ -100,6 +100,11 @@ better one, of the other if it is [`proven`](@ref) not to throw. Otherwise 0.
     return address(compiled == C_NULL ? unguarded_pointer(unguarded) : compiled)
 end
 
+"Wakes all threads that wait, so that one of them runs the event loop: see the runtime's `julia/handover.rs`."
+@export_py function wake_threads()::Nothing
+    ccall(:jl_wakeup_thread, Cvoid, (Int16,), -1)
+end
+
 "What `dladdr` says of an address."
 struct SharedObject
     file::Cstring
@@ -164,6 +169,7 @@ function start(host_functions::Ptr{Cvoid})
             entry_pointer(entry_function(loaded_packages)),
             entry_pointer(entry_function(describe)),
             entry_pointer(entry_function(often_called_entry)),
+            entry_pointer(entry_function(wake_threads)),
             @cfunction(renew_finalizer, Cvoid, (Any,)),
             world_counter(),
         )

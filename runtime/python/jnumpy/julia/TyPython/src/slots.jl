@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(7)
+const PROTOCOL = UInt64(8)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -110,8 +110,9 @@ struct JuliaFunctions
     loaded_packages::Ptr{Cvoid}
     describe::Ptr{Cvoid}
     often_called_entry::Ptr{Cvoid}
+    wake_threads::Ptr{Cvoid}
     renew_finalizer::Ptr{Cvoid}
     world::Ptr{UInt}
 end
 
-const JULIA_FUNCTIONS = Ref(JuliaFunctions(PROTOCOL, ntuple(_ -> C_NULL, 9)...))
+const JULIA_FUNCTIONS = Ref(JuliaFunctions(PROTOCOL, ntuple(_ -> C_NULL, 10)...))
