@@ -45,7 +45,7 @@ its default function is, so each function that Julia code calls is set. All that
 """
 function refuse_calls(algebra::Module)
     drop_start(algebra)
-    names = called_names([algebra, algebra.BLAS, algebra.LAPACK])
+    names = called_names([algebra])
     Core.eval(algebra, quote
         function refuse_blas()
             error(
@@ -70,14 +70,9 @@ end
 "The functions of BLAS and LAPACK that methods of the modules call, by the names that libblastrampoline gives them."
 function called_names(modules::Vector{Module})
     found = Set{String}()
-    for owner in modules, name in names(owner; all=true)
-        isdefined(owner, name) || continue
-        value = getfield(owner, name)
-        value isa Function || continue
-        for method in methods(value)
-            is_inside(method.module, modules) && isdefined(method, :source) || continue
-            foreach(statement -> note_called!(found, statement), Base.uncompressed_ast(method).code)
-        end
+    for method in own_methods(modules)
+        isdefined(method, :source) || continue
+        foreach(statement -> note_called!(found, statement), Base.uncompressed_ast(method).code)
     end
     return sort!(collect(found))
 end
@@ -107,7 +102,16 @@ end
 
 "The compiled methods of all functions that the modules define or extend, of their submodules too."
 function compiled(modules::Vector{Module})
-    instances, seen, waiting = Set{Core.MethodInstance}(), Set{Module}(), copy(modules)
+    instances = Set{Core.MethodInstance}()
+    for method in own_methods(modules)
+        union!(instances, specializations(method))
+    end
+    return instances
+end
+
+"The methods that the modules define, of functions of their own and of others that they name, of their submodules too."
+function own_methods(modules::Vector{Module})
+    found, seen, waiting = Set{Method}(), Set{Module}(), copy(modules)
     while !isempty(waiting)
         owner = pop!(waiting)
         owner in seen && continue
@@ -115,18 +119,18 @@ function compiled(modules::Vector{Module})
         for name in names(owner; all=true)
             (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
             value = getfield(owner, name)
+            value === Union{} && continue
             if value isa Module
                 parentmodule(value) === owner && push!(waiting, value)
             elseif value isa Function || value isa Type
                 type = value isa Type && value <: Function ? value : Core.Typeof(value)
                 for match in Base._methods_by_ftype(Tuple{type,Vararg{Any}}, -1, Base.get_world_counter())
-                    is_inside(match.method.module, modules) || continue
-                    union!(instances, specializations(match.method))
+                    is_inside(match.method.module, modules) && push!(found, match.method)
                 end
             end
         end
     end
-    return instances
+    return found
 end
 
 function is_inside(inner::Module, modules)
