@@ -28,7 +28,9 @@ pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
     let _ = reader.take(MOST_READ).read_to_end(&mut said);
     let mut status = 0;
     // SAFETY: waits for the child of this function. Somebody else may have waited for it; the status is 0 then.
-    unsafe { while libc::waitpid(child, &raw mut status, 0) < 0 && errno() == libc::EINTR {} }
+    while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
+        && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+    {}
     if status == 0 {
         return Ok(());
     }
@@ -36,8 +38,4 @@ pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
     let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
     Err(line
         .map_or_else(|| "it ends the process".into(), |line| line.trim_start_matches("ERROR: ").to_owned()))
-}
-
-fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }

@@ -18,8 +18,8 @@ end
 
 PythonLogger(level::LogLevel) = PythonLogger(level, Dict{Any,Int}(), ReentrantLock())
 
-"The number of the runtime's stream for records."
-const RECORDS = Cint(3)
+"The runtime's stream for records: one in each piece."
+const RECORDS = PythonOutput(3)
 
 CoreLogging.min_enabled_level(logger::PythonLogger) = logger.level
 CoreLogging.shouldlog(logger::PythonLogger, level, _module, group, id) = true
@@ -33,10 +33,7 @@ function CoreLogging.handle_message(
     # Python has 10, 20, 30, and 40 where Julia has -1000, 0, 1000, and 2000.
     number = clamp(20 + fld(level isa LogLevel ? level.level : Int(level), 100), 1, 50)
     record = join((number, _module, something(file, ""), something(line, 0), message_text(message, keywords)), '\0')
-    GC.@preserve record begin
-        status = @anywhere ccall(HOST[].write_output, Cint, (Cint, Ptr{UInt8}, Csize_t), RECORDS, pointer(record), sizeof(record))
-    end
-    status < 0 && throw(pending_exception())
+    GC.@preserve record send(RECORDS, pointer(record), UInt(sizeof(record)))
     return nothing
 end
 
