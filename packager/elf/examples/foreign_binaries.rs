@@ -154,15 +154,10 @@ fn line<B: Binary<Demand = System>>(path: &Path, file: &B, files: &BTreeMap<Path
 
 fn files(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Box<dyn Error>> {
     let mut files = BTreeMap::new();
-    let mut directories = vec![root.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs_err::read_dir(directory)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                files.insert(path.strip_prefix(root)?.to_owned(), fs_err::read(&path)?);
-            }
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry?;
+        if !entry.file_type().is_dir() {
+            files.insert(entry.path().strip_prefix(root)?.to_owned(), fs_err::read(entry.path())?);
         }
     }
     Ok(files)

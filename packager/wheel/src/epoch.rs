@@ -107,6 +107,7 @@ mod tests {
         assert_eq!(DosTime::from(Some(epoch(4_354_819_200))), DosTime::LAST);
         assert_eq!(DosTime::from(Some(epoch(253_402_300_799))), DosTime::LAST);
     }
+
     #[test]
     fn err_after_the_year_9999() {
         for text in ["253402300800", "18446744073709551615", "-1", "", "1.5"] {

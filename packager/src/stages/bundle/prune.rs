@@ -126,6 +126,12 @@ struct WrittenFiles {
     only_unused: bool,
 }
 
+impl Written {
+    fn read() -> Result<Self, BundleError> {
+        toml::from_str(RULES).map_err(BundleError::Rules)
+    }
+}
+
 impl WrittenFiles {
     /// Whether a package that needs the files is among the dependencies.
     fn is_needed(&self, dependencies: &BTreeSet<&str>) -> bool {
@@ -157,7 +163,7 @@ struct WrittenStandIn {
 
 /// The standard libraries that an image for this project need not start: whatever needs their files is no dependency.
 pub fn unused(settings: &Settings, dependencies: &BTreeSet<&str>) -> Result<Vec<Unused>, BundleError> {
-    let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
+    let written = Written::read()?;
     let rules = written.files.into_iter().filter(|rule| {
         !(rule.starts.is_empty() || settings.include.contains(&rule.name) || rule.is_needed(dependencies))
     });
@@ -172,7 +178,7 @@ impl Prune {
         image: &[u8],
         unused: &[String],
     ) -> Result<Self, BundleError> {
-        let written: Written = toml::from_str(RULES).map_err(BundleError::Rules)?;
+        let written = Written::read()?;
         let included = |name: &String| settings.include.contains(name);
         let in_image = binary_packages(image);
         let stdlibs = standard_libraries(image);
