@@ -478,6 +478,14 @@ def test_a_library_of_an_artifact_is_called(seen):
     assert seen["tally"] == 10.5
 
 
+def test_a_library_of_the_same_name_that_was_loaded_first_is_not_taken(site, tmp_path):
+    foreign = tmp_path / "libcount.so.2"
+    command = ["cc", "-shared", "-x", "c", f"-Wl,-soname,{foreign.name}", "-o", foreign, "-"]
+    subprocess.run(command, input=b"int other(void) { return 1; }", check=True)
+    code = f"import ctypes; ctypes.CDLL('{foreign}'); import {PACKAGE}, numpy; print({PACKAGE}.tally(numpy.ones(3)))"
+    assert sites.printed(site, code) == "9.0\n"
+
+
 def test_a_program_of_an_artifact_runs(seen):
     assert seen["program"] == "three times\n"
 

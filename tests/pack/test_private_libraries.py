@@ -1,5 +1,6 @@
-"""The libraries in a bundle are the ones that its Julia loads, whatever the environment offers under their names."""
+"""The libraries in a bundle are the ones that its Julia loads, whatever has their names in the environment and the process."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -33,42 +34,62 @@ def stem(library: str) -> str:
     return Path(library).name.partition(".so")[0]
 
 
-@pytest.fixture(scope="module")
-def fakes(tmp_path_factory):
-    """Return a function that fills a directory with libraries of other content, of all names in a bundle."""
-    library = tmp_path_factory.mktemp("fake") / "fake.so"
-    subprocess.run(["cc", "-shared", "-x", "c", "-o", library, "-"], input=b"int fake(void) { return 1; }", check=True)
-
-    def fill(bundle: Path, directory: Path) -> Path:
-        directory.mkdir()
-        # What asks for a name may leave the version out.
-        names = {path.name for path in bundle.rglob("*.so*")}
-        names |= {name.partition(".so")[0] + ".so" for name in names}
-        for name in names:
-            (directory / name).symlink_to(library)
-        return directory
-
-    return fill
+def names(bundle: Path) -> set[str]:
+    """Return all names of libraries in a bundle, also without their versions."""
+    stored = {path.name for path in bundle.rglob("*.so*")}
+    # What asks for a name may leave the version out.
+    return stored | {name.partition(".so")[0] + ".so" for name in stored}
 
 
-@pytest.mark.parametrize("has_image", [False, True], ids=["stock image", "own image"])
-def test_libraries_of_the_environment_are_not_loaded(request, small, julia, fakes, tmp_path, has_image):
-    if has_image:
+def fake(path: Path, soname: str = "") -> Path:
+    """Make a library without any function that somebody wants."""
+    flags = [f"-Wl,-soname,{soname}"] if soname else []
+    command = ["cc", "-shared", "-x", "c", *flags, "-o", path, "-"]
+    subprocess.run(command, input=b"int fake(void) { return 1; }", check=True)
+    return path
+
+
+@pytest.fixture(params=[False, True], ids=["stock image", "own image"])
+def installed(request, small, tmp_path):
+    """Return a site in which a package is installed, the package's name, and its bundle."""
+    if request.param:
         package, wheel = "jl_kmeans1d", request.getfixturevalue("kmeans_wheel")
     else:
         package, wheel = "jl_one", small.wheels[0]
     site = sites.install(tmp_path / "site", wheel)
-    bundle = site / package / "_jnumpy"
+    return site, package, site / package / "_jnumpy"
+
+
+def test_libraries_of_the_environment_are_not_loaded(installed, julia, tmp_path):
+    site, package, bundle = installed
     usual = mapped(site, package)
     own = [path for path in usual if path.startswith(str(bundle))]
     assert len(own) > 5
 
-    fake = fakes(bundle / "julia", tmp_path / "fakes")
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    library = fake(tmp_path / "fake.so")
+    for name in names(bundle / "julia"):
+        (fakes / name).symlink_to(library)
     prefix = Path(julia).resolve().parent.parent
     others = sorted({str(path.parent) for path in (prefix / "lib").rglob("*.so*")})
-    hostile = mapped(site, package, LD_LIBRARY_PATH=":".join([str(fake), *others]), JULIA_LOAD_PATH="/nonexistent")
+    hostile = mapped(site, package, LD_LIBRARY_PATH=":".join([str(fakes), *others]), JULIA_LOAD_PATH="/nonexistent")
     # What the wheel's tag takes for granted, such as libstdc++, is the system's: the environment may name another.
     bundled = {stem(path) for path in own}
     foreign = [path for path in hostile if path.startswith((str(tmp_path / "fake"), str(prefix)))]
     assert [path for path in foreign if stem(path) in bundled] == []
     assert [path for path in hostile if path.startswith(str(bundle))] == own
+
+
+def test_libraries_that_were_loaded_first_are_not_mistaken_for_the_bundles(installed, tmp_path):
+    site, package, bundle = installed
+    usual = mapped(site, package)
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    # Another Julia in the process is refused: tests/runtime. Nobody has the names with hashes.
+    foreign = [name for name in names(bundle / "julia") if name.startswith("lib") and "libjulia" not in name]
+    loaded = [fake(fakes / name, name) for name in sorted(foreign) if not re.search("-[0-9a-f]{8}[.]", name)]
+    assert len(loaded) > 5
+    hostile = mapped(site, package, LD_PRELOAD=":".join(map(str, loaded)))
+    assert [path for path in hostile if Path(path).parent != fakes] == usual
+    assert {Path(path) for path in hostile if Path(path).parent == fakes} == set(loaded)

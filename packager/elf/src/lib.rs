@@ -4,7 +4,7 @@
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //!   The questions that packing asks of every format go through [`jnumpy_base::Binary`].
-//! - [`rewrite`] changes the run path, names of needed libraries and the stack flag, and proves the result.
+//! - [`rewrite`] changes the run path, the SONAME, names of needed libraries, and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
 //! - [`strip`] takes out what no loader reads.
 //! - [`locations`] says where a text will lie in memory.

@@ -22,6 +22,8 @@ pub struct Edits {
     /// before `LD_LIBRARY_PATH` and counts for libraries that the file opens by name too. Either way a `DT_RUNPATH`
     /// goes. `None` leaves both as they are.
     pub run_path: Option<String>,
+    /// The SONAME to have; a file without one gets none. `None` leaves it as it is.
+    pub soname: Option<String>,
     /// Needed libraries to rename, old name to new name; names that the file does not need are passed over.
     pub needed: BTreeMap<String, String>,
     /// Whether to take away the request for an executable stack.
@@ -46,7 +48,11 @@ impl Edits {
                 return refuse(new, "the same edits rename it again");
             }
         }
-        match self.needed.values().chain(&self.run_path).find(|name| name.contains('\0')) {
+        if let Some(soname) = self.soname.as_ref().filter(|soname| soname.is_empty()) {
+            return refuse(soname, "the new SONAME is empty");
+        }
+        let names = self.needed.values().chain(&self.run_path).chain(&self.soname);
+        match names.into_iter().find(|name| name.contains('\0')) {
             Some(name) => refuse(name, "it contains a NUL character"),
             None => Ok(()),
         }
@@ -60,6 +66,9 @@ impl Edits {
         after.requires = (elf.requires.iter())
             .map(|need| VersionNeed { library: renamed(&need.library), version: need.version.clone() })
             .collect();
+        if let (Some(soname), Some(after)) = (&self.soname, &mut after.soname) {
+            after.clone_from(soname);
+        }
         if let Some(run_path) = &self.run_path {
             after.rpath = Some(run_path.clone()).filter(|path| !path.is_empty());
             after.runpath = None;
@@ -211,6 +220,7 @@ fn plan(
     for entry in &dynamic.entries {
         let (tag, wanted) = match entry.d_tag {
             DT_NEEDED => (DT_NEEDED, edits.needed.get(tables.text(bytes, entry.d_val)?)),
+            DT_SONAME => (DT_SONAME, edits.soname.as_ref()),
             DT_RPATH | DT_RUNPATH if edits.run_path.is_some() => {
                 let Some(path) = run_path.take() else {
                     removed.push(entry.d_val);

@@ -448,6 +448,41 @@ fn a_stand_in_has_the_versions_that_are_asked_and_a_name_of_its_own() {
 }
 
 #[test]
+fn a_renamed_library_is_not_mistaken_for_one_of_its_old_name() {
+    let directory = TempDir::new().unwrap();
+    let script = directory.path().join("versions");
+    fs_err::write(&script, "V_1 { global: one; };").unwrap();
+    let version = format!("-Wl,--version-script={}", script.display());
+    let flags = ["-shared", "-fPIC", "-Wl,-soname,libreal.so.1", &version];
+    let foreign = compile(&directory, "foreign.so", "int one(void) { return 1; }", &flags);
+    let real = compile(&directory, "libreal.so.1", "int one(void) { return 2; }", &flags);
+    let flags = ["-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", real.to_str().unwrap()];
+    let user = compile(&directory, "libuser.so", "int one(void); int two(void) { return one(); }", &flags);
+    let answers = |user: &Path| {
+        let call = format!("import ctypes; ctypes.CDLL({foreign:?}); print(ctypes.CDLL({user:?}).two())");
+        let output = run(Command::new("python3").args(["-c", &call]), "python3");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(answers(&user), "1\n");
+    for name in ["other.so.1", "libreal-of-a-longer-name.so.1"] {
+        let named = Edits { soname: Some(name.into()), ..Edits::default() };
+        let path = directory.path().join(name);
+        fs_err::write(&path, rewritten(&fs_err::read(&real).unwrap(), &named)).unwrap();
+        assert!(readelf("-d", &path).contains(&format!("Library soname: [{name}]")));
+        let needed = BTreeMap::from([("libreal.so.1".to_owned(), name.to_owned())]);
+        let renamed = directory.path().join(format!("user-of-{name}"));
+        let edits = Edits { needed, ..Edits::default() };
+        fs_err::write(&renamed, rewritten(&fs_err::read(&user).unwrap(), &edits)).unwrap();
+        assert_eq!(answers(&renamed), "2\n");
+    }
+    // The loader knows a library without a SONAME by the name of its file.
+    let bare = fs_err::read(compile(&directory, "bare.so", "int f;", &["-shared", "-fPIC"])).unwrap();
+    let named = Edits { soname: Some("other.so".into()), ..Edits::default() };
+    assert!(rewrite(bare.clone(), &named).unwrap() == bare);
+}
+
+#[test]
 fn every_class_and_byte_order_is_read() {
     let file = system_libraries().remove(0).1;
     let template = Elf::parse(&file).unwrap();
@@ -477,6 +512,8 @@ fn edits_that_make_no_sense_are_refused() {
         renames(&[("a", "")]),
         renames(&[("a", "b\0c")]),
         run_path("a\0b"),
+        Edits { soname: Some("a\0b".into()), ..Edits::default() },
+        Edits { soname: Some(String::new()), ..Edits::default() },
     ] {
         assert!(matches!(rewrite(file.clone(), &edits), Err(ElfError::Edit { .. })), "{edits:?}");
     }
@@ -497,7 +534,9 @@ fn damaged_files_never_panic() {
     let elf = Elf::parse(&library).unwrap();
     let small = shim("libreal.so.1", "libreal.so", Some("/a/long/enough/path"), &elf).unwrap();
     let needed = BTreeMap::from([("libc.so.6".to_owned(), "libc-renamed.so.6".to_owned())]);
-    let edits = [run_path("$ORIGIN"), Edits { needed, clear_executable_stack: true, ..run_path(LONG) }];
+    let soname = Some("renamed.so".to_owned());
+    let edits =
+        [run_path("$ORIGIN"), Edits { soname, needed, clear_executable_stack: true, ..run_path(LONG) }];
     let (mut refused, mut accepted) = (0, 0);
     let mut check = |bytes: &[u8]| {
         for edits in &edits {

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::dl::{DlError, Library};
-use super::{scope, task};
+use super::{own_libraries, scope, task};
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
@@ -163,6 +163,7 @@ impl Libraries {
         let libjulia = Library::open_now(path)?;
         let opened: Vec<&Library> = internal.iter().chain([&libjulia]).collect();
         scope::intercept(&opened, &present);
+        own_libraries::prefer(&present);
         Ok(Self { path: path.to_owned(), libjulia, internal })
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod memory;
 mod object;
+mod own_libraries;
 pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;

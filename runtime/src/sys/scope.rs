@@ -39,6 +39,13 @@ impl Present {
     pub(crate) fn now() -> Self {
         Self(object::all().into_iter().map(|object| object.path).collect())
     }
+
+    /// The parts of Julia that were loaded since.
+    pub(super) fn julias(&self) -> impl Iterator<Item = Object> {
+        object::all()
+            .into_iter()
+            .filter(|object| object.name().starts_with("libjulia") && !self.0.contains(&object.path))
+    }
 }
 
 /// A part of a Julia that is loaded, but is not of the installation of `libjulia`.
@@ -64,13 +71,11 @@ pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
         return;
     }
     let function: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = julia_dlsym;
-    for object in object::all() {
-        let is_julias = object.name().starts_with("libjulia") && !present.0.contains(&object.path);
-        if is_julias || object.name().starts_with("libLLVM") {
-            // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of
-            // `dlsym`, and finds all that this finds.
-            unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };
-        }
+    let llvm = object::all().into_iter().filter(|object| object.name().starts_with("libLLVM"));
+    for object in present.julias().chain(llvm) {
+        // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of `dlsym`,
+        // and finds all that this finds.
+        unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };
     }
 }
 
@@ -81,9 +86,12 @@ pub(crate) fn withdraw() {
     let Some(julia) = named("libjulia-internal").or_else(|| named("libjulia.so")) else { return };
     // Where libjulia is linked with them, as distributions do, Julia's own copies are in the global scope with it.
     let directory = julia.directory();
+    // In a wheel, a hash follows the name.
+    let called = |object: &Object, name| {
+        object.name().strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '-']))
+    };
     let own = objects.iter().filter(|object| {
-        ["libuv.", "libutf8proc."].iter().any(|start| object.name().starts_with(start))
-            && object.directory() == directory
+        ["libuv", "libutf8proc"].iter().any(|name| called(object, name)) && object.directory() == directory
     });
     // SAFETY: as in `intercept`.
     let found =

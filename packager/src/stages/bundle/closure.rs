@@ -197,21 +197,33 @@ impl Closure {
 
     /// Lets a file be one that asks nothing of others and has only this name. Returns the names that it had, with this one.
     pub(super) fn replace(&mut self, path: &Path, soname: &str) -> Vec<(String, String)> {
+        let renamed = self.rename(path, soname);
         let Some(library) = self.libraries.get_mut(path) else { return Vec::new() };
         library.elf.needed.clear();
         library.elf.requires.clear();
-        library.elf.soname = Some(soname.to_owned());
-        let names = std::mem::take(&mut library.names);
-        library.names.extend(names.values().next().map(|found| (soname.to_owned(), found.clone())));
-        let renamed = |name: &String| if names.contains_key(name) { soname.to_owned() } else { name.clone() };
+        library.names.retain(|name, _| name == soname);
+        self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
+        renamed
+    }
+
+    /// Gives a file one more name, by which those of the closure that need it do so from now on. Returns the names that
+    /// it had, with this one.
+    pub(super) fn rename(&mut self, path: &Path, soname: &str) -> Vec<(String, String)> {
+        let Some(library) = self.libraries.get_mut(path) else { return Vec::new() };
+        let before = library.elf.soname.replace(soname.to_owned());
+        let names: Vec<String> = library.names.keys().cloned().collect();
+        // It lies where its SONAME was found; other names may be links elsewhere.
+        let found =
+            before.and_then(|name| library.names.get(&name)).or(library.names.values().next()).cloned();
+        library.names.extend(found.map(|found| (soname.to_owned(), found)));
+        let renamed = |name: &String| if names.contains(name) { soname.to_owned() } else { name.clone() };
         for user in self.libraries.values_mut() {
             user.elf.needed = user.elf.needed.iter().map(renamed).collect();
             let requires = std::mem::take(&mut user.elf.requires).into_iter();
             user.elf.requires =
                 requires.map(|need| VersionNeed { library: renamed(&need.library), ..need }).collect();
         }
-        self.system.retain(|_, users| !users.remove(path) || !users.is_empty());
-        names.into_keys().map(|name| (name, soname.to_owned())).collect()
+        names.into_iter().map(|name| (name, soname.to_owned())).collect()
     }
 
     /// Leaves out what only files that were replaced have brought in. Returns each of them with who brought it in, who

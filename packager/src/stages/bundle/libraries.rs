@@ -10,7 +10,7 @@ use super::binaries::{read_elf, read_if_elf};
 use super::loader::Loader;
 use super::names::{loaded_first, mentioned, standard_libraries};
 use super::prune::{self, Decisions, LeftOut, Verdict};
-use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search};
+use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search, unique_names};
 use crate::formats::policy::{is_system_library, system_copy};
 use crate::stages::image::PackageImage;
 use crate::stages::julia::Julia;
@@ -19,7 +19,7 @@ use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::{self, entry_to};
 use jnumpy_elf::{Answer, Edits, Elf, Machine, StandIn, Symbols, VersionNeed, rewrite, shim, strip};
-use jnumpy_wheel::Content;
+use jnumpy_wheel::{Content, Source};
 
 /// What libraries are collected from, and by which rules.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,8 @@ pub(super) fn package_images(julia: &Julia) -> PathBuf {
 
 impl LibraryInputs<'_> {
     /// The library or program at `path`, which goes to `location` below `_jnumpy`: without unread sections, and edited.
-    pub(super) fn changed(
+    /// The loader has to try it when what it needs is there too: [`Self::check`].
+    pub(super) fn written(
         &self,
         path: &Path,
         location: &Path,
@@ -74,8 +75,15 @@ impl LibraryInputs<'_> {
             fs_err::create_dir_all(parent)?;
         }
         fs_err::write(&changed, bytes)?;
-        self.loader.check(path, &changed)?;
         Ok(Content::file(changed))
+    }
+
+    /// An error when the loader took the file at `path` and does not take what became of it.
+    pub(super) fn check(&self, path: &Path, content: &Content) -> Result<(), BundleError> {
+        match &content.source {
+            Source::File(changed) if changed != path => self.loader.check(path, changed),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -96,6 +104,8 @@ pub(super) struct Libraries {
     pub(super) locations: BTreeMap<PathBuf, Location>,
     /// The symbol versions that package images ask of the user's system.
     pub(super) package_needs: Vec<(PathBuf, VersionNeed)>,
+    /// New names of libraries, by the old ones.
+    renamed: BTreeMap<String, String>,
 }
 
 impl Libraries {
@@ -115,6 +125,7 @@ impl Libraries {
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
         let (roots, mut opened) = asked_by_julia(inputs, &libjulia, &image_elf, &image_bytes, decisions)?;
+        let needed_outside = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         opened.extend(wanted);
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
@@ -141,7 +152,12 @@ impl Libraries {
         let before = all_locations(&closure);
         check_excluded(&closure, &before, prune)?;
         let stand_ins = stand_ins(&closure, &opened, prune)?;
-        let renamed = replace(&mut closure, &stand_ins, &opened, &before, decisions)?;
+        let mut renamed = replace(&mut closure, &stand_ins, &opened, &before, decisions)?;
+        renamed.extend(unique_names::give(
+            &mut closure,
+            |path| stand_ins.contains_key(path),
+            &needed_outside,
+        )?);
         let locations = all_locations(&closure);
         let mut collected = Self {
             closure: closure.clone(),
@@ -153,6 +169,7 @@ impl Libraries {
                 .collect(),
             locations: BTreeMap::new(),
             package_needs: Vec::new(),
+            renamed,
         };
         let real_libjulia = fs_err::canonicalize(&libjulia)?;
         let small = stand_ins.iter().map(|(real, replacement)| {
@@ -171,8 +188,8 @@ impl Libraries {
             let content = if let Some(content) = small.get(real) {
                 content.clone()
             } else {
-                let (elf, location, renamed) = (&library.elf, &location.path, &renamed);
-                Change { inputs, path: real, elf, location, opens_from, renamed }.content(&locations)?
+                let (elf, location, renamed) = (&library.elf, &location.path, &collected.renamed);
+                Change { inputs, path: real, elf, location, opens_from, renamed }.written(&locations)?
             };
             collected.add(real, library, location, content)?;
             if *real == real_libjulia {
@@ -186,10 +203,13 @@ impl Libraries {
             elf: &collected.image,
             location,
             opens_from: None,
-            renamed: &renamed,
+            renamed: &collected.renamed,
         }
         .content(&locations)?;
         collected.files.insert(julia.layout.sysimage.clone(), content);
+        for real in closure.libraries.keys().filter(|real| !small.contains_key(real)) {
+            inputs.check(real, &collected.files[&locations[real].path])?;
+        }
         collected.locations = locations;
         collected.add_packages(inputs)?;
         Ok(collected)
@@ -216,6 +236,11 @@ impl Libraries {
         self.locations.values().find_map(|location| location.directory_of(name))
     }
 
+    /// What a library that needs `name` needs in the bundle.
+    pub(super) fn new_name(&self, name: &str) -> Option<&String> {
+        self.renamed.get(name)
+    }
+
     /// Any other file of the prefix, which goes to `location` below it. A library of an artifact may rely on libraries that
     /// Julia has opened before; its run path names them here.
     pub(super) fn other(
@@ -225,8 +250,8 @@ impl Libraries {
         location: &Path,
     ) -> Result<Content, BundleError> {
         let Some(elf) = read_if_elf(path)? else { return Ok(Content::file(path)) };
-        let renamed = &BTreeMap::new();
-        Change { inputs, path, elf: &elf, location, opens_from: None, renamed }.content(&self.locations)
+        Change { inputs, path, elf: &elf, location, opens_from: None, renamed: &self.renamed }
+            .content(&self.locations)
     }
 
     /// Adds a library at its location, and shims at its other names.
@@ -257,28 +282,39 @@ struct Change<'a> {
     location: &'a Path,
     /// A directory in which it opens libraries by name.
     opens_from: Option<&'a Path>,
-    /// New names of libraries that it may need, by the old ones; `elf` has the new ones.
+    /// New names of libraries that it may need or have, by the old ones; `elf` may have either.
     renamed: &'a BTreeMap<String, String>,
 }
 
 impl Change<'_> {
-    /// The file with the changes that it needs at its location: unread sections stripped, the run path set.
+    /// The file with the changes that it needs at its location: unread sections stripped, the run path and names set.
     fn content(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
+        let content = self.written(locations)?;
+        self.inputs.check(self.path, &content)?;
+        Ok(content)
+    }
+
+    /// The same, not tried with the loader yet.
+    fn written(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
         let Self { inputs, path, elf, location, opens_from, renamed } = *self;
         let own = location.parent().unwrap_or(Path::new(""));
         let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
         for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
             let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
+            let name = renamed.get(name).unwrap_or(name);
             wanted
                 .extend(locations.values().find_map(|location| location.directory_of(name)).or_else(beside));
         }
-        let renamed = renamed.iter().filter(|(_, new)| elf.needed.contains(new));
+        let is_needed =
+            |(old, new): &(&String, &String)| elf.needed.contains(old) || elf.needed.contains(new);
+        let soname = elf.soname.as_ref().filter(|soname| renamed.values().any(|new| new == *soname));
         let edits = Edits {
             run_path: better_run_path(elf, own, &wanted),
-            needed: renamed.map(|(old, new)| (old.clone(), new.clone())).collect(),
+            soname: soname.cloned(),
+            needed: renamed.iter().filter(is_needed).map(|(old, new)| (old.clone(), new.clone())).collect(),
             clear_executable_stack: elf.executable_stack,
         };
-        inputs.changed(path, Path::new(&in_bundle(location)), &edits)
+        inputs.written(path, Path::new(&in_bundle(location)), &edits)
     }
 }
 

@@ -21,6 +21,7 @@ mod plan;
 mod provenance;
 mod prune;
 mod trees;
+mod unique_names;
 
 pub(crate) use binaries::starts_as_elf;
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};

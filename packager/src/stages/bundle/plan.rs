@@ -92,8 +92,7 @@ impl BundleInputs<'_> {
 
         self.add_runtime(&mut inside)?;
         self.add_julia(&inputs, &libraries, &mut inside)?;
-        for entry in trees.contents(&inputs, &libraries) {
-            let (location, content) = entry?;
+        for (location, content) in trees.contents(&inputs, &libraries)? {
             inside.add(&utf8(location)?, content, "a file of a package or an artifact")?;
         }
 
@@ -265,6 +264,7 @@ impl BundleInputs<'_> {
         for (hash, artifact) in &self.resolution.artifacts {
             trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
         }
+        trees.give_unique_names()?;
         Ok(trees)
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::binaries::read_if_elf;
 use super::libraries::{Libraries, LibraryInputs, better_run_path};
+use super::unique_names::unique_name;
 use super::{BundleError, Opened};
 use crate::formats::policy::is_system_library;
 use crate::stages::depot::files;
@@ -24,6 +25,8 @@ pub(super) struct Trees {
     files: BTreeMap<PathBuf, File>,
     /// The directories in which a library answers to a name.
     directories: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// The libraries that are stored under unique names.
+    unique: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,39 @@ impl Trees {
         Ok(())
     }
 
+    /// Stores each library that others of the trees need under a name of its own: see [`super::unique_names`]. The names
+    /// that it had remain, for Julia code that opens it.
+    pub(super) fn give_unique_names(&mut self) -> Result<(), BundleError> {
+        let mut needed = BTreeSet::new();
+        for (location, elf) in self.libraries() {
+            let own = location.parent().unwrap_or(Path::new(""));
+            needed.extend(elf.needed.iter().filter_map(|name| self.named(name, own)));
+        }
+        for location in needed {
+            interrupt::check()?;
+            let Some(File { path, executable, kind: FileKind::Elf(elf) }) = self.files.remove(&location)
+            else {
+                continue;
+            };
+            let unique = unique_name(&file_name(&location), &fs_err::read(&path)?);
+            let stored = location.with_file_name(&unique);
+            for file in self.files.values_mut() {
+                if let FileKind::Name(real, _) = &mut file.kind
+                    && *real == location
+                {
+                    real.clone_from(&stored);
+                }
+            }
+            let own = location.parent().unwrap_or(Path::new("")).to_owned();
+            self.directories.entry(unique).or_default().insert(own);
+            let shim = FileKind::Name(stored.clone(), elf.clone());
+            self.files.insert(location, File { path: path.clone(), executable, kind: shim });
+            self.files.insert(stored.clone(), File { path, executable, kind: FileKind::Elf(elf) });
+            self.unique.insert(stored);
+        }
+        Ok(())
+    }
+
     /// Takes a file that is there already with another text.
     pub(super) fn replace(&mut self, location: &Path, text: &str) {
         if let Some(file) = self.files.get_mut(location) {
@@ -116,12 +152,19 @@ impl Trees {
         &self,
         inputs: &LibraryInputs<'_>,
         libraries: &Libraries,
-    ) -> impl Iterator<Item = Result<(&Path, Content), BundleError>> {
-        self.files.iter().map(|(location, file)| {
+    ) -> Result<Vec<(&Path, Content)>, BundleError> {
+        let mut contents = Vec::new();
+        for (location, file) in &self.files {
             interrupt::check()?;
             let content = self.content(inputs, location, file, libraries)?;
-            Ok((location.as_path(), content.executable(file.executable)))
-        })
+            contents.push((location.as_path(), content.executable(file.executable)));
+        }
+        // They need each other, so all are written before the loader tries one.
+        for (location, content) in &contents {
+            interrupt::check()?;
+            inputs.check(&self.files[*location].path, content)?;
+        }
+        Ok(contents)
     }
 
     fn content(
@@ -148,19 +191,24 @@ impl Trees {
                 Ok(Content::bytes(shim(name, &soname, None, elf).map_err(failed)?))
             }
             FileKind::Elf(elf) => {
-                let names = elf.needed.iter().filter(|name| !is_system_library(name));
-                let wanted = names
-                    .filter_map(|name| {
-                        let julia = || Some(Path::new(JULIA).join(libraries.directory_of(name)?));
-                        self.directory_of(name, own).or_else(julia)
-                    })
-                    .collect();
+                let (mut wanted, mut needed) = (BTreeSet::new(), BTreeMap::new());
+                for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
+                    if let Some(found) = self.named(name, own) {
+                        wanted.extend(found.parent().map(Path::to_owned));
+                        needed
+                            .extend(self.unique.contains(&found).then(|| (name.clone(), file_name(&found))));
+                    } else if let Some(directory) = libraries.directory_of(name) {
+                        wanted.insert(Path::new(JULIA).join(directory));
+                        needed.extend(libraries.new_name(name).map(|new| (name.clone(), new.clone())));
+                    }
+                }
                 let edits = Edits {
                     run_path: better_run_path(elf, own, &wanted),
+                    soname: self.unique.contains(location).then(|| file_name(location)),
+                    needed,
                     clear_executable_stack: elf.executable_stack,
-                    ..Edits::default()
                 };
-                inputs.changed(&file.path, location, &edits)
+                inputs.written(&file.path, location, &edits)
             }
         }
     }
@@ -170,6 +218,15 @@ impl Trees {
             FileKind::Elf(elf) => Some((location.as_path(), elf.as_ref())),
             _ => None,
         })
+    }
+
+    /// The library that one in `own` finds by `name`.
+    fn named(&self, name: &str, own: &Path) -> Option<PathBuf> {
+        let location = self.directory_of(name, own)?.join(name);
+        match &self.files.get(&location)?.kind {
+            FileKind::Name(real, _) => Some(real.clone()),
+            _ => Some(location),
+        }
     }
 
     /// The directory in which a library that lies in `own` finds `name`: that one, else one of its own tree, else any.

@@ -48,6 +48,12 @@ fn tree() -> (tempfile::TempDir, Julia) {
     (directory, julia)
 }
 
+/// The name in the bundle of the library at `path` below Julia's prefix.
+fn unique(julia: &Julia, path: &str) -> String {
+    let path = julia.prefix.join(path);
+    unique_names::unique_name(&file_name(&path), &fs_err::read(&path).unwrap())
+}
+
 /// Collects the libraries of a tree for a project with these settings.
 fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisions), BundleError> {
     let prune = Prune::new(settings, &BTreeSet::new(), b"", &[])?;
@@ -92,18 +98,26 @@ fn ok_each_once_under_the_name_it_is_asked_by() {
     let (_directory, julia) = tree();
     let libraries = collect(&julia).unwrap();
     let names: Vec<&str> = libraries.files.keys().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(names, ["lib/julia/libbar.so", "lib/julia/sys.so", "lib/libbar.so.2", "lib/libjulia.so.1"]);
+    let bar = unique(&julia, "lib/libbar.so.2");
+    let stored = format!("lib/{bar}");
+    assert_eq!(
+        names,
+        ["lib/julia/libbar.so", "lib/julia/sys.so", &stored, "lib/libbar.so.2", "lib/libjulia.so.1"]
+    );
     assert_eq!(libraries.libjulia, Path::new("lib/libjulia.so.1"));
 
     let parse = |name: &str| parse(&libraries, name);
-    let second_name = parse("lib/julia/libbar.so");
-    assert_eq!(second_name.needed, ["libbar.so.2"]);
-    assert_eq!(second_name.rpath.as_deref(), Some("$ORIGIN/.."));
+    for (second_name, leads_to) in [("lib/julia/libbar.so", "$ORIGIN/.."), ("lib/libbar.so.2", "$ORIGIN")] {
+        let second_name = parse(second_name);
+        assert_eq!(second_name.needed, [bar.as_str()]);
+        assert_eq!(second_name.rpath.as_deref(), Some(leads_to));
+    }
+    // Nothing that the process has loaded under the plain name is taken instead.
+    assert_eq!(parse(&stored).soname.as_deref(), Some(bar.as_str()));
+    assert_eq!(parse("lib/libjulia.so.1").needed, [bar.as_str()]);
     // It had an absolute path, and must find what it opens for the image too.
     assert_eq!(parse("lib/libjulia.so.1").rpath.as_deref(), Some("$ORIGIN:$ORIGIN/julia"));
     assert_eq!(parse("lib/julia/sys.so").rpath.as_deref(), Some("$ORIGIN/.."));
-    let real = julia.prefix.join("lib/libbar.so.2.0");
-    assert_eq!(libraries.files[Path::new("lib/libbar.so.2")].source, Source::File(real));
 }
 
 #[test]
@@ -119,7 +133,7 @@ fn ok_copies_are_stored_once() {
     let after = collect(&julia).unwrap();
     assert_eq!(after.closure.libraries.len(), before.closure.libraries.len());
     assert_eq!(after.files.keys().collect::<Vec<_>>(), before.files.keys().collect::<Vec<_>>());
-    assert_eq!(parse(&after, "lib/julia/libbar.so").needed, ["libbar.so.2"]);
+    assert_eq!(parse(&after, "lib/julia/libbar.so").needed, [unique(&julia, "lib/libbar.so.2")]);
     // Another content under the same names is another library.
     fs_err::write(julia.prefix.join("lib/julia/libbar.so"), library("libm.so.6", "libbar.so.2", None))
         .unwrap();
@@ -160,6 +174,9 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         }
     };
     assert_eq!(run_path("libbar.so.2", None).as_deref(), Some("$ORIGIN/../../../../../lib"));
+    let changed = scratch.join("julia").join(location("lib/libnew.so"));
+    let changed = Elf::parse(&fs_err::read(changed).unwrap()).unwrap();
+    assert_eq!(changed.needed, [unique(&julia, "lib/libbar.so.2")]);
     write("lib/libbeside.so", &library("libc.so.6", "libbeside.so", None));
     assert_eq!(run_path("libbeside.so", Some("/usr/lib")).as_deref(), Some("$ORIGIN"));
 
@@ -204,7 +221,8 @@ fn ok_libraries_of_the_project_lie_beside_julias_own() {
         assert!(libraries.files.contains_key(Path::new(name)), "{:?}", libraries.files.keys());
     }
     assert_eq!(parse(&libraries, "lib/julia/libown.so.3").rpath.as_deref(), Some("$ORIGIN"));
-    assert_eq!(parse(&libraries, "lib/julia/libdeep.so").rpath.as_deref(), Some("$ORIGIN/.."));
+    let deep = unique(&julia, "../project/extra/libdeep.so");
+    assert_eq!(parse(&libraries, &format!("lib/julia/{deep}")).rpath.as_deref(), Some("$ORIGIN/.."));
     assert_eq!(libraries.closure.explain("libown.so.3").unwrap()[1], "`libraries` of `[tool.jnumpy]`");
 
     let absent = Settings { libraries: vec!["native/libno.so".into()], ..Settings::default() };
@@ -278,7 +296,8 @@ fn ok_a_stand_in_takes_the_place_of_what_is_never_called() {
             && memchr::memmem::find(&small, b"rule `z3`").is_some()
     );
     // What needed it needs the small one, whoever else has the name of the real one.
-    assert_eq!(parse(&libraries, "lib/libLLVM-9.so.1").needed[..2], ["no-z3.so.4", "no-edit.so.2"]);
+    let llvm = format!("lib/{}", unique(&julia, "lib/libLLVM-9.so.1"));
+    assert_eq!(parse(&libraries, &llvm).needed[..2], ["no-z3.so.4", "no-edit.so.2"]);
     let left_out = |name: &str| decisions.left_out[&format!("julia/lib/{name}")].rule.clone();
     assert_eq!((left_out("libz3.so.4"), left_out("libedit.so.2")), ("z3".into(), "line-editor".into()));
     // What only the real one needed goes with it.
@@ -289,14 +308,15 @@ fn ok_a_stand_in_takes_the_place_of_what_is_never_called() {
             .all(|name| { !libraries.files.contains_key(&Path::new("lib").join(format!("lib{name}"))) })
     );
     // Debug information goes too.
-    let Source::File(llvm) = &libraries.files[Path::new("lib/libLLVM-9.so.1")].source else {
-        panic!("not a file")
-    };
+    let Source::File(llvm) = &libraries.files[Path::new(&llvm)].source else { panic!("not a file") };
     assert!(memchr::memmem::find(&fs_err::read(llvm).unwrap(), b".c\0").is_none());
 
     let all = Settings { include: vec!["z3".into(), "debug-information".into()], ..Settings::default() };
     let (libraries, _) = collect_for(&julia, &all).unwrap();
-    assert_eq!(libraries.files[Path::new("lib/libz3.so.4")].source, Source::File(solver));
+    let stored = Path::new("lib").join(unique(&julia, "lib/libz3.so.4"));
+    let Source::File(stored) = &libraries.files[&stored].source else { panic!("not a file") };
+    let functions = |path: &Path| Elf::symbols(&fs_err::read(path).unwrap()).unwrap().unwrap().defined;
+    assert_eq!(functions(stored), functions(&solver));
 }
 
 #[test]

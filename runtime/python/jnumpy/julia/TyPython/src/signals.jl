@@ -78,7 +78,7 @@ function after_collection(::Cint)
 end
 
 "Called by Julia's event loop, which runs on the thread that started Julia only when all its tasks wait or yield."
-function while_waiting(::Timer)
+function while_waiting()
     ccall(HOST[].while_waiting, Cvoid, ())
     # Other threads may be about to wake the task themselves.
     ccall(:jl_in_threaded_region, Cint, ()) == 0 || return nothing
@@ -88,12 +88,26 @@ function while_waiting(::Timer)
     return nothing
 end
 
+"What the task of [`watch_signals`](@ref) does, until Julia ends."
+function watch_while_waiting()
+    timer = Timer(PATIENCE / 1e9; interval=PATIENCE / 1e9)
+    while isopen(timer)
+        wait(timer)
+        while_waiting()
+    end
+    return nothing
+end
+
 function watch_signals()
     STARTING_THREAD[] = Threads.threadid()
     ROOT_TASK[] = current_task()
     hook = @cfunction(after_collection, Cvoid, (Cint,))
     ccall(:jl_gc_set_cb_post_gc, Cvoid, (Ptr{Cvoid}, Cint), hook, 1)
-    Timer(while_waiting, PATIENCE / 1e9; interval=PATIENCE / 1e9)
+    # A timer with a function has a task that may run in any thread. The end of the process wakes it there, and what that
+    # thread compiles then crashes in an LLVM that is being torn down.
+    task = Task(watch_while_waiting)
+    task.sticky = true
+    schedule(task)
     return nothing
 end
 
@@ -120,7 +134,7 @@ is_root(task::Task) = !isdefined(task, :code) || task.code === nothing
 
 "What runs without being called: see [`compiled_calls`](@ref)."
 const SIGNAL_CALLS = Tuple{Any,Tuple}[
-    (while_waiting, (Timer,)),
+    (watch_while_waiting, ()),
     (after_collection, (Cint,)),
     (run_handlers, ()),
     (check_signals, ()),

@@ -1,0 +1,54 @@
+//! The libraries that Julia opens by name are its own.
+//!
+//! For a name without a directory, `dlopen` gives whatever has this name in the process already: the `libgmp.so.10` of a conda
+//! environment, of another package, or of `LD_PRELOAD`. For a full path it compares files. So Julia's `dlopen` looks into
+//! Julia's own directories first. This goes for every Julia; in a wheel, libraries that need each other have unique names too.
+
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::imports::Replaced;
+use super::scope::Present;
+
+/// The system's own directories hold more than Julia's libraries, where a distribution has put libjulia there.
+const SYSTEM: [&str; 4] =
+    ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+
+/// Where Julia's libraries are: beside libjulia, and below it.
+static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Lets Julia, whose libraries were loaded after `present` was noted, open its own libraries by name.
+pub(crate) fn prefer(present: &Present) {
+    let mut directories = Vec::new();
+    for object in present.julias() {
+        directories.extend(object.directory().into_iter().flat_map(|own| [own.join("julia"), own]));
+        let function: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void = julia_dlopen;
+        // SAFETY: the library is Julia's and stays loaded. The function has the type of `dlopen`, and opens the same names.
+        unsafe { Replaced::in_library(object, &[c"dlopen"], function as *mut c_void) };
+    }
+    directories.sort();
+    directories.dedup();
+    directories.retain(|directory| !SYSTEM.iter().any(|system| directory == Path::new(system)));
+    let _ = DIRECTORIES.set(directories);
+}
+
+/// `dlopen` as Julia calls it.
+unsafe extern "C" fn julia_dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
+    // SAFETY: the arguments are those of `dlopen`: no name stands for the program.
+    unsafe {
+        let own = if name.is_null() { None } else { own_library(CStr::from_ptr(name)) };
+        libc::dlopen(own.as_deref().map_or(name, CStr::as_ptr), flags)
+    }
+}
+
+/// The full path of the library that Julia has under this name.
+fn own_library(name: &CStr) -> Option<CString> {
+    let name = OsStr::from_bytes(name.to_bytes());
+    if name.as_bytes().contains(&b'/') {
+        return None;
+    }
+    let path = DIRECTORIES.get()?.iter().map(|directory| directory.join(name)).find(|path| path.is_file())?;
+    CString::new(path.into_os_string().into_vec()).ok()
+}
