@@ -14,7 +14,7 @@ def environment(julia, **variables):
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name == "JULIA_DEPOT_PATH" or not name.startswith(("TYPY_", "JULIA_"))
+        if name in ("JULIA_DEPOT_PATH", "JULIA_NUM_THREADS") or not name.startswith(("TYPY_", "JULIA_"))
     }
     kept |= {"PYTHONPATH": str(PROJECTS), "PYTHONFAULTHANDLER": "1", **variables}
     if julia is not None:
