@@ -1,4 +1,4 @@
-"""The libraries in a bundle are the ones that its Julia loads, whatever has their names in the environment and the process."""
+"""The libraries in a bundle are the ones that its Julia loads, whatever else has their names."""
 
 import re
 import subprocess
