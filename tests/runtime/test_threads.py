@@ -16,7 +16,7 @@ def test_another_thread_is_refused_or_served(julia, version):
         "thread.start(); thread.join()\n"
         "print(r.threads())"
     )
-    first, second = succeeds(code, julia).splitlines()
+    first, second = succeeds(code, julia, JULIA_NUM_THREADS="1").splitlines()
     if version < versions.ANY_THREAD:
         assert first.startswith("this Julia serves only the thread that started it (Julia 1.9 and later serve any")
     else:
@@ -38,7 +38,7 @@ def test_threads_that_follow_one_another_are_told_apart(julia, version):
         "for work in (first, call, call, call):\n"
         "    thread = threading.Thread(target=work); thread.start(); thread.join()\n"
     )
-    first, *others = succeeds(code, julia).splitlines()
+    first, *others = succeeds(code, julia, JULIA_NUM_THREADS="1").splitlines()
     assert first == "1"
     assert len(others) == 3
     for told in others:
@@ -222,7 +222,7 @@ def test_subinterpreters_are_refused(julia, first):
         "import running, _running\n"
         "print(_running.threads())"
     )
-    refusal, served = succeeds(code, julia).splitlines()
+    refusal, served = succeeds(code, julia, JULIA_NUM_THREADS="1").splitlines()
     assert refusal.startswith("jnumpy works in the main interpreter only")
     assert served == "1"
 

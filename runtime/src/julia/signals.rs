@@ -304,15 +304,30 @@ fn is_ours(handler: libc::sighandler_t) -> bool {
 }
 
 extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // By default nothing happens. Python first: libuv's handler wakes the code that waits for the child, and Python's has to
+    // run before what comes after that code.
+    if remembered(&PYTHONS_CHILD).is_some_and(|python| python.sa_sigaction != libc::SIG_DFL)
+        && !sent_on(signal)
+    {
+        forward_to_python(&PYTHONS_CHILD, signal, info, context);
+    }
     let julia = JULIAS_CHILD.load(Ordering::Acquire);
     if julia != 0 {
         // SAFETY: libuv has installed this handler, which takes the signal only.
         let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(julia) };
         handler(signal);
     }
-    // By default nothing happens.
-    if remembered(&PYTHONS_CHILD).is_some_and(|python| python.sa_sigaction != libc::SIG_DFL) {
-        forward_to_python(&PYTHONS_CHILD, signal, info, context);
+}
+
+/// Sends a signal on to the process's first thread, where Python's handlers run, unless this is it. libuv blocks signals
+/// there while it starts a child. One that comes meanwhile arrives in another thread, where Python takes note of it but
+/// does not look until much later.
+fn sent_on(signal: c_int) -> bool {
+    // SAFETY: asks for numbers, and sends a signal that has a handler.
+    unsafe {
+        let process = libc::getpid();
+        libc::syscall(libc::SYS_gettid) != libc::c_long::from(process)
+            && libc::syscall(libc::SYS_tgkill, process, process, signal) == 0
     }
 }
 
