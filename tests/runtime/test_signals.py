@@ -147,6 +147,20 @@ def test_every_handler_of_pythons_is_called(julia, threads, order):
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_handler_of_sigchld_runs_before_what_follows(julia, threads):
+    code = (
+        "import signal, jnumpy\n"
+        "jnumpy.init_jl(); seen, late = [], 0\n"
+        "signal.signal(signal.SIGCHLD, lambda number, frame: seen.append(number))\n"
+        "for number in range(1, 31):\n"
+        "    jnumpy.exec_julia('run(`true`)')\n"
+        "    late += len(seen) != number\n"
+        "print(late)"
+    )
+    assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == "0\n"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
 def test_dispositions_and_mask_are_as_before(julia, threads, version):
     code = (
         "import re, jnumpy\n"
