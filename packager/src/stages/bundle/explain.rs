@@ -1,6 +1,6 @@
 //! Why something is in a bundle, or is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,11 @@ impl Explanations {
 
     fn meant(&self, is_meant: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
-        for path in self.contents.keys().filter(|path| is_meant(path)) {
+        let meant = self.contents.keys().filter(|path| is_meant(path));
+        // Why a second name is there follows from what it names.
+        let paths: BTreeSet<&String> =
+            meant.flat_map(|path| [Some(path), self.shims.get(path)]).flatten().collect();
+        for path in paths {
             self.inside(path, &mut text);
         }
         for path in self.decisions.left_out.keys().filter(|path| is_meant(path)) {
