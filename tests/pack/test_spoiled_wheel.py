@@ -95,18 +95,24 @@ def test_an_extra_entry(spoiled, failures):
     assert {file for _, file in failures(spoiled({name: b"extra"}, record=False))} == {name}
 
 
+def stored(wheel: Path, library: str) -> str:
+    """Return the path in the wheel of a library that others need, and which has a unique name therefore."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if re.search(rf"/{library}-[0-9a-f]{{8}}\.so", name))
+    return name
+
+
 @pytest.mark.parametrize("run_path", ["/usr/local/lib", "$ORIGIN/../../../../../../../.."])
 def test_a_run_path_that_leaves_the_wheel(spoiled, failures, kmeans_wheel, tmp_path, run_path):
-    name = f"{LIBRARIES}libgmp.so.10"
+    name = stored(kmeans_wheel, "libgmp")
     assert name in {
         file for _, file in failures(spoiled({name: with_run_path(kmeans_wheel, name, run_path, tmp_path)}))
     }
 
 
 def test_a_missing_library(spoiled, failures, kmeans_wheel):
-    with zipfile.ZipFile(kmeans_wheel) as wheel:
-        (name,) = (name for name in wheel.namelist() if re.search(r"/libLLVM-9-[0-9a-f]{8}\.so\.1$", name))
-    assert f"{LIBRARIES}libjulia.so.1" in {file for _, file in failures(spoiled({name: None}))}
+    llvm = stored(kmeans_wheel, "libLLVM-9")
+    assert f"{LIBRARIES}libjulia.so.1" in {file for _, file in failures(spoiled({llvm: None}))}
 
 
 def test_a_build_path_in_a_text_file(spoiled, failures):
