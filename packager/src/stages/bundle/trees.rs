@@ -86,14 +86,18 @@ impl Trees {
         Ok(())
     }
 
-    /// Stores each library that others of the trees need under a name of its own: see [`super::unique_names`]. The names
-    /// that it had remain, for Julia code that opens it.
+    /// Stores each library that others of the trees need, or its own shims, under a name of its own: see
+    /// [`super::unique_names`]. The names that it had remain, for Julia code that opens it.
     pub(super) fn give_unique_names(&mut self) -> Result<(), BundleError> {
         let mut needed = BTreeSet::new();
         for (location, elf) in self.libraries() {
             let own = location.parent().unwrap_or(Path::new(""));
             needed.extend(elf.needed.iter().filter_map(|name| self.named(name, own)));
         }
+        needed.extend(self.files.values().filter_map(|file| match &file.kind {
+            FileKind::Name(real, _) => Some(real.clone()),
+            _ => None,
+        }));
         for location in needed {
             interrupt::check()?;
             let Some(File { path, executable, kind: FileKind::Elf(elf) }) = self.files.remove(&location)

@@ -16,7 +16,7 @@ use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 
 /// Renames each library that another one of the closure needs, or that is needed under one of these names by libraries
-/// outside it. Returns the new names by the old ones.
+/// outside it, or that has several names and is needed by its shims. Returns the new names by the old ones.
 ///
 /// Libjulia and what its loader opens keep their names: images and package images, which may not be changed, need them.
 /// A second Julia in the process is refused anyway.
@@ -29,7 +29,9 @@ pub(super) fn give(
     needed.extend(closure.libraries.values().flat_map(|library| library.elf.needed.iter().cloned()));
     let chosen: Vec<PathBuf> = (closure.libraries.iter())
         .filter(|(path, library)| library.origin != Origin::Root && !keeps(path))
-        .filter(|(_, library)| library.names.keys().any(|name| needed.contains(name)))
+        .filter(|(_, library)| {
+            library.names.len() > 1 || library.names.keys().any(|name| needed.contains(name))
+        })
         .map(|(path, _)| path.clone())
         .collect();
     let mut renamed = BTreeMap::new();
