@@ -134,7 +134,7 @@ def test_rules_hold_for_the_depot(pack, julia, project, depot):
     edit(settings, "*/bin/tally", "*/lib*/libcount.so*")
     said = refused(pack, julia, project, depot)
     assert "libcount.so.2" in said
-    assert "libtally.so.1" in said
+    assert "/lib/libtally-" in said
 
 
 def test_what_pkg_cannot_resolve_is_told_with_a_way_out(pack, julia, spare):
