@@ -89,7 +89,8 @@ def test_libraries_that_were_loaded_first_are_not_mistaken_for_the_bundles(insta
     # Another Julia in the process is refused: tests/runtime. What libjulia's loader opens keeps its name. Nobody has
     # the names with hashes.
     kept = ("libjulia", "libopenlibm")
-    foreign = [name for name in names(bundle / "julia") if name.startswith("lib") and not name.startswith(kept)]
+    stored = names(bundle / "julia/lib")
+    foreign = [name for name in stored if name.startswith("lib") and not name.startswith(kept)]
     loaded = [fake(fakes / name, name) for name in sorted(foreign) if not re.search("-[0-9a-f]{8}[.]", name)]
     assert len(loaded) > 5
     hostile = mapped(site, package, LD_PRELOAD=":".join(map(str, loaded)))
