@@ -1,9 +1,9 @@
 """The libraries in a bundle are the ones that its Julia loads, whatever else has their names."""
 
 import re
-import subprocess
 from pathlib import Path
 
+import fake_libraries
 import pytest
 import sites
 
@@ -41,14 +41,6 @@ def names(bundle: Path) -> set[str]:
     return stored | {name.partition(".so")[0] + ".so" for name in stored}
 
 
-def fake(path: Path, soname: str = "") -> Path:
-    """Make a library without any function that somebody wants."""
-    flags = [f"-Wl,-soname,{soname}"] if soname else []
-    command = ["cc", "-shared", "-x", "c", *flags, "-o", path, "-"]
-    subprocess.run(command, input=b"int fake(void) { return 1; }", check=True)
-    return path
-
-
 @pytest.fixture(params=[False, True], ids=["stock image", "own image"])
 def installed(request, small, tmp_path):
     """Return a site in which a package is installed, the package's name, and its bundle."""
@@ -68,7 +60,7 @@ def test_libraries_of_the_environment_are_not_loaded(installed, julia, tmp_path)
 
     fakes = tmp_path / "fakes"
     fakes.mkdir()
-    library = fake(tmp_path / "fake.so")
+    library = fake_libraries.make(tmp_path / "fake.so")
     for name in names(bundle / "julia"):
         (fakes / name).symlink_to(library)
     prefix = Path(julia).resolve().parent.parent
@@ -91,7 +83,8 @@ def test_libraries_that_were_loaded_first_are_not_mistaken_for_the_bundles(insta
     kept = ("libjulia", "libopenlibm")
     stored = names(bundle / "julia/lib")
     foreign = [name for name in stored if name.startswith("lib") and not name.startswith(kept)]
-    loaded = [fake(fakes / name, name) for name in sorted(foreign) if not re.search("-[0-9a-f]{8}[.]", name)]
+    plain = sorted(name for name in foreign if not re.search("-[0-9a-f]{8}[.]", name))
+    loaded = [fake_libraries.make(fakes / name, name) for name in plain]
     assert len(loaded) > 5
     hostile = mapped(site, package, LD_PRELOAD=":".join(map(str, loaded)))
     assert [path for path in hostile if Path(path).parent != fakes] == usual

@@ -40,11 +40,9 @@ impl Present {
         Self(object::all().into_iter().map(|object| object.path).collect())
     }
 
-    /// The parts of Julia that were loaded since.
-    pub(super) fn julias(&self) -> impl Iterator<Item = Object> {
-        object::all()
-            .into_iter()
-            .filter(|object| object.name().starts_with("libjulia") && !self.0.contains(&object.path))
+    /// Whether the object is a part of a Julia that was loaded since.
+    pub(super) fn precedes_julia(&self, object: &Object) -> bool {
+        object.name().starts_with("libjulia") && !self.0.contains(&object.path)
     }
 }
 
@@ -71,11 +69,12 @@ pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
         return;
     }
     let function: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = julia_dlsym;
-    let llvm = object::all().into_iter().filter(|object| object.name().starts_with("libLLVM"));
-    for object in present.julias().chain(llvm) {
-        // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of `dlsym`,
-        // and finds all that this finds.
-        unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };
+    for object in object::all() {
+        if present.precedes_julia(&object) || object.name().starts_with("libLLVM") {
+            // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of
+            // `dlsym`, and finds all that this finds.
+            unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };
+        }
     }
 }
 

@@ -86,8 +86,10 @@ impl BundleInputs<'_> {
             compiler: self.compiler,
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
-        let trees = self.trees(&mut inside)?;
+        let mut trees = self.trees(&mut inside)?;
         let libraries = Libraries::collect(&inputs, image_bytes, trees.wanted(), &mut inside.decisions)?;
+        // Only now: what is said of a missing library names files as they are on this machine.
+        trees.give_unique_names()?;
         let machine = libraries.image.machine;
 
         self.add_runtime(&mut inside)?;
@@ -264,7 +266,6 @@ impl BundleInputs<'_> {
         for (hash, artifact) in &self.resolution.artifacts {
             trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
         }
-        trees.give_unique_names()?;
         Ok(trees)
     }
 

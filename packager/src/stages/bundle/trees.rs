@@ -98,26 +98,29 @@ impl Trees {
             FileKind::Name(real, _) => Some(real.clone()),
             _ => None,
         }));
+        let mut renamed = BTreeMap::new();
         for location in needed {
             interrupt::check()?;
-            let Some(File { path, executable, kind: FileKind::Elf(elf) }) = self.files.remove(&location)
-            else {
-                continue;
-            };
-            let unique = unique_name(&file_name(&location), &fs_err::read(&path)?);
-            let stored = location.with_file_name(&unique);
-            for file in self.files.values_mut() {
-                if let FileKind::Name(real, _) = &mut file.kind
-                    && *real == location
-                {
-                    real.clone_from(&stored);
-                }
+            if let Some(File { path, kind: FileKind::Elf(_), .. }) = self.files.get(&location) {
+                let unique = unique_name(&file_name(&location), &fs_err::read(path)?);
+                let stored = location.with_file_name(unique);
+                renamed.insert(location, stored);
             }
-            let own = location.parent().unwrap_or(Path::new("")).to_owned();
-            self.directories.entry(unique).or_default().insert(own);
+        }
+        for file in self.files.values_mut() {
+            if let FileKind::Name(real, _) = &mut file.kind
+                && let Some(stored) = renamed.get(real)
+            {
+                real.clone_from(stored);
+            }
+        }
+        for (location, stored) in renamed {
+            let Some(file) = self.files.get_mut(&location) else { continue };
+            let FileKind::Elf(elf) = &file.kind else { continue };
             let shim = FileKind::Name(stored.clone(), elf.clone());
-            self.files.insert(location, File { path: path.clone(), executable, kind: shim });
-            self.files.insert(stored.clone(), File { path, executable, kind: FileKind::Elf(elf) });
+            let kind = std::mem::replace(&mut file.kind, shim);
+            let library = File { path: file.path.clone(), executable: file.executable, kind };
+            self.files.insert(stored.clone(), library);
             self.unique.insert(stored);
         }
         Ok(())
