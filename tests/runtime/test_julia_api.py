@@ -508,6 +508,14 @@ def test_a_python_exception_keeps_its_identity_and_its_traceback(contract: Any, 
     assert evaluate("try; x(1); catch failure; try; throw(failure); catch again; again === failure; end; end", inner)
 
 
+def test_backtraces_end_where_python_has_called(evaluate: Callable) -> None:
+    def frames(nested: int = 0) -> int:
+        return next(map(frames, [nested - 1])) if nested else evaluate("length(backtrace())")
+
+    frames()
+    assert frames(nested=30) == frames()
+
+
 def test_julia_exceptions_pass_through_python_and_back(contract: Any, evaluate: Callable) -> None:
     with pytest.raises(IndexError) as raised:
         contract.call(lambda _: contract.fail_with("BoundsError"), 1)

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::dl::{DlError, Library};
-use super::{own_libraries, scope, task};
+use super::{own_libraries, scope, task, unwind};
 
 /// The oldest minor version of Julia 1 that works.
 pub(crate) const OLDEST: u32 = 5;
@@ -164,6 +164,7 @@ impl Libraries {
         let opened: Vec<&Library> = internal.iter().chain([&libjulia]).collect();
         scope::intercept(&opened, &present);
         own_libraries::prefer(&present);
+        unwind::end_at_calls(&opened, &present);
         Ok(Self { path: path.to_owned(), libjulia, internal })
     }
 

@@ -1,12 +1,20 @@
-//! What depends on the processor: the registers of an interrupted thread, and the numbers of relocations. The layout of
-//! registers is that of glibc's `ucontext_t`.
+//! What depends on the processor: the registers of an interrupted thread, the numbers of relocations, and the names in
+//! libunwind. The layout of registers is that of glibc's `ucontext_t`.
 
-pub(crate) use here::{ADDRESS_OF_SYMBOL, call_instead, stack_pointer};
+pub(crate) use here::{ADDRESS_OF_SYMBOL, GET_REGISTER, PROGRAM_COUNTER, STEP, call_instead, stack_pointer};
 
 #[cfg(target_arch = "x86_64")]
 mod here {
+    use std::ffi::CStr;
+
     /// `R_X86_64_GLOB_DAT` and `R_X86_64_JUMP_SLOT`: the slot holds the address of a symbol.
     pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [6, 7];
+
+    /// `unw_step` and `unw_get_reg` as a program names them that walks its own stack.
+    pub(crate) const STEP: &CStr = c"_ULx86_64_step";
+    pub(crate) const GET_REGISTER: &CStr = c"_ULx86_64_get_reg";
+    /// `UNW_X86_64_RIP`.
+    pub(crate) const PROGRAM_COUNTER: i32 = 16;
 
     const RSP: usize = libc::REG_RSP.unsigned_abs() as usize;
     const RDI: usize = libc::REG_RDI.unsigned_abs() as usize;
@@ -35,8 +43,16 @@ mod here {
 
 #[cfg(target_arch = "aarch64")]
 mod here {
+    use std::ffi::CStr;
+
     /// `R_AARCH64_GLOB_DAT` and `R_AARCH64_JUMP_SLOT`: the slot holds the address of a symbol.
     pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [1025, 1026];
+
+    /// `unw_step` and `unw_get_reg` as a program names them that walks its own stack.
+    pub(crate) const STEP: &CStr = c"_ULaarch64_step";
+    pub(crate) const GET_REGISTER: &CStr = c"_ULaarch64_get_reg";
+    /// `UNW_AARCH64_PC`.
+    pub(crate) const PROGRAM_COUNTER: i32 = 32;
 
     const FRAME: usize = 29;
     const LINK: usize = 30;

@@ -12,3 +12,4 @@ pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod table;
 pub(crate) mod task;
+mod unwind;

@@ -77,6 +77,14 @@ pub(super) fn holding(address: *const c_void) -> Option<Object> {
     all().into_iter().find(|object| object.segment(address.addr()).is_some())
 }
 
+/// Where the code around an address is.
+pub(super) fn code(address: *const c_void) -> Option<Range<usize>> {
+    let library = holding(address)?;
+    let segment = library.segment(address.addr())?;
+    let start = library.address(segment.p_vaddr);
+    Some(start..start + size(segment.p_memsz))
+}
+
 impl Object {
     /// The last part of its path.
     pub(super) fn name(&self) -> &str {
