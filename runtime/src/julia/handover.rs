@@ -10,11 +10,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Thread, park, sleep};
 use std::time::Duration;
 
+use super::signals::{PYTHON, RUNNING_IN};
+use crate::sys::libjulia::LibJulia;
+
 /// How long a thread may sleep while nobody runs the loop. Waking has a cost for threads that have nothing to do.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// How many calls run in threads other than the one that started Julia.
+/// How many calls run in threads other than the one that started Julia; and [`REGION`].
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Julia is in a threaded region.
+const REGION: usize = 1 << (usize::BITS - 1);
 /// A call has ended since threads were woken.
 static ENDED: AtomicBool = AtomicBool::new(false);
 static WAKER: OnceLock<Option<Thread>> = OnceLock::new();
@@ -36,7 +41,7 @@ pub(crate) fn serve(wake: impl Fn() + Send + 'static) {
                 if *stopped {
                     return;
                 }
-                if INSIDE.load(Ordering::Relaxed) > 0 {
+                if INSIDE.load(Ordering::Relaxed) & !REGION > 0 {
                     wake();
                 }
             }
@@ -46,27 +51,61 @@ pub(crate) fn serve(wake: impl Fn() + Send + 'static) {
 }
 
 /// Julia is about to end: nobody is woken any more.
-pub(crate) fn stop() {
+pub(crate) fn stop(libjulia: &LibJulia) {
     *STOPPED.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    leave_region(libjulia);
 }
 
 /// A call begins in a thread that has not started Julia.
-pub(crate) fn begin() {
-    INSIDE.fetch_add(1, Ordering::Relaxed);
+pub(crate) fn begin(libjulia: &LibJulia) {
+    if INSIDE.fetch_add(1, Ordering::AcqRel) & REGION == 0 {
+        // SAFETY: counts regions. Where another thread has entered meanwhile, its region goes on, so that leaving this one
+        // only counts. No thread leaves the last one while a call is inside.
+        unsafe {
+            (libjulia.enter_threaded_region)();
+            if INSIDE.fetch_or(REGION, Ordering::AcqRel) & REGION != 0 {
+                (libjulia.exit_threaded_region)();
+            }
+        }
+    }
 }
 
-/// It has ended. When the last one ends, Julia itself wakes the thread that started it.
-pub(crate) fn end() {
-    if INSIDE.fetch_sub(1, Ordering::Relaxed) > 1 {
+/// It has ended.
+pub(crate) fn end(libjulia: &LibJulia) {
+    if INSIDE.fetch_sub(1, Ordering::AcqRel) & !REGION > 1 {
+        request();
+    } else if RUNNING_IN.load(Ordering::Relaxed) != PYTHON {
+        leave_region(libjulia);
+    }
+}
+
+/// A call begins in the thread that started Julia.
+#[inline]
+pub(crate) fn begin_in_starting_thread(libjulia: &LibJulia) {
+    if INSIDE.load(Ordering::Relaxed) == REGION {
+        leave_region(libjulia);
+    }
+}
+
+/// It has ended.
+#[inline]
+pub(crate) fn end_in_starting_thread() {
+    if INSIDE.load(Ordering::Relaxed) & !REGION > 0 {
         request();
     }
 }
 
-/// A call has ended in the thread that started Julia.
-#[inline]
-pub(crate) fn end_of_starting_thread() {
-    if INSIDE.load(Ordering::Relaxed) > 0 {
-        request();
+/// Leaves the region unless a call is inside. Julia wakes the thread that started it, which then runs the loop.
+#[cold]
+fn leave_region(libjulia: &LibJulia) {
+    if INSIDE.compare_exchange(REGION, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        // SAFETY: this thread has called Julia, and is in Python, so in a GC-safe region. Leaving may run finalizers, which
+        // may not run there.
+        unsafe {
+            (libjulia.gc_unsafe_enter)();
+            (libjulia.exit_threaded_region)();
+            (libjulia.gc_safe_enter)();
+        }
     }
 }
 

@@ -221,26 +221,19 @@ impl Running {
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
-            handover::begin();
-            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia. That one is in Python, or waits, and
-            // timers, sockets, and child processes of this call need Julia's event loop. The entry comes back to a GC-safe
-            // region, where no finalizer may run.
-            unsafe {
-                (self.libjulia.enter_threaded_region)();
-                entry(arguments, result);
-                (self.libjulia.gc_unsafe_enter)();
-                (self.libjulia.exit_threaded_region)();
-                (self.libjulia.gc_safe_enter)();
-            }
-            handover::end();
+            handover::begin(&self.libjulia);
+            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
+            unsafe { entry(arguments, result) };
+            handover::end(&self.libjulia);
             return;
         }
+        handover::begin_in_starting_thread(&self.libjulia);
         let before = signals::RUNNING_IN.load(Ordering::Relaxed);
         signals::RUNNING_IN.store(signals::JULIA, Ordering::Relaxed);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
         signals::RUNNING_IN.store(before, Ordering::Relaxed);
-        handover::end_of_starting_thread();
+        handover::end_in_starting_thread();
     }
 }
 
@@ -346,7 +339,7 @@ pub(crate) fn end() {
     if !started_julia() {
         return;
     }
-    handover::stop();
+    handover::stop(&running.libjulia);
     signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
     // SAFETY: Julia runs in this thread and no Julia frame is below (Python's `atexit` calls us).
     unsafe {
