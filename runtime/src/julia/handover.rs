@@ -4,6 +4,9 @@
 //! own, when it has nothing more to do, looks whether the loop is free. A thread of Python goes back to Python instead, and
 //! those that sleep would do so for ever. Nothing tells whether a call has run the loop, so a thread of the runtime wakes all
 //! that wait a moment after a call has ended, while another thread is inside a call.
+//!
+//! That any thread may run the loop is Julia's *threaded region*. Leaving it costs as much as a call, so it is left when the
+//! thread that started Julia needs the loop for itself: when that thread calls Julia, or waits inside a call.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -227,9 +227,10 @@ impl Running {
             handover::end(&self.libjulia);
             return;
         }
-        handover::begin_in_starting_thread(&self.libjulia);
         let before = signals::RUNNING_IN.load(Ordering::Relaxed);
         signals::RUNNING_IN.store(signals::JULIA, Ordering::Relaxed);
+        // After the store, which another thread whose call ends looks at.
+        handover::begin_in_starting_thread(&self.libjulia);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
         signals::RUNNING_IN.store(before, Ordering::Relaxed);
