@@ -13,8 +13,9 @@ PACK_SOURCES := Cargo.toml Cargo.lock docs/errors.md $(shell find packager manif
 TESTS := build/test-cache
 TEST_PLACES := JNUMPY_HOME=$(CURDIR)/$(TESTS)/home JNUMPY_TEST_CACHE=$(CURDIR)/$(TESTS)
 JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
-# Most of what tests wait for runs on one core. The tests of a file share what they have packed.
-TWO_WORKERS := --numprocesses=2 --dist=loadfile
+# Most of what tests wait for runs on one core. The tests of a file share what they have packed. The files that take longest come
+# first, in `machines` and `pack`: by default those with few tests would come last, when the other worker is done.
+TWO_WORKERS := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
 .PHONY: help demo test test-julia stress bench lint aarch64 docs runtime pack dist venv clean
