@@ -119,6 +119,14 @@ def test_an_editable_install_follows_the_sources(environment, project, julia):
     succeeds(pip, "uninstall", "--quiet", "--yes", "adder")
 
 
+def test_uv_runs_a_new_project(environment, julia, tmp_path):
+    succeeds(environment / "bin/jnumpy-pack", "new", "adder", "--directory", tmp_path)
+    uv = [sys.executable, "-m", "uv", "--quiet", "--project", tmp_path / "adder"]
+    variables = {"UV_FIND_LINKS": str(REPOSITORY / "dist"), "TYPY_JL_EXE": julia, "VIRTUAL_ENV": ""}
+    code = "import adder; print(adder.running_mean([1.0, 2.0, 6.0], 2))"
+    assert succeeds(*uv, "run", "python", "-c", code, **variables) == "[1.5 4. ]\n"
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [

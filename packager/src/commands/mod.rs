@@ -12,6 +12,7 @@ mod shell;
 mod show;
 mod smoke;
 mod wheel;
+mod wheelhouse;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,7 @@ enum Command {
     Audit(audit::Arguments),
     Show(show::Arguments),
     Smoke(smoke::Arguments),
+    Wheelhouse(wheelhouse::Arguments),
     Julia(julia::Arguments),
     Cache(cache::Arguments),
     Doctor(doctor::Arguments),
@@ -71,6 +73,7 @@ impl Command {
             Self::Audit(arguments) => arguments.json,
             Self::Show(arguments) => arguments.json,
             Self::Smoke(arguments) => arguments.json,
+            Self::Wheelhouse(arguments) => arguments.json,
             Self::Julia(arguments) => arguments.json(),
             Self::Cache(arguments) => arguments.json(),
             Self::Doctor(arguments) => arguments.json,
@@ -172,6 +175,7 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
         Command::Audit(arguments) => audit::run(&arguments, report),
         Command::Show(arguments) => show::run(&arguments, report),
         Command::Smoke(arguments) => smoke::run(arguments, report),
+        Command::Wheelhouse(arguments) => wheelhouse::run(arguments, report),
         Command::Julia(arguments) => julia::run(arguments, report),
         Command::Cache(arguments) => cache::run(arguments, report),
         Command::Doctor(arguments) => doctor::run(&arguments, report),

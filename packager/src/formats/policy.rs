@@ -268,12 +268,28 @@ impl fmt::Display for Platform {
     }
 }
 
+/// The oldest version of glibc 2 that a tag can name, and the platforms that had names before (PEP 600).
+const FIRST_TAG: u32 = 5;
+const OLD_NAMES: [(&str, u32); 3] = [("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5)];
+
 impl Platform {
     /// The platform that a user demands, whose processor family may be left out when it is this machine's.
     pub fn demanded(text: &str) -> Result<Self, PolicyError> {
         let machine = if std::env::consts::ARCH == "x86" { "i686" } else { std::env::consts::ARCH };
         let whole = format!("{text}_{machine}").parse();
         text.parse().or(whole).map_err(|_| PolicyError::Tag(text.to_owned()))
+    }
+
+    /// The platform tags of the wheels that pip installs there, the best ones first; and the old names of three of them.
+    pub fn accepts(self) -> impl Iterator<Item = String> {
+        (FIRST_TAG..=self.glibc.minor).rev().flat_map(move |minor| {
+            let name = OLD_NAMES
+                .iter()
+                .find(|(_, old)| *old == minor)
+                .map(|(name, _)| format!("{name}_{}", self.machine));
+            let glibc = Glibc { minor, ..self.glibc };
+            std::iter::once(Self { glibc, ..self }.to_string()).chain(name)
+        })
     }
 }
 

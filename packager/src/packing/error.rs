@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::packing::scaffold::ScaffoldError;
 use crate::packing::sdist::SdistError;
 use crate::packing::smoke::SmokeError;
+use crate::packing::wheelhouse::WheelhouseError;
 use crate::stages::audit::AuditError;
 use crate::stages::bundle::BundleError;
 use crate::stages::depot::DepotError;
@@ -85,6 +86,9 @@ pub enum Error {
     /// A wheel does not work in a new environment.
     #[error(transparent)]
     Smoke(#[from] SmokeError),
+    /// Wheels cannot be collected.
+    #[error(transparent)]
+    Wheelhouse(#[from] WheelhouseError),
     /// There is no such command.
     #[error("there is no command `{}`", printable(name))]
     NoCommand { name: String },
@@ -130,6 +134,7 @@ impl Error {
             Self::Audit(_) => "audit",
             Self::Inventory(_) => "read-wheel",
             Self::Smoke(_) => "smoke",
+            Self::Wheelhouse(_) => "wheelhouse",
             Self::Lacking { .. } => "machine",
             Self::Interrupted(_) => "interrupted",
         }
@@ -156,6 +161,7 @@ impl Hint for Error {
             Self::Audit(error) => error.hint(),
             Self::Inventory(error) => error.hint(),
             Self::Smoke(error) => error.hint(),
+            Self::Wheelhouse(error) => error.hint(),
             Self::NoCommand { .. } => Some("`jnumpy-pack --help` lists the commands".into()),
             Self::Variable { name, .. } => Some(format!("unset `{name}`, or correct it")),
             Self::Topic(error) => error.hint(),

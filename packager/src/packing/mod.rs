@@ -1,5 +1,5 @@
-//! What a command does as a whole: pack and finalize a wheel, try one, make an editable wheel, a source distribution, or a
-//! project.
+//! What a command does as a whole: pack and finalize a wheel, try one, collect some, make an editable wheel, a source
+//! distribution, or a project.
 
 pub mod editable;
 mod error;
@@ -9,6 +9,7 @@ mod prove;
 pub mod scaffold;
 pub mod sdist;
 pub mod smoke;
+pub mod wheelhouse;
 
 pub use error::Error;
 pub(crate) use finalize::finalize;
