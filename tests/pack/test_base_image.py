@@ -49,12 +49,12 @@ def test_what_is_in_it(packed, kmeans_wheel):
         f"{stdlib}/Pkg/Project.toml",
         f"{stdlib}/Pkg/src/Pkg.jl",
     }
-    (julia,) = (part for part in sbom["components"] if part["name"] == "julia")
+    (julia,) = (part for part in sbom["components"] if part.get("purl", "").startswith("pkg:generic/julia@"))
     properties = {entry["name"]: entry["value"] for entry in julia["properties"]}
     assert properties["julia:standard-libraries"] == ", ".join(sorted(USED))
     assert "SparseArrays" in properties["julia:standard-libraries-left-out"].split(", ")
-    # The image was two thirds of what is gone, the libraries of SuiteSparse the rest.
-    assert packed["size"] < 0.75 * kmeans_wheel.stat().st_size
+    # Most of what is gone was in the image.
+    assert packed["size"] < 0.8 * kmeans_wheel.stat().st_size
 
 
 @pytest.mark.parametrize("streams", [subprocess.PIPE, subprocess.DEVNULL])
@@ -89,10 +89,10 @@ def test_why_one_is_in_it_or_not(pack, julia, packed):
     said = run(pack, julia, "--explain", "Libdl", "--explain", "Pkg", "--explain", "libcholmod.so.3").stdout
     assert said.splitlines() == [
         "the standard library `Libdl`: in the image: `LinearAlgebra` depends on it",
-        "the standard library `Pkg`: out: no package of the project depends on it; `--stdlibs all` takes it, as does `[deps]` "
-        "of a `Project.toml`",
-        "`libcholmod.so.3`: out: Julia brings it, but no library in the bundle needs it and nothing in the image names it; "
-        '`libraries = ["libcholmod.so.3"]` in `[tool.jnumpy]` takes it',
+        "the standard library `Pkg`: out: no package of the project depends on it; `--stdlibs all` takes it, as does "
+        "`[deps]` of a `Project.toml`",
+        "`libcholmod.so.3`: out: Julia brings it, but no library in the bundle needs it and nothing in the image names "
+        'it; `libraries = ["libcholmod.so.3"]` in `[tool.jnumpy]` takes it',
     ]
 
 
@@ -100,4 +100,5 @@ def test_why_one_is_in_it_or_not(pack, julia, packed):
 def test_it_needs_a_full_image(pack, julia, image):
     outcome = run(pack, julia, "--dry-run", "--image", image)
     assert outcome.returncode == 1
-    assert outcome.stderr.startswith("error: a wheel with only the standard libraries that are used needs the image `full`")
+    words = "error: a wheel with only the standard libraries that are used needs the image `full`"
+    assert outcome.stderr.startswith(words)
