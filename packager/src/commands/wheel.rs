@@ -10,7 +10,9 @@ use crate::packing::Error;
 use crate::packing::finalize::INDEX_LIMIT;
 use crate::packing::pack::{Compiled, PackRequest, Plan};
 use crate::stages::bundle;
+use crate::stages::image::StandardLibraries;
 use crate::stages::julia::Choice;
+use crate::stages::project::Stdlibs;
 use jnumpy_base::Report;
 use jnumpy_base::text::{cut_path_to, printable};
 use jnumpy_wheel::{Compression, WheelEntry, Written};
@@ -49,6 +51,9 @@ pub(super) struct Arguments {
     /// Leave Julia's compiler out (Julia 1.9 and later). The workload runs in that form before the wheel is written.
     #[arg(long, conflicts_with = "no_image")]
     no_compiler: bool,
+    /// Which of Julia's standard libraries a full image has; default: `all`, those of Julia's stock image.
+    #[arg(long, value_name = "WHICH", value_enum)]
+    stdlibs: Option<Stdlibs>,
     /// Python with NumPy that runs the workload; default: the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
@@ -102,6 +107,7 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         cpu_target: arguments.cpu_target,
         image: if arguments.no_image { Compiled::None } else { arguments.image },
         compiler: arguments.no_compiler.then_some(false),
+        stdlibs: arguments.stdlibs,
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,
@@ -149,6 +155,8 @@ struct Outcome {
     sha256: Option<String>,
     julia: JuliaPart,
     image: Option<ImagePart>,
+    /// Why each one is in the image, and which are not; `None` when it has those of Julia's stock image.
+    standard_libraries: Option<StandardLibraries>,
     /// The file and symbol that set the platform tag.
     because: Option<Because>,
     index_limit: u64,
@@ -219,6 +227,7 @@ impl Outcome {
                 cpu_target: image.cpu_target.to_string(),
                 cached: image.cached,
             }),
+            standard_libraries: plan.image.as_ref().and_then(|image| image.stdlibs.clone()),
             because: plan.bundle.because.as_ref().map(|demand| Because {
                 file: demand.file.clone(),
                 library: demand.need.library.clone(),

@@ -38,6 +38,9 @@ pub enum Error {
     /// A wheel without the compiler can only hold what is compiled.
     #[error("a wheel without the compiler needs the image `full`")]
     NeedsCompiler,
+    /// Package images go with Julia's stock image, which has its own standard libraries.
+    #[error("a wheel with only the standard libraries that are used needs the image `full`")]
+    NeedsStdlibs,
     /// The wheel does not run its own workload.
     #[error("`{package}` does not run in the wheel as planned{}; the whole log is `{}`", listed(missing), log.display())]
     Proof {
@@ -119,7 +122,7 @@ impl Error {
         match self {
             Self::Io(_) => "io",
             Self::OutDir { .. } => "output-directory",
-            Self::NeedsCompiler | Self::NoCommand { .. } | Self::Topic(_) => "usage",
+            Self::NeedsCompiler | Self::NeedsStdlibs | Self::NoCommand { .. } | Self::Topic(_) => "usage",
             Self::Variable { .. } => "environment",
             Self::Proof { .. } => "proof",
             Self::Scaffold(_) => "new-project",
@@ -174,6 +177,9 @@ impl Hint for Error {
             ),
             Self::NeedsCompiler => {
                 Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
+            }
+            Self::NeedsStdlibs => {
+                Some("leave `--image` out, or let the wheel have all standard libraries: `--stdlibs all`".into())
             }
             Self::Lacking { .. } | Self::Io(_) | Self::Interrupted(_) => None,
         }

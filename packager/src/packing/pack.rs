@@ -12,7 +12,7 @@ use crate::stages::bundle::{self, Bundle, BundleError, BundleInputs, Explanation
 use crate::stages::depot::{self, Resolution};
 use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
-use crate::stages::project::Project;
+use crate::stages::project::{Project, Settings, Stdlibs};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::Report;
 use jnumpy_base::env_vars::JNUMPY_CACHE_LIMIT;
@@ -36,6 +36,8 @@ pub struct PackRequest {
     pub image: Compiled,
     /// Whether the wheel has Julia's compiler; as the project says by default.
     pub compiler: Option<bool>,
+    /// Which standard libraries a full image has; as the project says by default.
+    pub stdlibs: Option<Stdlibs>,
     /// The Python that a run is recorded with; searched by default.
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
@@ -96,7 +98,31 @@ fn warn_of_setup_py(project: &Project, report: &Report) {
     }
 }
 
+/// What the command line and the project's settings say together of the image.
+struct Chosen {
+    kind: Option<Kind>,
+    compiler: bool,
+    stdlibs: Stdlibs,
+}
+
 impl PackRequest {
+    fn choose(&self, settings: &Settings) -> Result<Chosen, Error> {
+        let compiler = self.compiler.or(settings.compiler).unwrap_or(true);
+        let stdlibs = self.stdlibs.or(settings.stdlibs).unwrap_or_default();
+        if !compiler && self.image != Compiled::Full {
+            return Err(Error::NeedsCompiler);
+        }
+        if stdlibs == Stdlibs::Used && self.image != Compiled::Full {
+            return Err(Error::NeedsStdlibs);
+        }
+        let kind = match self.image {
+            Compiled::Full => Some(Kind::Full { compiler }),
+            Compiled::Packages => Some(Kind::Packages),
+            Compiled::None => None,
+        };
+        Ok(Chosen { kind, compiler, stdlibs })
+    }
+
     /// Does everything but write the wheel.
     pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
         // What can be known to be wrong is said before the work that takes minutes.
@@ -125,15 +151,7 @@ impl PackRequest {
 
         let dependencies = resolution.needed(project.julia.deps.values());
         let home = julia::home()?;
-        let compiler = self.compiler.or(project.settings.compiler).unwrap_or(true);
-        let kind = match self.image {
-            Compiled::Full => Some(Kind::Full { compiler }),
-            Compiled::Packages => Some(Kind::Packages),
-            Compiled::None => None,
-        };
-        if !compiler && self.image != Compiled::Full {
-            return Err(Error::NeedsCompiler);
-        }
+        let Chosen { kind, compiler, stdlibs } = self.choose(&project.settings)?;
         let obtain = |kind| -> Result<Image, Error> {
             let request = Request {
                 kind,
@@ -142,6 +160,7 @@ impl PackRequest {
                 julia: &julia,
                 runtime: &runtime,
                 unused: &bundle::unused(&project.settings, &dependencies)?,
+                stdlibs,
                 cpu_target,
                 python: self.python.as_deref(),
                 home: &home,
@@ -198,8 +217,9 @@ impl PackRequest {
             .map(|path| path.to_string_lossy().into_owned())
             .collect();
         let bundle = Summary { because, explanations };
-        // A full image with the compiler has everything that the recorded run had.
-        let unproven = image.as_ref().filter(|_| kind != Some(Kind::Full { compiler: true }));
+        // A full image with the compiler and all standard libraries has everything that the recorded run had.
+        let is_whole = kind == Some(Kind::Full { compiler: true }) && stdlibs == Stdlibs::All;
+        let unproven = image.as_ref().filter(|_| !is_whole);
         let proof = unproven.and_then(|image| Proof::of(&project, image, kind, &home));
         Ok(Plan { julia, image, wheel, bundle, proof, forbidden_paths, _runtime: runtime, _scratch: scratch })
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::libraries::{Libraries, Location};
 use super::{BundleError, Closure, Decisions, Prune};
 use crate::formats::policy::is_system_library;
+use crate::stages::image::StandardLibraries;
 use crate::stages::julia::Julia;
 
 /// What is known of every file of a bundle, of those that were left out, and of Julia's libraries that nobody asked for.
@@ -25,6 +26,8 @@ pub struct Explanations {
     sections: Vec<(bool, String, String)>,
     image: String,
     decisions: Decisions,
+    /// Those that were chosen for the image; none when it has those of Julia's own.
+    stdlibs: StandardLibraries,
 }
 
 impl Explanations {
@@ -34,6 +37,7 @@ impl Explanations {
         prune: &Prune,
         decisions: Decisions,
         contents: BTreeMap<String, &'static str>,
+        stdlibs: StandardLibraries,
     ) -> Self {
         let below = |path: &Path| format!("julia/{}", path.to_string_lossy());
         let main = |location: &Location| below(&location.path);
@@ -62,6 +66,7 @@ impl Explanations {
             sections: sections.collect(),
             image: below(&julia.layout.sysimage),
             decisions,
+            stdlibs,
         }
     }
 
@@ -75,6 +80,9 @@ impl Explanations {
     /// there is none, `libLLVM` means `libLLVM.so`, `libLLVM-9.so.1`, and whatever else begins so.
     pub fn of(&self, name: &str) -> Result<String, BundleError> {
         let name = name.rsplit_once("_jnumpy/").map_or(name, |(_, below)| below);
+        if let Some(text) = self.standard_library(name) {
+            return Ok(text);
+        }
         let file_name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         let mut text = self.meant(|path| path == name || file_name(path) == name && !name.contains('/'));
         if text.is_empty() && !name.is_empty() && !name.contains('/') {
@@ -102,6 +110,18 @@ impl Explanations {
             return Err(BundleError::Unexplained { name: name.to_owned() });
         }
         Ok(text)
+    }
+
+    fn standard_library(&self, name: &str) -> Option<String> {
+        if let Some(because) = self.stdlibs.inside.get(name) {
+            return Some(format!("the standard library `{name}`: in the image: {because}\n"));
+        }
+        self.stdlibs.left_out.contains(name).then(|| {
+            format!(
+                "the standard library `{name}`: out: no package of the project depends on it; `--stdlibs all` takes it, as \
+                 does `[deps]` of a `Project.toml`\n"
+            )
+        })
     }
 
     fn meant(&self, is_meant: impl Fn(&str) -> bool) -> String {

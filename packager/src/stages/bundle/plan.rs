@@ -19,7 +19,7 @@ use super::{BundleError, Decisions, Prune};
 use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::{self, Demand};
 use crate::stages::depot::{ARTIFACTS, manifest_entry};
-use crate::stages::image::{PackageImage, load_script};
+use crate::stages::image::{PackageImage, StandardLibraries, load_script};
 use crate::stages::project::{Manifest, ProjectError, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
@@ -67,7 +67,8 @@ impl BundleInputs<'_> {
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
         let unused = self.image.map_or(&[][..], |image| &image.unused);
-        let prune = Prune::new(settings, self.dependencies, &image_bytes, unused)?;
+        let stdlibs = self.image.and_then(|image| image.stdlibs.clone()).unwrap_or_default();
+        let prune = Prune::new(settings, self.dependencies, &image_bytes, unused, &stdlibs.left_out)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
         let libdir = layout.libjulia.parent().unwrap_or(Path::new(""));
@@ -140,7 +141,8 @@ impl BundleInputs<'_> {
             Some(abis) => Tag::cpython(abis.iter().map(String::as_str), &platform.to_string()),
         }?;
         let brought = inside.files.into_iter().map(|(path, (_, by))| (path, by)).collect();
-        let explanations = Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought);
+        let explanations =
+            Explanations::new(self.julia, &libraries, &prune, inside.decisions, brought, stdlibs);
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
     }
 
@@ -238,12 +240,17 @@ impl BundleInputs<'_> {
             let script = load_script(&packages, &in_julia(&libraries::package_images(self.julia))?);
             inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;
         }
+        let stdlibs = self.image.and_then(|image| image.stdlibs.as_ref());
+        let left_out = |below: &Path| stdlibs?.named(below.strip_prefix(&layout.stdlib).ok()?);
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
             let path = in_julia(&below)?;
             if inside.takes(&path, &file.path)? {
                 inside.add(&path, libraries.other(inputs, &file.path, &below)?, BY)?;
+            } else if let Some(name) = left_out(&below) {
+                let text = StandardLibraries::refusal(name);
+                inside.add(&path, Content::bytes(text), "says which standard library is not there")?;
             }
         }
         Ok(())

@@ -99,9 +99,21 @@ fn julia_itself(
             })
             .map(|(path, _)| format!("file:julia/{}", libraries.locations[path].path.to_string_lossy()))
             .collect(),
+        properties: standard_libraries(inputs),
         ..Component::new(ComponentKind::Application, "julia")
     });
     Ok(())
+}
+
+/// What Julia has of its standard libraries, where that was chosen.
+fn standard_libraries(inputs: &BundleInputs<'_>) -> BTreeMap<String, String> {
+    let Some(stdlibs) = inputs.image.and_then(|image| image.stdlibs.as_ref()) else { return BTreeMap::new() };
+    let inside: Vec<&str> = stdlibs.inside.keys().map(String::as_str).collect();
+    let left_out: Vec<&str> = stdlibs.left_out.iter().map(String::as_str).collect();
+    BTreeMap::from([
+        ("julia:standard-libraries".into(), inside.join(", ")),
+        ("julia:standard-libraries-left-out".into(), left_out.join(", ")),
+    ])
 }
 
 fn julia_packages(

@@ -14,6 +14,8 @@ const RULES: &str = include_str!("../../../../manifests/prune.toml");
 
 /// Stands for each standard library in the image.
 const STDLIB: &str = "{stdlib}";
+/// Stands for each standard library that was chosen to stay out of the image.
+const LEFT_OUT: &str = "{left-out}";
 
 /// The rules that hold for one project.
 #[derive(Debug, Clone, Default)]
@@ -171,12 +173,14 @@ pub fn unused(settings: &Settings, dependencies: &BTreeSet<&str>) -> Result<Vec<
 }
 
 impl Prune {
-    /// The rules that apply to the project when the image is this, and starts nothing of these rules.
+    /// The rules that apply to the project when the image is this, starts nothing of the rules in `unused`, and does without
+    /// the standard libraries in `left_out`.
     pub fn new(
         settings: &Settings,
         dependencies: &BTreeSet<&str>,
         image: &[u8],
         unused: &[String],
+        left_out: &BTreeSet<String>,
     ) -> Result<Self, BundleError> {
         let written = Written::read()?;
         let included = |name: &String| settings.include.contains(name);
@@ -207,12 +211,15 @@ impl Prune {
             }
             let expand = |patterns: &[String]| {
                 let expanded = patterns.iter().flat_map(|text| {
-                    let names = if text.contains(STDLIB) {
-                        stdlibs.iter().map(String::as_str).collect()
+                    let (mark, names) = if text.contains(STDLIB) {
+                        (STDLIB, stdlibs.iter().map(String::as_str).collect())
+                    } else if text.contains(LEFT_OUT) {
+                        // One that another has brought is there all the same.
+                        (LEFT_OUT, left_out.difference(&stdlibs).map(String::as_str).collect())
                     } else {
-                        vec![""]
+                        ("", vec![""])
                     };
-                    names.into_iter().map(|name| pattern(&text.replace(STDLIB, name))).collect::<Vec<_>>()
+                    names.into_iter().map(|name| pattern(&text.replace(mark, name))).collect::<Vec<_>>()
                 });
                 expanded.collect::<Result<Vec<_>, _>>()
             };
@@ -333,7 +340,7 @@ mod tests {
     const IMAGE: &[u8] = b"\0/build/usr/share/julia/stdlib/v1.5/Dates/src/io.jl\0Libdl\0";
 
     fn with(settings: &Settings, names: &[&str], image: &[u8]) -> Prune {
-        Prune::new(settings, &names.iter().copied().collect(), image, &[]).unwrap()
+        Prune::new(settings, &names.iter().copied().collect(), image, &[], &BTreeSet::new()).unwrap()
     }
 
     fn own(exclude: &[&str], include: &[&str]) -> Settings {
@@ -390,6 +397,28 @@ mod tests {
     }
 
     #[test]
+    fn ok_standard_libraries_that_were_left_out() {
+        let left_out = ["Dates", "Pkg"].map(str::to_owned).into();
+        let with =
+            |settings: &Settings| Prune::new(settings, &BTreeSet::new(), IMAGE, &[], &left_out).unwrap();
+        let prune = with(&Settings::default());
+        for path in ["Pkg/src/Pkg.jl", "Pkg/src/Types.jl", "Pkg/test/pkg.jl", "Pkg/ext/TarDownloader/a.jl"] {
+            let verdict = prune.verdict(&format!("julia/share/julia/stdlib/v1.5/{path}"));
+            assert!(matches!(verdict, Verdict::Out { rule: "unused-stdlibs", own: false, .. }), "{path}");
+        }
+        // By this `using` finds what says that it is not there; and `Dates` is in the image nevertheless.
+        for path in ["Pkg/Project.toml", "Dates/src/Dates.jl", "Test/src/Test.jl"] {
+            assert_eq!(
+                prune.verdict(&format!("julia/share/julia/stdlib/v1.5/{path}")),
+                Verdict::In,
+                "{path}"
+            );
+        }
+        let prune = with(&own(&[], &["unused-stdlibs"]));
+        assert_eq!(prune.verdict("julia/share/julia/stdlib/v1.5/Pkg/src/Pkg.jl"), Verdict::In);
+    }
+
+    #[test]
     fn ok_a_dependency_or_the_image_keeps_what_it_needs() {
         let settings = Settings::default();
         for prune in [with(&settings, &["Downloads"], b""), with(&settings, &[], b"\0LibCURL_jll\0")] {
@@ -404,7 +433,8 @@ mod tests {
         let image = b"\0LibCURL_jll\0OpenBLAS_jll\0";
         let unused = ["downloads".to_owned(), "blas".to_owned()];
         let prune = |settings: &Settings, dependencies: &[&str], unused: &[String]| {
-            Prune::new(settings, &dependencies.iter().copied().collect(), image, unused).unwrap()
+            Prune::new(settings, &dependencies.iter().copied().collect(), image, unused, &BTreeSet::new())
+                .unwrap()
         };
         let settings = Settings::default();
         let all = prune(&settings, &[], &unused);
@@ -467,7 +497,8 @@ mod tests {
             let hint = jnumpy_base::Hint::hint(&error).unwrap();
             assert!(nearest.is_none_or(|name| hint == format!("did you mean `{name}`?")), "{hint}");
         }
-        let error = Prune::new(&own(&["a***"], &[]), &BTreeSet::new(), b"", &[]).unwrap_err();
+        let error =
+            Prune::new(&own(&["a***"], &[]), &BTreeSet::new(), b"", &[], &BTreeSet::new()).unwrap_err();
         assert!(error.to_string().starts_with("`a***` in `[tool.jnumpy]` is no pattern: "), "{error}");
     }
 }

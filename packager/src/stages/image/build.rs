@@ -54,13 +54,47 @@ impl Linker {
         }
         Err(ImageError::NoLinker { tried: Self::NAMES.join("`, `") })
     }
+
+    /// Links the object code, and removes it.
+    pub(super) fn link(&self, julia: &Julia, object: &Path, image: &Path) -> Result<(), ImageError> {
+        let libjulia = julia.prefix.join(&julia.layout.libjulia);
+        let mut command = Command::new(self.program);
+        // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
+        // through libjulia, so the image asks for no newer libc than Julia itself does.
+        command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
+        command.args(["-Wl,--disable-new-dtags", "-Wl,-rpath"]);
+        command.arg(format!("-Wl,{}", path_to_libjulia(julia)));
+        command.arg("-o").arg(image);
+        command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");
+        command.arg(&libjulia).args(internal_library(julia));
+        match process::run(command, None, |_| ()) {
+            Ok(_) => Ok(fs_err::remove_file(object)?),
+            Err(ChildError::Failed { said, .. }) => Err(ImageError::Link { source: said }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Where an image in the private library directory finds libjulia.
+fn path_to_libjulia(julia: &Julia) -> String {
+    let layout = &julia.layout;
+    entry_to(&layout.private_libdir, layout.libjulia.parent().unwrap_or(Path::new("")))
+}
+
+/// Since 1.6 libjulia only loads the library that has the code.
+fn internal_library(julia: &Julia) -> Option<PathBuf> {
+    let version = &julia.version;
+    let name = format!("libjulia-internal.so.{}.{}", version.major, version.minor);
+    let path = julia.prefix.join(&julia.layout.private_libdir).join(name);
+    path.exists().then_some(path)
 }
 
 /// One image to be built.
 pub(super) struct Build<'a> {
     pub(super) julia: &'a Julia,
     pub(super) target: &'a CpuTarget,
-    pub(super) linker: &'a Linker,
+    /// The image to build on: Julia's own, or a base image.
+    pub(super) base: &'a Path,
     /// The staging directory, with script and statements.
     pub(super) tree: &'a Path,
     /// The packages to load: UUID and name.
@@ -77,18 +111,17 @@ impl Build<'_> {
         workspace: &Path,
         mut progress: impl FnMut(Duration),
     ) -> Result<(PathBuf, Vec<Finding>), ImageError> {
-        let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
         // Relative, so that the command line is the same whatever the directory is called.
         let (heap, object) = ("heap.ji", "image.a");
         if self.target.variants() > 1 && starts_with_one_variant(&self.julia.version) {
             // Started from an image without native code, Julia knows no target yet, and takes all of them.
-            let run = self.julia(&stock, self.target.base(), &format!("--output-ji={heap}"));
+            let run = self.julia(self.base, self.target.base(), &format!("--output-ji={heap}"));
             self.run(self.with_script(run), workspace, &mut progress)?;
             let run = self.julia(Path::new(heap), &self.target.to_string(), &format!("--output-o={object}"));
             self.run(run.args(["-e", "nothing"]), workspace, progress)?;
             fs_err::remove_file(workspace.join(heap))?;
         } else {
-            let run = self.julia(&stock, &self.target.to_string(), &format!("--output-o={object}"));
+            let run = self.julia(self.base, &self.target.to_string(), &format!("--output-o={object}"));
             self.run(self.with_script(run), workspace, progress)?;
         }
         Ok((workspace.join(object), finding::read(workspace)?))
@@ -123,39 +156,6 @@ impl Build<'_> {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Links the object code, and removes it.
-    pub(super) fn link(&self, object: &Path, image: &Path) -> Result<(), ImageError> {
-        let libjulia = self.julia.prefix.join(&self.julia.layout.libjulia);
-        let mut command = Command::new(self.linker.program);
-        // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
-        // through libjulia, so the image asks for no newer libc than Julia itself does.
-        command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
-        command.args(["-Wl,--disable-new-dtags", "-Wl,-rpath"]);
-        command.arg(format!("-Wl,{}", self.path_to_libjulia()));
-        command.arg("-o").arg(image);
-        command.arg("-Wl,--whole-archive").arg(object).arg("-Wl,--no-whole-archive");
-        command.arg(&libjulia).args(self.internal_library());
-        match process::run(command, None, |_| ()) {
-            Ok(_) => Ok(fs_err::remove_file(object)?),
-            Err(ChildError::Failed { said, .. }) => Err(ImageError::Link { source: said }),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Where an image in the private library directory finds libjulia.
-    fn path_to_libjulia(&self) -> String {
-        let layout = &self.julia.layout;
-        entry_to(&layout.private_libdir, layout.libjulia.parent().unwrap_or(Path::new("")))
-    }
-
-    /// Since 1.6 libjulia only loads the library that has the code.
-    fn internal_library(&self) -> Option<PathBuf> {
-        let version = &self.julia.version;
-        let name = format!("libjulia-internal.so.{}.{}", version.major, version.minor);
-        let path = self.julia.prefix.join(&self.julia.layout.private_libdir).join(name);
-        path.exists().then_some(path)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::kind::{Kind, PACKAGE_IMAGES_SINCE};
+use super::kind::{BASE_IMAGES, Kind, PACKAGE_IMAGES_SINCE};
 use crate::stages::depot::DepotError;
 use crate::stages::julia::JuliaError;
 use crate::stages::project::ProjectError;
@@ -99,6 +99,32 @@ pub enum ImageError {
         /// What to do.
         remedy: &'static str,
     },
+    /// This Julia's base is built in another way, or was never tried.
+    #[error("a base image with only the standard libraries that are used cannot be made of Julia {julia}")]
+    BaseVersion {
+        /// The version in use.
+        julia: String,
+    },
+    /// This Julia brings no sources of its base.
+    #[error("a base image cannot be made: Julia {julia} came without its own sources, there is no `{file}` in `{}`", directory.display())]
+    NoBaseSources {
+        /// The version in use.
+        julia: String,
+        /// Where they would be.
+        directory: PathBuf,
+        /// The file that was looked for.
+        file: &'static str,
+    },
+    /// Julia could not compile its base.
+    #[error("the base image does not compile: Julia ended with {status}; the whole log is `{}`", log.display())]
+    Base {
+        /// Exit status or signal.
+        status: std::process::ExitStatus,
+        /// Everything Julia said.
+        log: PathBuf,
+        /// The end of it.
+        source: LastLines,
+    },
     /// The linker failed.
     #[error("the image cannot be linked")]
     Link {
@@ -149,6 +175,17 @@ impl Hint for ImageError {
             }
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
             Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::BaseVersion { .. } => Some(format!(
+                "use Julia 1.{} to 1.{} (`--julia PATH`), or pack with all standard libraries: `--stdlibs all`",
+                BASE_IMAGES.start(),
+                BASE_IMAGES.end()
+            )),
+            Self::NoBaseSources { .. } => Some(
+                "install the package that contains them (Debian: `julia-common`) or an official Julia, or pack with all \
+                 standard libraries: `--stdlibs all`"
+                    .into(),
+            ),
+            Self::Base { .. } => Some("pack with all standard libraries: `--stdlibs all`".into()),
             Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
             Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
             Self::Workload { .. } => {

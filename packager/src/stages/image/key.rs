@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use jnumpy_base::interrupt;
 
 use super::ImageError;
+use super::build_tree::TreeFile;
 
 /// Collects inputs. Each is labelled and has its length before it, so that no two sets of inputs run together.
 pub(super) struct KeyBuilder(Sha256);
@@ -37,6 +38,20 @@ impl KeyBuilder {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
+}
+
+/// Adds the files of a build tree.
+pub(super) fn add_files<'a>(
+    key: &mut KeyBuilder,
+    files: impl Iterator<Item = (&'a String, &'a TreeFile)>,
+) -> Result<(), ImageError> {
+    for (name, file) in files {
+        match file {
+            TreeFile::Copy(path) => key.file(name, path)?,
+            TreeFile::Text(text) | TreeFile::Link { content: text, .. } => key.text(name, text),
+        }
+    }
+    Ok(())
 }
 
 /// Size and SHA-256 of a file.

@@ -1,9 +1,14 @@
 //! Which images there are.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
 pub(super) const PACKAGE_IMAGES_SINCE: u64 = 9;
+
+/// The minor versions of Julia 1 whose base can be compiled with fewer standard libraries. Later ones build theirs in other
+/// steps.
+pub(super) const BASE_IMAGES: RangeInclusive<u64> = 5..=10;
 
 /// What is compiled ahead of time, and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

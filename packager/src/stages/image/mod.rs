@@ -4,6 +4,7 @@
 //! Steps: name the image by all that goes into it, look into the cache, write the build tree, record what a run of
 //! the project compiles, build, and store the result.
 
+mod base;
 mod build;
 mod build_tree;
 mod cache;
@@ -14,12 +15,14 @@ mod key;
 mod kind;
 mod packages;
 mod statements;
+mod stdlibs;
 mod target;
 mod workload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base::Base;
 use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME, UNUSED_NAME};
 use build_tree::{BuildTree, TreeFile};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
@@ -27,17 +30,18 @@ use cache::{Entry, IMAGE, Record, Workspace};
 use environment::Environment;
 pub use error::ImageError;
 use finding::Finding;
-use key::KeyBuilder;
+use key::{KeyBuilder, add_files};
 pub use kind::Kind;
 use kind::PACKAGE_IMAGES_SINCE;
 use packages::{CALLS_LOCATION, CALLS_NAME, CALLS_UUID, Compiler, Loaded, named};
 pub use packages::{PackageImage, load_script};
+pub use stdlibs::StandardLibraries;
 pub use target::CpuTarget;
-use workload::{Python, Recorded, Recording};
+use workload::{EVERYDAY, Python, Recorded, Recording};
 
 use crate::stages::depot::Resolution;
 use crate::stages::julia::Julia;
-use crate::stages::project::{Project, list_files};
+use crate::stages::project::{Project, Stdlibs, list_files};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::text::megabytes;
 use jnumpy_base::{Report, Stage};
@@ -77,6 +81,8 @@ pub struct Image {
     pub warnings: Vec<String>,
     /// The rules of [`Request::unused`] whose standard libraries the image does not start.
     pub unused: Vec<String>,
+    /// The standard libraries that were chosen for it; none when it has those of Julia's own.
+    pub stdlibs: Option<StandardLibraries>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
     /// Keeps it in the cache.
@@ -98,6 +104,8 @@ pub struct Request<'a> {
     pub runtime: &'a RuntimeWheel,
     /// What an image without the compiler need not start: such a wheel runs nothing but what is known now.
     pub unused: &'a [Unused],
+    /// Which standard libraries a full image has.
+    pub stdlibs: Stdlibs,
     /// The processors to compile for.
     pub cpu_target: CpuTarget,
     /// The Python to record a run with, when the user names one.
@@ -127,13 +135,19 @@ impl Request<'_> {
             }
         };
         let mut environment = Environment::new(self.project, self.resolution, &self.runtime.typython())?;
+        let stdlibs = (self.stdlibs == Stdlibs::Used)
+            .then(|| StandardLibraries::used(self.project, self.resolution, self.julia))
+            .transpose()?;
         let mut image = match self.kind {
-            Kind::Full { compiler } => self.system_image(environment, python.as_ref(), compiler, stage),
+            Kind::Full { compiler } => {
+                self.system_image(environment, python.as_ref(), compiler, stdlibs.as_ref(), stage)
+            }
             Kind::Packages => {
                 environment.add_calls();
                 self.package_images(&environment, python.as_ref(), stage)
             }
         }?;
+        image.stdlibs = stdlibs;
         image.python = python.map(Python::into_path);
         image.warnings.iter().for_each(|warning| report.warn(warning));
         Ok(image)
@@ -145,9 +159,13 @@ impl Request<'_> {
         mut environment: Environment,
         python: Option<&Python>,
         compiler: bool,
+        stdlibs: Option<&StandardLibraries>,
         stage: Stage<'_>,
     ) -> Result<Image, ImageError> {
         let linker = Linker::find()?;
+        let base = stdlibs
+            .map(|stdlibs| Base::new(self.julia, stdlibs, self.cpu_target.base(), &linker))
+            .transpose()?;
         for (name, text) in SCRIPTS {
             environment.files.insert(name.into(), TreeFile::Text(text.into()));
         }
@@ -158,6 +176,10 @@ impl Request<'_> {
         }
         let mut key = self.key()?;
         self.add_recorded(&mut key, python.is_some())?;
+        if let Some(base) = &base {
+            key.text("base", &base.key);
+            key.text("everyday", EVERYDAY);
+        }
         key.text("linker", &linker.version);
         key.text("options", &build::options(&self.julia.version, !compiler).join(" "));
         add_files(&mut key, environment.files.iter())?;
@@ -170,14 +192,20 @@ impl Request<'_> {
         }
         let (record_log, build_log) = self.logs(&key)?;
         let build_tree = BuildTree::create(&key, &environment.files)?;
-        let recorded = self.record(build_tree.path(), python, &[], &record_log, &stage)?;
+        let stock = self.julia.prefix.join(&self.julia.layout.sysimage);
+        let obtain = |base: Base<'_>| {
+            base.obtain(&directory(self.home), &self.home.join("logs"), |what| stage.progress(what))
+        };
+        let base = base.map(obtain).transpose()?;
+        let base = base.as_ref().map(|base| base.path.as_path());
+        let recorded = self.record(build_tree.path(), python, base, &[], &record_log, &stage)?;
         fs_err::write(build_tree.path().join(STATEMENTS_NAME), &recorded.statements)?;
 
         let workspace = entry.workspace()?;
         let build = Build {
             julia: self.julia,
             target: &self.cpu_target,
-            linker: &linker,
+            base: base.unwrap_or(&stock),
             tree: build_tree.path(),
             load: &environment.load,
             stripped: !compiler,
@@ -185,7 +213,7 @@ impl Request<'_> {
         };
         let (object, findings) = build.compile(workspace.path(), |_| stage.progress("compiling"))?;
         stage.progress("linking");
-        build.link(&object, &workspace.path().join(IMAGE))?;
+        linker.link(self.julia, &object, &workspace.path().join(IMAGE))?;
         let record = self.store(workspace, [IMAGE.to_owned()], Vec::new(), recorded, &findings)?;
         self.finish(&record, [record_log, build_log], stage);
         self.image(&entry, &key, &key, record, false)
@@ -235,7 +263,7 @@ impl Request<'_> {
         let depots = [workspace.path().join("depot"), dependencies.path().to_owned()];
         let mut packages: Vec<String> = environment.load.iter().map(named).collect();
         compiler.load(&depots, &packages, |_| stage.progress("compiling the project"))?;
-        let recorded = self.record(build_tree.path(), python, &depots, &record_log, &stage)?;
+        let recorded = self.record(build_tree.path(), python, None, &depots, &record_log, &stage)?;
         let statements = build_tree.path().join(CALLS_LOCATION).join("src").join(STATEMENTS_NAME);
         fs_err::write(statements, &recorded.statements)?;
         packages.push(format!("{CALLS_UUID} {CALLS_NAME}"));
@@ -263,6 +291,7 @@ impl Request<'_> {
         &self,
         build_tree: &Path,
         python: Option<&Python>,
+        base: Option<&Path>,
         compiled: &[PathBuf],
         log: &Path,
         stage: &Stage<'_>,
@@ -273,6 +302,7 @@ impl Request<'_> {
             runtime: self.runtime,
             build_tree,
             python,
+            base,
             compiled,
             log,
         };
@@ -347,6 +377,7 @@ impl Request<'_> {
             stubs,
             warnings,
             unused,
+            stdlibs: None,
             python: None,
             _hold: hold,
         })
@@ -377,19 +408,6 @@ impl Request<'_> {
         }
         Ok(())
     }
-}
-
-fn add_files<'a>(
-    key: &mut KeyBuilder,
-    files: impl Iterator<Item = (&'a String, &'a TreeFile)>,
-) -> Result<(), ImageError> {
-    for (name, file) in files {
-        match file {
-            TreeFile::Copy(path) => key.file(name, path)?,
-            TreeFile::Text(text) | TreeFile::Link { content: text, .. } => key.text(name, text),
-        }
-    }
-    Ok(())
 }
 
 /// Where the images are below `JNUMPY_HOME`.

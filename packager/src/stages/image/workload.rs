@@ -18,6 +18,9 @@ use jnumpy_base::process;
 /// The oldest Python the runtime works with.
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
 
+/// What is run beside the project on an image that has compiled nothing but what it was built with.
+pub(super) const EVERYDAY: &str = include_str!("everyday.jl");
+
 /// A Python that can run the project: new enough, and with NumPy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Python(PathBuf);
@@ -90,6 +93,8 @@ pub(super) struct Recording<'a> {
     pub(super) build_tree: &'a Path,
     /// Runs the import and the Python workloads; without one, only Julia workloads are run.
     pub(super) python: Option<&'a Python>,
+    /// The image to run on, when it is not Julia's own.
+    pub(super) base: Option<&'a Path>,
     /// Depots with package images to run on; without any, everything is compiled anew.
     pub(super) compiled: &'a [PathBuf],
     pub(super) log: &'a Path,
@@ -101,13 +106,18 @@ impl Recording<'_> {
         let scratch = tempfile::Builder::new().prefix("jnumpy-record-").tempdir()?;
         let mut recorded = String::new();
         let mut stubs = BTreeMap::new();
-        let (python, julia): (Vec<_>, Vec<_>) = self
+        let (python, mut julia): (Vec<_>, Vec<_>) = self
             .project
             .settings
             .precompile
             .iter()
             .map(|name| self.project.root.join(name))
             .partition(|path| path.extension().is_some_and(|extension| extension == "py"));
+        if self.base.is_some() {
+            let everyday = scratch.path().join("everyday.jl");
+            fs_err::write(&everyday, EVERYDAY)?;
+            julia.push(everyday);
+        }
         if let Some(interpreter) = self.python {
             let trace = scratch.path().join("python.trace");
             stubs = self.run_python(interpreter, scratch.path(), &trace, &python, &mut progress)?;
@@ -166,7 +176,12 @@ impl Recording<'_> {
             .env("TYPY_JL_EXE", &self.julia.executable)
             .env(
                 "TYPY_JL_OPTS",
-                format!("--startup-file=no {} --trace-compile={}", self.compiled_modules(), quoted(trace)),
+                format!(
+                    "--startup-file=no {} --trace-compile={}{}",
+                    self.compiled_modules(),
+                    quoted(trace),
+                    self.base.map(|base| format!(" --sysimage={}", quoted(base))).unwrap_or_default()
+                ),
             )
             .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)
             .env("JULIA_LOAD_PATH", self.load_path())
@@ -184,6 +199,7 @@ impl Recording<'_> {
     ) -> Result<(), ImageError> {
         Run::new(self.julia)
             .arg(self.compiled_modules())
+            .args(self.base.map(|base| format!("--sysimage={}", base.display())))
             .arg(format!("--trace-compile={}", trace.display()))
             .arg(workload)
             .env("JULIA_DEPOT_PATH", self.depot_path(scratch)?)

@@ -20,7 +20,7 @@ pub(crate) use files::list as list_files;
 pub use manifest::{Manifest, Pinned, TreeHash};
 pub use project_toml::{EXTENSIONS_SINCE, ProjectToml};
 pub use pyproject::{Pyproject, PyprojectError};
-pub use settings::Settings;
+pub use settings::{Settings, Stdlibs};
 
 use sha2::{Digest, Sha256};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::{ProjectError, TomlFile};
 
 /// The keys of `[tool.jnumpy]`.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "compiler",
     "data",
     "exclude",
@@ -19,8 +19,20 @@ pub(super) const KEYS: [&str; 11] = [
     "package",
     "packages",
     "precompile",
+    "stdlibs",
     "unverified",
 ];
+
+/// Which of Julia's standard libraries a full image has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdlibs {
+    /// Those of Julia's stock image.
+    #[default]
+    All,
+    /// Those that the project, its dependencies, and the runtime need.
+    Used,
+}
 
 /// The settings of one project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -43,6 +55,8 @@ pub struct Settings {
     pub libraries: Vec<String>,
     /// Whether the wheel has Julia's compiler; it does when absent.
     pub compiler: Option<bool>,
+    /// Which standard libraries a full image has; those of Julia's stock image when absent.
+    pub stdlibs: Option<Stdlibs>,
     /// Where to look for native libraries beside Julia's own; relative to the project, or absolute.
     pub library_dirs: Vec<PathBuf>,
     /// Files and directories of the project to put into the package: path in the package → path in the project.

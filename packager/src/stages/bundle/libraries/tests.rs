@@ -56,7 +56,7 @@ fn unique(julia: &Julia, path: &str) -> String {
 
 /// Collects the libraries of a tree for a project with these settings.
 fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisions), BundleError> {
-    let prune = Prune::new(settings, &BTreeSet::new(), b"", &[])?;
+    let prune = Prune::new(settings, &BTreeSet::new(), b"", &[], &BTreeSet::new())?;
     let image = julia.prefix.join(&julia.layout.sysimage);
     let (root, scratch) = (project(julia), julia.prefix.join("scratch"));
     let loader = Loader::new(&[])?;
