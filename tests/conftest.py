@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,12 @@ import small_projects
 from paths import REPOSITORY, TESTS
 
 NUMPY = "numpy==2.5.5"
+
+
+def pytest_configure() -> None:
+    """Let tests end processes by Ctrl-C: what a shell runs in the background ignores it, and so do its children."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -222,6 +222,38 @@ def test_a_class_may_lie_about_its_iterator(export: Callable) -> None:
         total(Never())
 
 
+def test_numbers_and_texts_are_dropped_at_once(export: Callable) -> None:
+    class Text(str):
+        alive = 0
+
+        def __init__(self, _: str) -> None:
+            Text.alive += 1
+            assert Text.alive < 3
+
+        def __del__(self) -> None:
+            Text.alive -= 1
+
+    total = export("total(x::PyIterable{String})::Int = sum(length, x)")
+    assert total(Text("line") for _ in range(1000)) == 4000
+    assert Text.alive == 0
+
+
+@pytest.mark.parametrize("code", ["x -> GC.gc(), xs", "n -> f(GC.gc()) === nothing, 1:30"])
+def test_other_objects_are_dropped_when_julia_has_collected_them(export: Callable, code: str) -> None:
+    alive = []
+
+    class Thing:
+        def __init__(self, *_: object) -> None:
+            things.add(self)
+            alive.append(len(things))
+
+    things: weakref.WeakSet[Thing] = weakref.WeakSet()
+    run = export(f"run(xs::PyIterable, f::Function)::Nothing = foreach({code})")
+    run((Thing() for _ in range(30)), Thing)
+    assert len(alive) == 30
+    assert max(alive) < 10
+
+
 def test_ctrl_c_and_other_tasks(julia: str) -> None:
     """Ctrl-C ends an endless iterable, and only the task that Python called iterates one."""
     code = (

@@ -76,6 +76,8 @@ pub(crate) struct HostFunctions {
     /// `new_instance(class, value, root, mutable)`: an instance of an exported class for the Julia object in the root, or NULL
     /// with a Python exception set. Takes over the root, in failure too.
     pub(crate) new_instance: unsafe extern "C" fn(*mut PyObject, *mut Value, u64, c_int) -> *mut PyObject,
+    /// Drops the references that Julia has given back, as the end of every call does. The caller holds Python's lock.
+    pub(crate) drop_returned: unsafe extern "C" fn(),
 }
 
 /// The Julia functions, which Rust calls.

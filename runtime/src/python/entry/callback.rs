@@ -24,6 +24,7 @@ pub(super) unsafe fn call(
 ) -> c_int {
     // SAFETY: the caller's promise; references are counted as the comments say.
     unsafe {
+        write::drop_returned();
         let made = if count <= WITHOUT_TUPLE {
             let mut objects = [std::ptr::null_mut(); WITHOUT_TUPLE];
             let mut whole = true;

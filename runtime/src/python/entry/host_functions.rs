@@ -43,6 +43,7 @@ pub(crate) static HOST: HostFunctions = HostFunctions {
     take_exit,
     find_instance,
     new_instance,
+    drop_returned,
 };
 
 macro_rules! symbols {
@@ -225,6 +226,11 @@ unsafe extern "C" fn release_array(array: *mut Value) {
 
 unsafe extern "C" fn release_object(object: *mut ffi::PyObject) {
     guard::anywhere((), || lease::release_object(object));
+}
+
+unsafe extern "C" fn drop_returned() {
+    // SAFETY: Julia holds Python's lock.
+    guard::anywhere((), || unsafe { write::drop_returned() });
 }
 
 unsafe extern "C" fn take_root() -> i64 {

@@ -31,15 +31,24 @@ pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject
         // SAFETY: any other slot is a scalar.
         _ => unsafe { scalar(py, result) },
     };
-    if let Some(returned) = lease::take_returned() {
-        drop_all(returned);
-    }
+    // SAFETY: Python's lock is held.
+    unsafe { drop_returned() };
     object
 }
 
-/// Julia gave these references back.
+/// Drops the references that Julia has given back. A call that runs for long does it now and then, so that they do not pile up.
+///
+/// # Safety
+/// The caller holds Python's lock.
+#[inline]
+pub(super) unsafe fn drop_returned() {
+    if let Some(returned) = lease::take_returned() {
+        drop_all(returned);
+    }
+}
+
 #[cold]
-pub(super) fn drop_all(returned: Vec<*mut ffi::PyObject>) {
+fn drop_all(returned: Vec<*mut ffi::PyObject>) {
     // SAFETY: every pointer is a reference that Julia owned; Python's lock is held. A destructor may run Python
     // code, so a pending exception is put aside.
     unsafe {

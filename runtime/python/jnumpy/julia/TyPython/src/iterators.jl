@@ -43,7 +43,7 @@ function Base.iterate(iterable::PyIterable{T}, state=(new_iterator(iterable), 0)
     # Not every iterator of Python's looks for signals itself.
     check_signals()
     item = next_item(iterator)
-    item === nothing && return nothing
+    item == NULL && return nothing
     return (converted_item(T, item, index, iterable.label), (iterator, index + 1))
 end
 
@@ -53,16 +53,32 @@ function new_iterator(iterable::PyIterable)
     return Py(PyObject_GetIter(iterable.object))
 end
 
+"A reference to the next item, or NULL at the end."
 function next_item(iterator::Py)
+    # Those of earlier items that Julia has collected: they must not pile up until the call ends.
+    ccall(HOST[].drop_returned, Cvoid, ())
     item = PyIter_Next(iterator)
-    item == NULL || return Py(item)
-    PyErr_Occurred() == NULL || throw(pending_exception())
-    return nothing
+    item == NULL && PyErr_Occurred() != NULL && throw(pending_exception())
+    return item
 end
 
-function converted_item(::Type{T}, item::Py, index::Int, label::String) where {T}
+"Converts an item, and takes over the reference."
+coerce_owned(::Type{T}, item::PyPtr) where {T} = py_coerce(T, Py(item))
+
+# A value without references to Python: the item is not left to Julia's collector, which does not know how large it is.
+function coerce_owned(::Type{T}, item::PyPtr) where {T<:Plain}
+    object = Py()
+    setfield!(object, :ptr, item)
     try
-        return py_coerce(T, item)
+        return py_coerce(T, object)
+    finally
+        Py_DecRef(item)
+    end
+end
+
+function converted_item(::Type{T}, item::PyPtr, index::Int, label::String) where {T}
+    try
+        return coerce_owned(T, item)
     catch failure
         failure = within(failure, string('[', index, ']'))
         throw(isempty(label) ? failure : labelled(failure, label))

@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(8)
+const PROTOCOL = UInt64(9)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -95,10 +95,11 @@ struct HostFunctions
     take_exit::Ptr{Cvoid}
     find_instance::Ptr{Cvoid}
     new_instance::Ptr{Cvoid}
+    drop_returned::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 24)...))
+const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 25)...))
 
 "The Julia functions, which the runtime calls: see its `sys/table.rs`."
 struct JuliaFunctions
