@@ -18,11 +18,12 @@ JULIA_1_6 := $(TESTS)/julia-1.6.7/bin/julia
 TWO_WORKERS := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 INSTALL_RUNTIME = $(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(RUNTIME_WHEEL)
 
-.PHONY: help demo test test-julia stress bench lint aarch64 docs runtime pack dist venv clean
+.PHONY: help demo test test-julia test-long stress bench lint aarch64 docs runtime pack dist venv clean
 
 help:
 	@echo "make demo        build the tools, pack fixtures/kmeans1d into dist/, install the wheel, run an example"
-	@echo "make test        run all tests, on Julia 1.5.3, 1.6.7, and each Julia in JNUMPY_TEST_JULIAS"
+	@echo "make test        run the tests, on Julia 1.5.3, 1.6.7, and each Julia in JNUMPY_TEST_JULIAS"
+	@echo "make test-long   run the tests that \`make test\` leaves out because they take long"
 	@echo "make test-julia  run the tests that depend on Julia with one Julia: JULIA=PATH"
 	@echo "make stress      run random calls, threads, collections, and exceptions for DURATION=150 seconds in each of four runs"
 	@echo "make bench       measure calls (also with each Julia in JNUMPY_TEST_JULIAS), start-up, the examples, and packing"
@@ -44,17 +45,26 @@ demo: pack
 
 # Julias, images, and machines of the tests are in $(TESTS), apart from the user's own. A process has one Julia, so the tests
 # marked `every_julia` run once for each Julia: 1.5.3, 1.6.7, and those in JNUMPY_TEST_JULIAS (paths with blanks between).
+# How bundles join is the same in 1.6.7, and each import of a wheel without image takes long there.
+NOT_TWICE := tests/pack/test_several_bundles.py
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(INSTALL_RUNTIME)
-	$(TEST_PLACES) $(PYTHON) -m pytest $(TWO_WORKERS) tests
-	for julia in $(CURDIR)/$(JULIA_1_6) $(JNUMPY_TEST_JULIAS); do $(MAKE) --no-print-directory test-julia JULIA=$$julia || exit 1; done
+	$(TEST_PLACES) $(PYTHON) -m pytest $(TWO_WORKERS) -m "not long" tests
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) $(PYTHON) -m pytest $(TWO_WORKERS) -m "every_julia and not long" \
+	    $(NOT_TWICE:%=--ignore=%) tests
+	for julia in $(JNUMPY_TEST_JULIAS); do $(MAKE) --no-print-directory test-julia JULIA=$$julia || exit 1; done
 
 test-julia: pack venv
 	@test -x "$(JULIA)" || { echo "make test-julia JULIA=PATH: PATH must be an executable \`julia\`, got '$(JULIA)'" >&2; exit 2; }
 	@"$(JULIA)" --startup-file=no -e 'println("Testing with Julia ", VERSION)'
 	$(INSTALL_RUNTIME)
 	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(JULIA) $(PYTHON) -m pytest $(TWO_WORKERS) -m every_julia tests
+
+test-long: pack venv $(JULIA_1_6)
+	$(INSTALL_RUNTIME)
+	$(TEST_PLACES) $(PYTHON) -m pytest $(TWO_WORKERS) -m long tests
+	$(TEST_PLACES) JNUMPY_TEST_JULIA=$(CURDIR)/$(JULIA_1_6) $(PYTHON) -m pytest $(TWO_WORKERS) -m every_julia $(NOT_TWICE)
 
 DURATION := 150
 stress: pack venv $(JULIA_1_6)

@@ -10,6 +10,8 @@ import pytest
 import sites
 from paths import FIXTURES
 
+pytestmark = pytest.mark.long
+
 PACKAGE = "jl_kmeans1d"
 INSIDE = f"{PACKAGE}/_jnumpy/julia"
 USED = {"Dates", "Libdl", "LinearAlgebra", "Logging", "Printf", "Random", "Serialization", "Sockets", "Unicode"}

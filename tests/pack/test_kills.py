@@ -137,6 +137,7 @@ def test_packing_bounds_the_cache(pack, julia, kmeans_wheel, tmp_path):
     assert sorted(path.name for path in images(home)) == sorted([key, f"{1:064}"])
 
 
+@pytest.mark.long
 def test_a_new_image(pack, julia, small, tmp_path, chance):
     """Killed while the finished image is written, read again and given its name."""
     home, options = tmp_path / "home", ("--cpu-target", "generic", "--julia", julia, "--out-dir", tmp_path / "out")

@@ -225,6 +225,7 @@ def test_packages_write_into_a_directory_of_the_users(small, tmp_path):
     assert sites.printed(site, code, JNUMPY_HOME="", HOME=str(home)) == f"{home}/.jnumpy/depot\n"
 
 
+@pytest.mark.long
 def test_pyinstaller_takes_a_packed_package_along(small, tmp_path):
     site = sites.install(tmp_path / "site", small.wheels[0])
     script = tmp_path / "program.py"
