@@ -6,6 +6,7 @@ mod error;
 pub mod finalize;
 pub mod pack;
 mod prove;
+mod python;
 pub mod scaffold;
 pub mod sdist;
 pub mod smoke;

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 pub use error::SmokeError;
 
-use crate::packing::Error;
+use crate::packing::{Error, python};
 use crate::stages::image;
 use crate::stages::inventory::inventory;
-use jnumpy_base::Report;
 use jnumpy_base::path::file_name;
-use jnumpy_base::process::{self, ChildError, LastLines, Output};
+use jnumpy_base::process::{self, LastLines, Output};
+use jnumpy_base::{Report, Stage};
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
@@ -142,15 +142,13 @@ impl SmokeRequest {
         stage.progress("making an environment");
         let mut command = trial.command(&python);
         command.args(["-m", "venv"]).arg(&trial.environment);
-        done(run(command, &stage)?, |source| SmokeError::Environment { python: python.clone(), source })?;
+        run(command, &stage, |source| SmokeError::Environment { python: python.clone(), source })?;
         let inside = trial.environment.join("bin/python");
         let dependencies = if self.find_links.is_empty() {
             let mut command = trial.command(&python);
             command.args(["-c", LINK]).arg(trial.link_site(&inside, &stage)?).args(&distribution.requires);
-            let linked = done(run(command, &stage)?, |source| SmokeError::Environment {
-                python: python.clone(),
-                source,
-            })?;
+            let linked =
+                run(command, &stage, |source| SmokeError::Environment { python: python.clone(), source })?;
             linked.stdout.lines().map(str::to_owned).collect()
         } else {
             Vec::new()
@@ -170,8 +168,7 @@ impl SmokeRequest {
             command.arg("--find-links").arg(std::path::absolute(directory)?);
         }
         command.arg(&wheel);
-        let install =
-            done(run(command, &stage)?, |source| SmokeError::Install { wheel: name.clone(), source })?;
+        let install = run(command, &stage, |source| SmokeError::Install { wheel: name.clone(), source })?;
         let fails = |source| SmokeError::Import { package: package.clone(), source };
         let first = trial.import(&inside, &package, &[], &stage, fails)?;
         let again = trial.import(&inside, &package, &[], &stage, fails)?;
@@ -248,12 +245,11 @@ impl Trial {
     }
 
     /// Makes a directory from which the environment imports, too.
-    fn link_site(&self, inside: &Path, stage: &jnumpy_base::Stage<'_>) -> Result<PathBuf, Error> {
+    fn link_site(&self, inside: &Path, stage: &Stage<'_>) -> Result<PathBuf, Error> {
         const SITE: &str = "import sysconfig; print(sysconfig.get_path('purelib'))";
         let mut command = self.command(inside);
         command.args(["-c", SITE]);
-        let said =
-            done(run(command, stage)?, |source| SmokeError::Environment { python: inside.into(), source })?;
+        let said = run(command, stage, |source| SmokeError::Environment { python: inside.into(), source })?;
         let linked = self.home.with_file_name("linked");
         fs_err::create_dir(&linked)?;
         fs_err::write(
@@ -268,30 +264,22 @@ impl Trial {
         inside: &Path,
         package: &str,
         scripts: &[PathBuf],
-        stage: &jnumpy_base::Stage<'_>,
+        stage: &Stage<'_>,
         fails: impl FnOnce(LastLines) -> SmokeError,
     ) -> Result<Imported, Error> {
         let mut command = self.confined(inside);
         command.args(["-c", IMPORT]).arg(&self.result).arg(package).args(scripts);
-        done(run(command, stage)?, fails)?;
+        run(command, stage, fails)?;
         Ok(serde_json::from_slice(&fs_err::read(&self.result)?).map_err(std::io::Error::from)?)
     }
 }
 
-/// Runs a command to its end, whatever that is. The inner error is what it said when it failed.
-fn run(command: Command, stage: &jnumpy_base::Stage<'_>) -> Result<Result<Output, LastLines>, Error> {
-    match process::run(command, None, |_| stage.progress("")) {
-        Ok(output) => Ok(Ok(output)),
-        Err(ChildError::Failed { said, .. }) => Ok(Err(said)),
-        Err(ChildError::Interrupted(stop)) => Err(stop.into()),
-        Err(ChildError::Io(error)) => Err(error.into()),
-        Err(error @ ChildError::Spawn { .. }) => Err(SmokeError::Python { reason: error.to_string() }.into()),
-    }
-}
-
-fn done(
-    run: Result<Output, LastLines>,
+/// Runs a command that has to succeed; `fails` makes the error of what it said otherwise.
+fn run(
+    command: Command,
+    stage: &Stage<'_>,
     fails: impl FnOnce(LastLines) -> SmokeError,
 ) -> Result<Output, Error> {
-    Ok(run.map_err(fails)?)
+    let ran = python::run(command, stage, |reason| SmokeError::Python { reason }.into())?;
+    Ok(ran.map_err(fails)?)
 }

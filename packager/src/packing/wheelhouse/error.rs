@@ -11,6 +11,9 @@ pub enum WheelhouseError {
     /// The directory is somebody's.
     #[error("`{}` is not an empty directory", path.display())]
     NotEmpty { path: PathBuf },
+    /// There is nothing to collect.
+    #[error("no wheel is named")]
+    NoWheels,
     /// The name says for which systems a wheel is.
     #[error("`{}` has no name of a wheel for Linux", path.display())]
     NotAWheel { path: PathBuf },
@@ -38,7 +41,7 @@ impl Hint for WheelhouseError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NotEmpty { .. } => "name a new directory: `--out-dir DIR`",
-            Self::NotAWheel { .. } => "name wheels that `jnumpy-pack wheel` has packed",
+            Self::NoWheels | Self::NotAWheel { .. } => "name wheels that `jnumpy-pack wheel` has packed",
             Self::Machines { .. } => "make a directory for each processor",
             Self::TooNew { .. } => {
                 "the platform is that of the oldest machine which installs it: `--platform manylinux_X_Y`"

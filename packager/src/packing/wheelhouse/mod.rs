@@ -15,10 +15,9 @@ use sha2::{Digest, Sha256};
 pub use error::WheelhouseError;
 
 use crate::formats::policy::Platform;
-use crate::packing::Error;
-use jnumpy_base::Report;
+use crate::packing::{Error, python};
 use jnumpy_base::path::file_name;
-use jnumpy_base::process::{self, ChildError, Output};
+use jnumpy_base::{Report, Stage};
 use jnumpy_wheel::WheelName;
 
 /// Version of the JSON form.
@@ -89,13 +88,13 @@ impl WheelhouseRequest {
         fs_err::create_dir(&staged)?;
 
         let stage = report.stage("wheelhouse");
-        let python_versions = self.python_versions(&python)?;
+        let python_versions = self.python_versions(&python, &stage)?;
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for version in &python_versions {
             stage.progress(format_args!("wheels for CPython {version}"));
             let downloaded = scratch.path().join(version);
             let download = self.download(&python, version, platform, &downloaded)?;
-            run(download, &stage)?.map_err(|source| WheelhouseError::Download {
+            python::run(download, &stage, no_python)?.map_err(|source| WheelhouseError::Download {
                 version: version.clone(),
                 platform: platform.to_string(),
                 source,
@@ -149,15 +148,15 @@ impl WheelhouseRequest {
             }
             oldest = oldest.into_iter().chain([own]).max_by_key(|platform| platform.glibc);
         }
-        demanded.or(oldest).ok_or_else(|| WheelhouseError::NotAWheel { path: PathBuf::new() })
+        demanded.or(oldest).ok_or(WheelhouseError::NoWheels)
     }
 
-    fn python_versions(&self, python: &Path) -> Result<Vec<String>, Error> {
+    fn python_versions(&self, python: &Path, stage: &Stage<'_>) -> Result<Vec<String>, Error> {
         const VERSION: &str = "import sys; print('%d.%d' % sys.version_info[:2])";
         if self.python_versions.is_empty() {
             let mut command = Command::new(python);
             command.args(["-c", VERSION]);
-            let said = process::run(command, None, |_| ()).map_err(no_python)?;
+            let said = python::run(command, stage, no_python)?.map_err(|said| no_python(said.to_string()))?;
             return Ok(vec![said.stdout.trim().to_owned()]);
         }
         let is_version = |text: &str| {
@@ -201,24 +200,8 @@ impl WheelhouseRequest {
     }
 }
 
-/// Runs pip. The inner error is what it said when it failed.
-fn run(
-    command: Command,
-    stage: &jnumpy_base::Stage<'_>,
-) -> Result<Result<Output, process::LastLines>, Error> {
-    match process::run(command, None, |_| stage.progress("")) {
-        Ok(output) => Ok(Ok(output)),
-        Err(ChildError::Failed { said, .. }) => Ok(Err(said)),
-        Err(error) => Err(no_python(error)),
-    }
-}
-
-fn no_python(error: ChildError) -> Error {
-    match error {
-        ChildError::Interrupted(stop) => stop.into(),
-        ChildError::Io(error) => error.into(),
-        error => WheelhouseError::Python { reason: error.to_string() }.into(),
-    }
+fn no_python(reason: String) -> Error {
+    WheelhouseError::Python { reason }.into()
 }
 
 /// Size and hash of a file.
