@@ -108,3 +108,58 @@ def test_what_is_no_level_is_refused(contract: Any) -> None:
         jnumpy.use_logging("NOISE")
     with pytest.raises(ValueError, match="0 or greater"):
         jnumpy.use_logging(-5)
+
+
+# --- progress
+
+LOOP = """
+using Logging
+for step in 0:4
+    @logmsg LogLevel(-1) "fit" progress = step / 4 _id = :fit
+end
+@info "between"
+@logmsg LogLevel(-1) "quiet"
+"""
+
+
+@pytest.fixture
+def progress(contract: Any) -> Iterator[None]:
+    jnumpy.show_progress()
+    yield
+    jnumpy.show_progress(False)
+
+
+def test_progress_is_a_bar_and_the_rest_is_printed(progress: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        jnumpy.exec_julia(LOOP)
+        said = capsys.readouterr().err
+        assert "fit:   0%|" in said
+        assert "fit: 100%|" in said
+        assert "between" in said
+        assert "quiet" not in said
+
+
+def test_progress_ends_as_its_messages_say(progress: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for last in ('"done"', "2"):
+        code = '@logmsg LogLevel(-1) "fit" progress = {} _id = :{}\n'
+        jnumpy.exec_julia("using Logging\n" + "".join(code.format(value, "open") for value in ("NaN", "nothing", last)))
+        assert capsys.readouterr().err.count("fit: 100%|") == 1
+
+
+def test_progress_goes_beside_logging(
+    progress: None, records: list[logging.LogRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    jnumpy.exec_julia(LOOP)
+    assert "fit: 100%|" in capsys.readouterr().err
+    assert [record.getMessage() for record in records] == ["between", "quiet"]
+
+
+def test_progress_is_shown_no_more(contract: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    jnumpy.show_progress()
+    jnumpy.exec_julia('using Logging; @logmsg LogLevel(-1) "fit" progress = 0.5 _id = :left')
+    jnumpy.show_progress(False)
+    capsys.readouterr()
+    jnumpy.exec_julia(LOOP)
+    said = capsys.readouterr().err
+    assert "fit" not in said
+    assert "between" in said

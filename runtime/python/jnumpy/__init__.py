@@ -23,6 +23,7 @@ from jnumpy._session import (
     init_project,
     set_julia_mirror,
     set_julia_path,
+    show_progress,
     use_logging,
     write_stubs,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "set_copy_policy",
     "set_julia_mirror",
     "set_julia_path",
+    "show_progress",
     "use_logging",
     "write_stubs",
 ]

@@ -23,8 +23,17 @@ def _level(level: int | str) -> int:
 
 
 def record(data: bytes) -> None:
-    """Handle a record: level, module, file, line, and message, with NUL between them. The runtime calls it."""
-    level, module, file, line, message = data.decode("utf-8", "replace").split("\0", 4)
+    """Handle a record: level, module, file, line, and message, with NUL between them. The runtime calls it.
+
+    A record of progress has the word ``progress``, an identity, a fraction, and a name.
+    """
+    level, rest = data.decode("utf-8", "replace").split("\0", 1)
+    if level == "progress":
+        from jnumpy import _progress
+
+        _progress.advance(*rest.split("\0", 2))
+        return
+    module, file, line, message = rest.split("\0", 3)
     logger = logging.getLogger(f"julia.{module}")
     if logger.isEnabledFor(int(level)):
         logger.handle(logger.makeRecord(logger.name, int(level), file, int(line), message, (), None))

@@ -289,6 +289,26 @@ def use_logging(level: int | str | None = 20) -> None:
     _logs.use(level)
 
 
+def show_progress(show: bool = True) -> None:
+    """Show the progress of Julia code as bars, on ``stderr`` or in a notebook.
+
+    Log messages with the keyword ``progress`` say how far the code is: a fraction, or ``"done"``. ``@progress`` and
+    ``@withprogress`` of the Julia package ProgressLogging send them. By default they are not shown.
+
+    Args:
+        show: whether to show bars from now on.
+
+    Raises:
+        ModuleNotFoundError: ``tqdm`` is not installed, which draws the bars.
+        RuntimeError: Julia is not running.
+
+    """
+    from jnumpy import _progress
+
+    _require()
+    _progress.show(bool(show))
+
+
 def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
     """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
 

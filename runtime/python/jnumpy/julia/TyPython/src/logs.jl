@@ -64,6 +64,59 @@ function message_text(message, keywords)
     return String(take!(text))
 end
 
+"""
+    ProgressLogger(inner)
+
+Shows progress in Python, and gives all other messages to `inner`. A message about progress has the keyword `progress`: a
+fraction, or `"done"`. So do those of ProgressLogging.jl.
+"""
+struct ProgressLogger <: AbstractLogger
+    inner::AbstractLogger
+end
+
+"The level of messages about progress."
+const PROGRESS = LogLevel(-1)
+
+CoreLogging.min_enabled_level(logger::ProgressLogger) = min(PROGRESS, CoreLogging.min_enabled_level(logger.inner))
+CoreLogging.catch_exceptions(logger::ProgressLogger) = CoreLogging.catch_exceptions(logger.inner)
+
+function CoreLogging.shouldlog(logger::ProgressLogger, level, _module, group, id)
+    return level == PROGRESS || passes(logger.inner, level, _module, group, id)
+end
+
+passes(logger::AbstractLogger, level, _module, group, id) =
+    level >= CoreLogging.min_enabled_level(logger) && CoreLogging.shouldlog(logger, level, _module, group, id)
+
+function CoreLogging.handle_message(logger::ProgressLogger, level, message, _module, group, id, file, line; keywords...)
+    if haskey(keywords, :progress)
+        record = join(("progress", id, fraction_text(keywords[:progress]), message), '\0')
+        GC.@preserve record send(RECORDS, pointer(record), UInt(sizeof(record)))
+    elseif passes(logger.inner, level, _module, group, id)
+        CoreLogging.handle_message(logger.inner, level, message, _module, group, id, file, line; keywords...)
+    end
+    return nothing
+end
+
+"A fraction as text, which is empty while it is not known."
+fraction_text(fraction::Real) = isnan(fraction) ? "" : string(Float64(fraction))
+fraction_text(fraction) = fraction == "done" ? "1.0" : ""
+
+"Shows progress in Python from now on, or no more."
+function show_progress(show::Bool)
+    before = CoreLogging.global_logger()
+    inner = before isa ProgressLogger ? before.inner : before
+    CoreLogging.global_logger(show ? ProgressLogger(inner) : inner)
+    return nothing
+end
+
+"Sets the logger that messages go to, and returns the one before; progress goes where it went."
+function replace_logger(logger::AbstractLogger)
+    before = CoreLogging.global_logger()
+    before isa ProgressLogger || return CoreLogging.global_logger(logger)
+    CoreLogging.global_logger(ProgressLogger(logger))
+    return before.inner
+end
+
 "The logger before [`log_to_python`](@ref)."
 const LOGGER_BEFORE = Ref{Union{Nothing,AbstractLogger}}(nothing)
 
@@ -71,11 +124,11 @@ const LOGGER_BEFORE = Ref{Union{Nothing,AbstractLogger}}(nothing)
 function log_to_python(level::Int)
     if level < 0
         before = LOGGER_BEFORE[]
-        before === nothing || CoreLogging.global_logger(before)
+        before === nothing || replace_logger(before)
         LOGGER_BEFORE[] = nothing
         return nothing
     end
-    before = CoreLogging.global_logger(PythonLogger(LogLevel(100 * (level - 20))))
+    before = replace_logger(PythonLogger(LogLevel(100 * (level - 20))))
     before isa PythonLogger || (LOGGER_BEFORE[] = before)
     return nothing
 end
