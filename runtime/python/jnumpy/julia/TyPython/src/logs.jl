@@ -132,3 +132,6 @@ function log_to_python(level::Int)
     before isa PythonLogger || (LOGGER_BEFORE[] = before)
     return nothing
 end
+
+"What Python calls by name: see [`compiled_calls`](@ref)."
+const LOG_CALLS = Tuple{Any,Tuple}[(log_to_python, (Int,)), (show_progress, (Bool,))]
