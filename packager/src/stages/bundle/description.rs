@@ -24,6 +24,9 @@ pub(crate) struct Description {
     /// By UUID.
     pub(crate) packages: BTreeMap<String, BundledPackage>,
     pub(crate) platform: PlatformPart,
+    /// The wheel with the Julia, where that is another one: the paths of `julia`, `image.path` and `typython` are in its
+    /// `_jnumpy`.
+    pub(crate) shared: Option<SharedPart>,
     /// Size of every file that is opened before Python can report an error.
     pub(crate) files: BTreeMap<String, u64>,
 }
@@ -31,6 +34,8 @@ pub(crate) struct Description {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JuliaPart {
     pub(crate) version: String,
+    /// A digest of all its files, where it is for others: what they hold compiled is bound to it.
+    pub(crate) build: Option<String>,
     pub(crate) bindir: String,
     pub(crate) libjulia: String,
     pub(crate) private_libdir: String,
@@ -63,6 +68,14 @@ pub(crate) struct RelocationPart {
 pub(crate) struct ProjectPart {
     pub(crate) name: String,
     pub(crate) uuid: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedPart {
+    /// The import package.
+    pub(crate) package: String,
+    /// What this wheel requires.
+    pub(crate) requirement: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +138,7 @@ mod tests {
             runtime: text(),
             julia: JuliaPart {
                 version: text(),
+                build: None,
                 bindir: text(),
                 libjulia: text(),
                 private_libdir: text(),
@@ -142,6 +156,7 @@ mod tests {
             project: ProjectPart { name: text(), uuid: text() },
             packages: BTreeMap::from([(text(), BundledPackage::default())]),
             platform: PlatformPart { machine: text(), glibc: (2, 17) },
+            shared: Some(SharedPart { package: text(), requirement: text() }),
             files: BTreeMap::from([(text(), 1)]),
         };
         let mut found = BTreeSet::new();

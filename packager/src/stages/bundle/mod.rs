@@ -20,6 +20,7 @@ mod packages;
 mod plan;
 mod provenance;
 mod prune;
+mod shared;
 mod trees;
 mod unique_names;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ImageError;
 use super::build_tree::TreeFile;
-use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, CALLS_UUID, calls_entry, named};
+use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, calls_entry, named};
 use crate::formats::Uuid;
 use crate::formats::contract::SOURCES;
 use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
@@ -99,9 +99,9 @@ impl Environment {
     }
 
     /// Adds the package that compiles the calls of a recorded run.
-    pub(super) fn add_calls(&mut self) {
+    pub(super) fn add_calls(&mut self, uuid: Uuid) {
         let load: String = self.load.iter().map(|package| named(package) + "\n").collect();
-        let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{CALLS_UUID}\"\n");
+        let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{uuid}\"\n");
         let texts = [
             ("Project.toml".to_owned(), project),
             (format!("src/{CALLS_NAME}.jl"), CALLS.to_owned()),
@@ -111,7 +111,7 @@ impl Environment {
             self.files.insert(format!("{CALLS_LOCATION}/{name}"), TreeFile::Text(text));
         }
         if let Some(TreeFile::Text(manifest)) = self.files.get_mut("environment/Manifest.toml") {
-            manifest.push_str(&calls_entry());
+            manifest.push_str(&calls_entry(uuid));
         }
     }
 }
