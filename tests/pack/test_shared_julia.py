@@ -196,8 +196,8 @@ def test_julia_is_of_another_build(other_site, wheels, version):
     julia = f"Julia {'.'.join(map(str, version))}"
     assert sites.refused(other_site, "import jl_one") == (
         f"ImportError: the bundle in {other_site}/jl_one/_jnumpy was made for {julia} (build {ours[:12]}), but the "
-        f"bundle in {inside} is {julia} (build 000000000000): install the wheel of {requirement_of(wheels)} that it was "
-        f"made for, or pack it again for this one{sites.more('shared-julia', inside)}"
+        f"bundle in {inside} is {julia} (build 000000000000): install the wheel of {requirement_of(wheels)} that it "
+        f"was made for, or pack it again for this one{sites.more('shared-julia', inside)}"
     )
 
 

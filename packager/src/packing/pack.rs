@@ -241,7 +241,7 @@ impl PackRequest {
         }
         let mut metadata = project.pyproject.metadata.clone();
         if let Some(wheel) = &julia_wheel {
-            require(&mut metadata, &wheel.requirement)?;
+            require(&mut metadata, &wheel.requirement())?;
         }
         let subject = Component {
             version: Some(metadata.version.to_string()),

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::finding::{Check, Finding};
 use super::{Archive, AuditError, Examined};
 use crate::stages::bundle::Description;
+use crate::stages::julia_wheel::requirement;
 use jnumpy_base::path::file_name;
 use jnumpy_base::text::printable;
 use jnumpy_elf::Elf;
@@ -53,12 +54,10 @@ pub(super) fn check(
     if !of_the_other.is_empty() {
         fail(None, format!("the wheel with its Julia, `{name}`, does not pass an audit itself"));
     }
-    let requirement = file_name(julia_wheel)
+    let found = file_name(julia_wheel)
         .parse::<WheelName>()
-        .map(|name| format!("{} == {}", name.distribution(), name.version()));
-    if requirement.is_ok_and(|found| found == shared.requirement) {
-        // As it says.
-    } else {
+        .map(|name| requirement(name.distribution().as_ref(), &name.version().to_string()));
+    if found.map_or(true, |found| found != shared.requirement) {
         let what =
             format!("it requires `{}`, and the wheel of Julia is `{name}`", printable(&shared.requirement));
         fail(Some(path.as_str()), what);

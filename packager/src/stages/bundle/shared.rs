@@ -46,7 +46,7 @@ pub(super) fn description(shared: &JuliaWheel, own: Description) -> Result<Descr
         julia: given.julia,
         typython: given.typython,
         image: ImagePart { path: given.image.path, relocation: None, ..own.image },
-        shared: Some(SharedPart { package: shared.package.clone(), requirement: shared.requirement.clone() }),
+        shared: Some(SharedPart { package: shared.package.clone(), requirement: shared.requirement() }),
         ..own
     })
 }

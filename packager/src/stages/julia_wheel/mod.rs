@@ -27,6 +27,8 @@ const DIRECTORY: &str = "_jnumpy";
 const DESCRIPTION: &str = "bundle.json";
 /// Puts a package image into a depot.
 const STORE: &str = include_str!("store.jl");
+/// A part of the paths of package images, of which every wheel has its own.
+const PACKAGE_IMAGES: &str = "/julia/packages/";
 /// The file name of the cache header of TyPython's package image, which lies beside that image.
 pub const CACHE_HEADER: &str = "TyPython.ji";
 
@@ -66,6 +68,12 @@ pub fn package(julia: &Version) -> String {
     distribution(julia).replace('-', "_")
 }
 
+/// What requires exactly this version of a distribution.
+#[must_use]
+pub fn requirement(distribution: &str, version: &str) -> String {
+    format!("{distribution} == {version}")
+}
+
 /// An unpacked wheel of Julia. The directory goes away with the value.
 #[derive(Debug)]
 pub struct JuliaWheel {
@@ -73,12 +81,15 @@ pub struct JuliaWheel {
     pub wheel: PathBuf,
     /// Its import package.
     pub package: String,
-    /// What a wheel that is made for it requires.
-    pub requirement: String,
+    /// Its distribution.
+    pub distribution: String,
+    /// The version of that.
+    pub version: String,
     /// What tells it from another one of the same version.
     pub build: String,
-    /// Its files, by their paths in `_jnumpy`.
+    /// Its files but for package images, by their paths in `_jnumpy`.
     files: BTreeMap<String, PathBuf>,
+    cache_header: Option<PathBuf>,
     directory: TempDir,
 }
 
@@ -95,14 +106,19 @@ impl JuliaWheel {
             None => find(directory, julia)?,
         };
         let name: WheelName = file_name(&wheel).parse()?;
-        let requirement = format!("{} == {}", name.distribution(), name.version());
+        let (distribution, version) = (name.distribution().to_string(), name.version().to_string());
         let target = tempfile::Builder::new().prefix("jnumpy-julia-").tempdir()?;
         let package = package(julia);
         let inside = format!("{package}/{DIRECTORY}/");
-        let files: BTreeMap<String, PathBuf> = unpack(&wheel, target.path(), LARGEST)?
-            .into_iter()
-            .filter_map(|(name, path)| Some((name.strip_prefix(&inside)?.to_owned(), path)))
-            .collect();
+        let mut files = BTreeMap::new();
+        let mut cache_header = None;
+        for (name, path) in unpack(&wheel, target.path(), LARGEST)? {
+            match name.strip_prefix(&inside) {
+                Some(name) if !name.contains(PACKAGE_IMAGES) => _ = files.insert(name.to_owned(), path),
+                Some(name) if name.ends_with(CACHE_HEADER) => cache_header = Some(path),
+                _ => {}
+            }
+        }
         let no_julia = |reason: String| JuliaWheelError::NoJulia {
             wheel: wheel.clone(),
             julia: julia.to_string(),
@@ -129,7 +145,13 @@ impl JuliaWheel {
         }
         let build =
             described.julia.build.ok_or_else(|| no_julia("it holds Julia for itself alone".into()))?;
-        Ok(Self { wheel, package, requirement, build, files, directory: target })
+        Ok(Self { wheel, package, distribution, version, build, files, cache_header, directory: target })
+    }
+
+    /// What a wheel that is made for it requires.
+    #[must_use]
+    pub fn requirement(&self) -> String {
+        requirement(&self.distribution, &self.version)
     }
 
     /// The file at this path in its `_jnumpy`.
@@ -161,18 +183,13 @@ impl JuliaWheel {
     /// Whether packages can be compiled for it.
     #[must_use]
     pub fn has_package_image(&self) -> bool {
-        self.cache_header().is_some()
-    }
-
-    fn cache_header(&self) -> Option<&Path> {
-        let (_, path) = self.files.iter().find(|(name, _)| name.ends_with(CACHE_HEADER))?;
-        Some(path)
+        self.cache_header.is_some()
     }
 
     /// The name of the directory that its TyPython was compiled in. Julia takes a package image only for the very path of its
     /// sources, and what is compiled for this wheel is compiled there too.
     pub fn build_tree(&self) -> Result<String, JuliaWheelError> {
-        let header = self.cache_header().map(fs_err::read).transpose()?.unwrap_or_default();
+        let header = self.cache_header.as_ref().map(fs_err::read).transpose()?.unwrap_or_default();
         let key = memchr::memmem::find(&header, BUILD_TREE.as_bytes()).and_then(|start| {
             let start = start + BUILD_TREE.len();
             header.get(start..start + 16)
@@ -185,8 +202,8 @@ impl JuliaWheel {
 
     /// Puts its package image of TyPython into a depot, where Julia finds it when it compiles others.
     pub fn store_package_image(&self, julia: &Julia, depot: &Path) -> Result<(), JuliaWheelError> {
-        let header =
-            self.cache_header().ok_or_else(|| JuliaWheelError::NoImage { wheel: self.wheel.clone() })?;
+        let none = || JuliaWheelError::NoImage { wheel: self.wheel.clone() };
+        let header = self.cache_header.as_ref().ok_or_else(none)?;
         Run::new(julia)
             .args(["-e", STORE])
             .arg(header)
