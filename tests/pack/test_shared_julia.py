@@ -18,8 +18,8 @@ import versions
 
 pytestmark = pytest.mark.every_julia
 
-COMPUTE = "print([(m.scaled(3.0), m.year(), m.text()) for m in (jl_one, jl_two)])"
-COMPUTED = "[(6.0, 2022, 'beside One'), (6.0, 2022, 'beside Two')]\n"
+COMPUTE = "print([(m.scaled(3.0), m.year()) for m in (jl_one, jl_two)])"
+COMPUTED = "[(6.0, 2022), (6.0, 2022)]\n"
 
 
 @dataclass
@@ -65,12 +65,13 @@ def site(wheels, tmp_path_factory) -> Path:
     """Return the packages of a new environment into which pip has installed the two wheels, and what they require."""
     root = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", root], check=True)
+    (site,) = root.glob("lib/python*/site-packages")
+    # All of NumPy: pip asks whether it is installed.
+    for path in Path(numpy.__path__[0]).parent.glob("numpy*"):
+        (site / path.name).symlink_to(path)
     command = [root / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
     subprocess.run([*command, "--find-links", wheels.julia.parent, "jl_one", "jl_two"], check=True)
-    (site,) = root.glob("lib/python*/site-packages")
     assert (site / wheels.package / "_jnumpy/bundle.json").is_file()
-    for name in ("numpy", "numpy.libs"):
-        (site / name).symlink_to(Path(numpy.__path__[0]).parent / name)
     return site
 
 
@@ -131,7 +132,7 @@ def test_a_thin_wheel_is_small_and_requires_its_julia(wheels):
             (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
             requires = re.findall("^Requires-Dist: (.*)$", archive.read(metadata).decode(), re.MULTILINE)
             assert [name for name in archive.namelist() if "libjulia" in name or "sys.so" in name] == []
-        assert [word.replace(" ", "") for word in requires] == [f"{wheels.package.replace('_', '-')}=={version}"]
+        assert f"{wheels.package.replace('_', '-')}=={version}" in [word.replace(" ", "") for word in requires]
 
 
 def test_one_that_has_its_own_julia_can_be_the_first(pack, julia, site, wheels, tmp_path):

@@ -98,13 +98,15 @@ impl Environment {
         own.is_some_and(|name| !name.starts_with("_jnumpy/"))
     }
 
-    /// Adds the package that compiles the calls of a recorded run.
-    pub(super) fn add_calls(&mut self, uuid: Uuid) {
+    /// Adds the package that compiles the calls of a recorded run, and those that the runtime makes of any project unless
+    /// these are `given` by another wheel.
+    pub(super) fn add_calls(&mut self, uuid: Uuid, given: bool) {
+        let of_the_runtime = if given { "()" } else { "TyPython.CPython.compiled_calls()" };
         let load: String = self.load.iter().map(|package| named(package) + "\n").collect();
         let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{uuid}\"\n");
         let texts = [
             ("Project.toml".to_owned(), project),
-            (format!("src/{CALLS_NAME}.jl"), CALLS.to_owned()),
+            (format!("src/{CALLS_NAME}.jl"), CALLS.replace("{calls of the runtime}", of_the_runtime)),
             ("src/packages".to_owned(), load),
         ];
         for (name, text) in texts {

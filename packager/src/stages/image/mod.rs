@@ -149,7 +149,7 @@ impl Request<'_> {
                 self.system_image(environment, python.as_ref(), compiler, stdlibs.as_ref(), stage)
             }
             Kind::Packages => {
-                environment.add_calls(calls_uuid(self.project.uuid()));
+                environment.add_calls(calls_uuid(self.project.uuid()), self.sharing.wheel().is_some());
                 self.package_images(&environment, python.as_ref(), stage)
             }
         }?;
