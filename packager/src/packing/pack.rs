@@ -22,7 +22,8 @@ use jnumpy_base::Report;
 use jnumpy_base::env_vars::JNUMPY_CACHE_LIMIT;
 use jnumpy_base::text::{bytes, printable};
 use jnumpy_wheel::{
-    Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
+    Component, ComponentKind, ComponentLicense, Compression, Contents, Epoch, Sbom, Tag, Wheel, WheelEntry,
+    WheelError, Written,
 };
 
 /// What to pack, and how.
@@ -183,7 +184,7 @@ impl PackRequest {
             .transpose()?;
         let sharing = match &julia_wheel {
             Some(wheel) => Sharing::Takes(wheel),
-            None if share == Some(Share::Gives) => Sharing::Gives,
+            None if share.is_some() => Sharing::Gives,
             None => Sharing::Alone,
         };
         if share.is_some() {
@@ -239,30 +240,8 @@ impl PackRequest {
         for (path, content) in &contents {
             tracing::debug!("file {path}: {}", content.source);
         }
-        let mut metadata = project.pyproject.metadata.clone();
-        if let Some(wheel) = &julia_wheel {
-            require(&mut metadata, &wheel.requirement())?;
-        }
-        let subject = Component {
-            version: Some(metadata.version.to_string()),
-            purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
-            license: metadata.license.as_ref().map(ComponentLicense::from),
-            ..Component::new(ComponentKind::Application, metadata.name.clone())
-        };
-        let wheel = Wheel {
-            tag,
-            metadata,
-            entry_points: project.pyproject.entry_points.clone(),
-            licenses,
-            sbom: Some(Sbom { subject, components }),
-            contents,
-        };
-        let forbidden_paths = [&project.root, &julia.prefix, &julia::home()?]
-            .into_iter()
-            // A prefix such as `/usr` names no machine.
-            .filter(|path| path.components().count() > 2)
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect();
+        let wheel = describe(&project, licenses, components, tag, contents, julia_wheel.as_ref())?;
+        let forbidden_paths = forbidden_paths(&[&project.root, &julia.prefix, &home]);
         let bundle = Summary { because, explanations };
         // A full image with the compiler and all standard libraries has everything that the recorded run had.
         let is_whole = kind == Some(Kind::Full { compiler: true }) && stdlibs == Stdlibs::All;
@@ -291,6 +270,42 @@ impl PackRequest {
             .map_err(|source| Error::OutDir { path: self.out_dir.clone(), source })?;
         Ok(())
     }
+}
+
+/// Directories of this machine that a wheel must not name.
+fn forbidden_paths(directories: &[&Path]) -> Vec<String> {
+    // A prefix such as `/usr` names no machine.
+    let own = directories.iter().filter(|path| path.components().count() > 2);
+    own.map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// The wheel with these contents, which requires the one that has its Julia, if that is another one.
+fn describe(
+    project: &Project,
+    licenses: Contents,
+    components: Vec<Component>,
+    tag: Tag,
+    contents: Contents,
+    julia_wheel: Option<&JuliaWheel>,
+) -> Result<Wheel, WheelError> {
+    let mut metadata = project.pyproject.metadata.clone();
+    if let Some(wheel) = julia_wheel {
+        require(&mut metadata, &wheel.requirement())?;
+    }
+    let subject = Component {
+        version: Some(metadata.version.to_string()),
+        purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
+        license: metadata.license.as_ref().map(ComponentLicense::from),
+        ..Component::new(ComponentKind::Application, metadata.name.clone())
+    };
+    Ok(Wheel {
+        tag,
+        metadata,
+        entry_points: project.pyproject.entry_points.clone(),
+        licenses,
+        sbom: Some(Sbom { subject, components }),
+        contents,
+    })
 }
 
 impl Plan {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::finding::{Check, Finding};
-use super::{Archive, AuditError, Examined};
-use crate::stages::bundle::Description;
+use super::{Archive, AuditError, Entry, Examined};
+use crate::stages::bundle::{Description, JuliaPart};
 use crate::stages::julia_wheel::requirement;
 use jnumpy_base::path::file_name;
 use jnumpy_base::text::printable;
@@ -23,14 +23,15 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Result<BTreeMap<WheelPath, Elf>, AuditError> {
     let mut fail = |file: Option<&str>, what: String| findings.push(Check::SharedJulia.failure(file, what));
-    let own = match description(archive)? {
-        Some((path, Ok(own))) => own.shared.map(|shared| (path, own.julia, shared)),
-        Some((path, Err(reason))) => {
-            fail(Some(path.as_str()), format!("it cannot be read: {}", printable(&reason)));
-            None
+    let mut own = None;
+    if let Some(entry) = described(archive) {
+        match description(archive, entry)? {
+            Ok(read) => own = read.shared.map(|shared| (&entry.path, read.julia, shared)),
+            Err(reason) => {
+                fail(Some(entry.path.as_str()), format!("it cannot be read: {}", printable(&reason)));
+            }
         }
-        None => None,
-    };
+    }
     let (path, julia, shared) = match (own, julia_wheel) {
         (Some(own), Some(_)) => own,
         (Some((path, _, shared)), None) => {
@@ -68,22 +69,15 @@ pub(super) fn check(
         let what = format!("there is no `Requires-Dist: {}`", printable(&shared.requirement));
         fail(metadata.map(|(path, _)| path.as_str()), what);
     }
-    match description(&other)? {
-        Some((path, Ok(given)))
-            if path.as_str() == format!("{}{DESCRIPTION}", shared.package)
+    let given =
+        described(&other).map(|entry| Ok::<_, AuditError>((&entry.path, description(&other, entry)?)));
+    match given.transpose()? {
+        Some((at, Ok(given)))
+            if at.as_str() == format!("{}{DESCRIPTION}", shared.package)
                 && given.julia.build.is_some()
                 && (&given.julia.version, &given.julia.build) == (&julia.version, &julia.build) => {}
         Some((_, Ok(given))) => {
-            let words = |version: &str, build: &Option<String>| {
-                let build =
-                    build.as_ref().map_or("none".into(), |build| printable(build.get(..12).unwrap_or(build)));
-                format!("Julia {}, build {build}", printable(version))
-            };
-            let what = format!(
-                "it was made for {}, and `{name}` has {}",
-                words(&julia.version, &julia.build),
-                words(&given.julia.version, &given.julia.build)
-            );
+            let what = format!("it was made for {}, and `{name}` has {}", words(&julia), words(&given.julia));
             fail(Some(path.as_str()), what);
         }
         Some((_, Err(_))) | None => fail(None, format!("`{name}` is no wheel of Julia")),
@@ -96,23 +90,30 @@ pub(super) fn check(
     Ok(elves)
 }
 
+/// A Julia, and what tells it from others of its version.
+fn words(julia: &JuliaPart) -> String {
+    let build = julia.build.as_deref().unwrap_or("none");
+    format!("Julia {}, build {}", printable(&julia.version), printable(build.get(..12).unwrap_or(build)))
+}
+
 /// Whether a requirement is this one, however it is written.
 fn is_same(found: &str, requirement: &str) -> bool {
     let parse = |text: &str| text.parse::<pep508_rs::Requirement>().ok();
     parse(found).is_some_and(|found| Some(found) == parse(requirement))
 }
 
-/// The description of a wheel's bundle, and where it is; or why it cannot be read.
-fn description(archive: &Archive) -> Result<Option<(WheelPath, Result<Description, String>)>, AuditError> {
+/// What describes the bundle of a wheel.
+fn described(archive: &Archive) -> Option<&Entry> {
     let is_description = |path: &WheelPath| {
         path.as_str().strip_suffix(DESCRIPTION).is_some_and(|package| !package.contains('/'))
     };
-    let Some(entry) = archive.entries.iter().find(|entry| is_description(&entry.path)) else {
-        return Ok(None);
-    };
-    let read = match archive.read(entry)? {
+    archive.entries.iter().find(|entry| is_description(&entry.path))
+}
+
+/// What it says, or why it cannot be read.
+fn description(archive: &Archive, entry: &Entry) -> std::io::Result<Result<Description, String>> {
+    Ok(match archive.read(entry)? {
         Ok(bytes) => Description::read(&bytes),
         Err(reason) => Err(reason.to_owned()),
-    };
-    Ok(Some((entry.path.clone(), read)))
+    })
 }
