@@ -7,21 +7,23 @@ use tempfile::TempDir;
 
 use super::binaries::{read_elf, starts_as_elf};
 use super::bootstrap::with_bootstrap;
-use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
+use super::description::{
+    Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart, TYPYTHON,
+};
 use super::explain::Explanations;
 use super::inputs::BundleInputs;
 use super::libraries::{self, Libraries};
 use super::loader::Loader;
 use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
-use super::shared;
+use super::shared::{self, Files};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
 use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::{self, Demand};
 use crate::stages::depot::{ARTIFACTS, manifest_entry};
 use crate::stages::image::{PackageImage, StandardLibraries, load_script};
-use crate::stages::julia_wheel::{CACHE_HEADER, Sharing};
+use crate::stages::julia_wheel::{CACHE_HEADER, DIRECTORY, Sharing};
 use crate::stages::project::{Manifest, ProjectError, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
@@ -29,12 +31,7 @@ use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath
 
 /// The oldest Python that the runtime's extension is built for.
 const PYTHON: (u32, u32) = (3, 10);
-/// The directory in the user's package that packing adds.
-pub(super) const DIRECTORY: &str = "_jnumpy";
-/// Where TyPython is below it.
-pub(super) const TYPYTHON: &str = "jnumpy/julia/TyPython";
-
-/// The script that loads the package images, below it.
+/// The script that loads the package images, in [`DIRECTORY`].
 const LOAD_SCRIPT: &str = "packages.jl";
 
 const BIN_README: &str = "\
@@ -359,9 +356,6 @@ impl BundleInputs<'_> {
         Ok(Some(RelocationPart { length: image.sources.len(), writable, read_only }))
     }
 }
-
-/// Files by path below `_jnumpy`, with who brings each.
-pub(super) type Files = BTreeMap<String, (Content, &'static str)>;
 
 /// The files of `_jnumpy`.
 struct Inside<'a> {

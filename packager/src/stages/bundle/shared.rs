@@ -3,15 +3,20 @@
 //! A wheel on a shared Julia is planned as any other, with the whole Julia; then everything that the other wheel has is left
 //! to it. What remains is the project's: its depot, its package images, and libraries that Julia does not have.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
-use super::description::{Description, ImagePart, SharedPart};
-use super::plan::{DIRECTORY, Files, TYPYTHON};
+use super::description::{Description, ImagePart, SharedPart, TYPYTHON};
 use crate::stages::image::PackageImage;
-use crate::stages::julia_wheel::{JuliaWheel, Sharing};
+use crate::stages::julia_wheel::{DIRECTORY, JuliaWheel, Sharing};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
+use jnumpy_wheel::Content;
+
+/// Files by path below `_jnumpy`, with who brings each.
+pub(super) type Files = BTreeMap<String, (Content, &'static str)>;
 
 /// Whether a path below `_jnumpy` can be one of the wheel of Julia.
 pub(super) fn is_given(path: &str) -> bool {

@@ -22,8 +22,9 @@ use jnumpy_wheel::{WheelError, WheelName};
 
 /// No wheel of Julia is larger when unpacked, in bytes.
 const LARGEST: u64 = 4 << 30;
-/// The directory of a package with everything that packing adds, and the file in it that describes the rest.
-const DIRECTORY: &str = "_jnumpy";
+/// The directory in a package with everything that packing adds.
+pub const DIRECTORY: &str = "_jnumpy";
+/// The file in it that describes the rest.
 const DESCRIPTION: &str = "bundle.json";
 /// Puts a package image into a depot.
 const STORE: &str = include_str!("store.jl");
