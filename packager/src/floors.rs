@@ -6,8 +6,18 @@ use std::path::Path;
 /// From the lowest to the highest.
 const FLOORS: [&str; 4] = ["formats", "stages", "packing", "commands"];
 /// In the order of the work: a stage may use those before it.
-const STAGES: [&str; 8] =
-    ["project", "runtime_wheel", "julia", "depot", "image", "bundle", "audit", "inventory"];
+const STAGES: [&str; 10] = [
+    "project",
+    "unpack",
+    "runtime_wheel",
+    "julia",
+    "julia_wheel",
+    "depot",
+    "image",
+    "bundle",
+    "audit",
+    "inventory",
+];
 /// What each crate may use of the workspace.
 const CRATES: [(&str, &[&str]); 4] = [
     ("base", &[]),

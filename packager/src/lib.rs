@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | commands | parse, call, print | [`commands`], a file for each verb |
 //! | packing | from a project to a finalized wheel | [`packing`] |
-//! | stages | project → runtime wheel → julia → depot → image → bundle → audit → inventory; one takes from those before it | [`stages`] |
+//! | stages | project → runtime wheel → julia → julia wheel → depot → image → bundle → audit → inventory; one takes from those before it | [`stages`] |
 //! | formats | ELF, wheels, platform policy, versions: know nothing of Julia or of each other | [`formats`], `jnumpy_elf`, `jnumpy_wheel` |
 //! | base | hints, what each binary format tells the loader, text, child processes, interrupts, reports, environment variables | `jnumpy_base` |
 #![forbid(unsafe_code)]

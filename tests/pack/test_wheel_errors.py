@@ -241,7 +241,7 @@ def test_native_image(refused, target):
 def test_runtime_that_is_none(refused, tmp_path):
     wheel = tmp_path / "x.whl"
     wheel.write_bytes(b"PK")
-    assert refused("--runtime", str(wheel)).startswith(f"error: the runtime wheel cannot be read: `{wheel}`\n")
+    assert refused("--runtime", str(wheel)).startswith(f"error: the wheel cannot be read: `{wheel}`\n")
 
 
 def test_missing_library(refused, julia, tmp_path):

@@ -123,9 +123,9 @@ def make_project(root: Path, name: str, package: str, shared: str, trigger: str)
     return root
 
 
-def pack_sources(pack: Path, julia: str, project: Path, depot: Depot, out_dir: Path) -> Path:
-    """Return the wheel of `project`, with Julia's own image."""
-    command = [pack, "wheel", "--no-image", project, "--out-dir", out_dir, "--julia", julia]
+def pack_sources(pack: Path, julia: str, project: Path, depot: Depot, out_dir: Path, *options: str) -> Path:
+    """Return the wheel of `project`; without options, with Julia's own image."""
+    command = [pack, "wheel", project, "--out-dir", out_dir, "--julia", julia, *(options or ["--no-image"])]
     environment = os.environ | {"JULIA_DEPOT_PATH": str(depot.directory)}
     packed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return Path(packed.stdout.strip())

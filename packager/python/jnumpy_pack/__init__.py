@@ -1,8 +1,8 @@
 """The build backend of projects with a Julia core (PEP 517, PEP 660): `jnumpy-pack` does the work.
 
 Settings are the options of `jnumpy-pack wheel` without their dashes: `julia`, `cpu-target`, `image`, `no-image`,
-`no-compiler`, `stdlibs`, `python`, `runtime`, `platform`, `compress`. `--config-settings no-image=true` stands for
-`--no-image`.
+`no-compiler`, `stdlibs`, `shared`, `julia-wheel`, `python`, `runtime`, `platform`, `compress`. `--config-settings
+no-image=true` stands for `--no-image`.
 
 There is no `prepare_metadata_for_build_wheel`: METADATA lists the licences of all that is bundled, which is known when
 the wheel is.
@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 Settings = Mapping[str, Any]
-FLAGS = ("no-image", "no-compiler")
-OPTIONS = ("julia", "cpu-target", "image", "stdlibs", "python", "runtime", "platform", "compress")
+FLAGS = ("no-image", "no-compiler", "shared")
+OPTIONS = ("julia", "cpu-target", "image", "stdlibs", "julia-wheel", "python", "runtime", "platform", "compress")
 
 
 def find_program() -> str:

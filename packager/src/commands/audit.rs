@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::packing::Error;
-use crate::stages::audit::Finding;
+use crate::stages::audit::{Against, Finding};
 use jnumpy_base::Report;
 
 /// Check that a wheel is complete, relocatable, and true to its tag.
@@ -19,13 +19,18 @@ pub(super) struct Arguments {
     /// Fail if a file in the wheel contains this path; the home directory is always checked. Can be repeated.
     #[arg(long, value_name = "DIRECTORY")]
     forbid: Vec<String>,
+    /// Wheel with the Julia that a wheel packed with `--shared` requires.
+    #[arg(long, value_name = "WHEEL")]
+    julia_wheel: Option<PathBuf>,
     /// Print the findings as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
-    let audit = crate::stages::audit::audit(&arguments.wheel, &arguments.forbid, report)?;
+    let against =
+        Against { forbidden_paths: &arguments.forbid, julia_wheel: arguments.julia_wheel.as_deref() };
+    let audit = crate::stages::audit::audit(&arguments.wheel, &against, report)?;
     if arguments.json {
         report.data(serde_json::to_string_pretty(&audit).map_err(std::io::Error::from)?);
     } else {

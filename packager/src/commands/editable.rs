@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::packing::finalize;
 use crate::packing::{Error, editable};
+use crate::stages::audit::Against;
 use crate::stages::project::Project;
 use jnumpy_base::Report;
 use jnumpy_wheel::Compression;
@@ -26,7 +27,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, report: &Report) -> Result<(), Error> {
     let wheel = editable::wheel(&Project::load(&arguments.project)?)?;
-    let written = finalize(&wheel, &arguments.out_dir, Some(Compression::default()), &[], report)?;
+    let written =
+        finalize(&wheel, &arguments.out_dir, Some(Compression::default()), &Against::default(), report)?;
     report.data(written.path.display());
     Ok(())
 }

@@ -6,6 +6,7 @@ mod cache;
 mod doctor;
 mod editable;
 mod julia;
+mod julia_wheel;
 mod new;
 mod sdist;
 mod shell;
@@ -51,6 +52,7 @@ struct Cli {
 enum Command {
     New(new::Arguments),
     Wheel(wheel::Arguments),
+    JuliaWheel(julia_wheel::Arguments),
     Sdist(sdist::Arguments),
     Editable(editable::Arguments),
     Audit(audit::Arguments),
@@ -70,6 +72,7 @@ impl Command {
     fn json(&self) -> bool {
         match self {
             Self::Wheel(arguments) => arguments.json,
+            Self::JuliaWheel(arguments) => arguments.json,
             Self::Audit(arguments) => arguments.json,
             Self::Show(arguments) => arguments.json,
             Self::Smoke(arguments) => arguments.json,
@@ -170,6 +173,7 @@ fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
         Command::New(arguments) => new::run(&arguments, report),
         Command::Wheel(arguments) => wheel::run(arguments, report),
+        Command::JuliaWheel(arguments) => julia_wheel::run(arguments, report),
         Command::Sdist(arguments) => sdist::run(&arguments, report),
         Command::Editable(arguments) => editable::run(&arguments, report),
         Command::Audit(arguments) => audit::run(&arguments, report),

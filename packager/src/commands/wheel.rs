@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::packing::Error;
 use crate::packing::finalize::INDEX_LIMIT;
-use crate::packing::pack::{Compiled, PackRequest, Plan};
+use crate::packing::pack::{Compiled, PackRequest, Plan, Share};
 use crate::stages::bundle;
 use crate::stages::image::StandardLibraries;
 use crate::stages::julia::Choice;
@@ -42,9 +42,9 @@ pub(super) struct Arguments {
     /// CPU targets of the image, as for `julia --cpu-target`; default: every processor, plus code for newer ones.
     #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
     cpu_target: Option<String>,
-    /// What to compile ahead of time; `packages` needs Julia 1.9.
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    image: Compiled,
+    /// What to compile ahead of time; `packages` needs Julia 1.9. Default: `full`, or as much as `--shared` permits.
+    #[arg(long, value_name = "KIND", value_enum)]
+    image: Option<Compiled>,
     /// The same as `--image none`.
     #[arg(long, conflicts_with = "image")]
     no_image: bool,
@@ -54,6 +54,12 @@ pub(super) struct Arguments {
     /// Which of Julia's standard libraries a full image has; default: `all`, those of Julia's stock image.
     #[arg(long, value_name = "WHICH", value_enum)]
     stdlibs: Option<Stdlibs>,
+    /// Leave Julia out, and require the wheel that `julia-wheel` has made of it.
+    #[arg(long)]
+    shared: bool,
+    /// The wheel of Julia that the wheel is packed for; default: the one in the directory for the wheel.
+    #[arg(long, value_name = "WHEEL")]
+    julia_wheel: Option<PathBuf>,
     /// Python with NumPy that runs the workload; default: the active environment's.
     #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
     python: Option<PathBuf>,
@@ -80,7 +86,7 @@ pub(super) struct Arguments {
 
 /// The choices of `--compress`.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Compress {
+pub(super) enum Compress {
     /// Fastest; the wheel is 10 % larger.
     Fast,
     /// Balanced.
@@ -105,9 +111,11 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         out_dir: arguments.out_dir,
         julia: arguments.julia.unwrap_or_default(),
         cpu_target: arguments.cpu_target,
-        image: if arguments.no_image { Compiled::None } else { arguments.image },
+        image: if arguments.no_image { Some(Compiled::None) } else { arguments.image },
         compiler: arguments.no_compiler.then_some(false),
         stdlibs: arguments.stdlibs,
+        share: (arguments.shared || arguments.julia_wheel.is_some()).then_some(Share::Takes),
+        julia_wheel: arguments.julia_wheel,
         python: arguments.python.map(program).transpose()?,
         runtime: arguments.runtime,
         platform: arguments.platform,
@@ -124,9 +132,20 @@ pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
         }
         return Ok(());
     }
-    let written = if writes { Some(plan.write(&request, report)?) } else { None };
-    let outcome = Outcome::of(&plan, written.as_ref())?;
-    if arguments.json {
+    finish(&request, &plan, writes, arguments.json, report)
+}
+
+/// Writes the wheel if asked to, and prints what is in it.
+pub(super) fn finish(
+    request: &PackRequest,
+    plan: &Plan,
+    writes: bool,
+    json: bool,
+    report: &Report,
+) -> Result<(), Error> {
+    let written = if writes { Some(plan.write(request, report)?) } else { None };
+    let outcome = Outcome::of(plan, written.as_ref())?;
+    if json {
         report.data(serde_json::to_string_pretty(&outcome).map_err(std::io::Error::from)?);
     } else {
         outcome.table(report);

@@ -14,7 +14,7 @@ pub const SOURCES: &str = concat!(
 );
 
 /// Number of the layout of `bundle.json`; the runtime refuses another one.
-pub const BUNDLE_FORMAT: u32 = 3;
+pub const BUNDLE_FORMAT: u32 = 4;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -2,18 +2,23 @@
 
 use crate::stages::project::Project;
 use crate::stages::runtime_wheel;
-use jnumpy_wheel::{Content, Contents, Wheel, WheelError};
+use jnumpy_wheel::{Content, Contents, Metadata, Wheel, WheelError};
+
+/// Adds a requirement.
+pub(super) fn require(metadata: &mut Metadata, requirement: &str) -> Result<(), WheelError> {
+    metadata.dependencies.push(requirement.parse().map_err(|error| WheelError::Metadata {
+        field: "Requires-Dist".into(),
+        value: requirement.to_owned(),
+        reason: format!("{error}"),
+    })?);
+    Ok(())
+}
 
 /// The wheel that makes `project` importable from its directory. It has no Julia: it needs `jnumpy-runtime`, which
 /// runs an installed one.
 pub fn wheel(project: &Project) -> Result<Wheel, WheelError> {
     let mut metadata = project.pyproject.metadata.clone();
-    let requirement = format!("{} == {}", runtime_wheel::DISTRIBUTION, runtime_wheel::VERSION);
-    metadata.dependencies.push(requirement.parse().map_err(|error| WheelError::Metadata {
-        field: "Requires-Dist".into(),
-        value: requirement.clone(),
-        reason: format!("{error}"),
-    })?);
+    require(&mut metadata, &format!("{} == {}", runtime_wheel::DISTRIBUTION, runtime_wheel::VERSION))?;
     let mut contents = Contents::new();
     let directory = project.package_dir.parent().unwrap_or(&project.root);
     let location = format!("{}.pth", metadata.distribution()?.as_dist_info_name());

@@ -12,6 +12,7 @@ use crate::stages::depot::DepotError;
 use crate::stages::image::ImageError;
 use crate::stages::inventory::InventoryError;
 use crate::stages::julia::JuliaError;
+use crate::stages::julia_wheel::JuliaWheelError;
 use crate::stages::project::ProjectError;
 use crate::stages::runtime_wheel::RuntimeWheelError;
 use jnumpy_base::Hint;
@@ -41,6 +42,12 @@ pub enum Error {
     /// Package images go with Julia's stock image, which has its own standard libraries.
     #[error("a wheel with only the standard libraries that are used needs the image `full`")]
     NeedsStdlibs,
+    /// The shared Julia is what it is.
+    #[error("a wheel on a shared Julia has that Julia's image, compiler, and standard libraries")]
+    NeedsOwnJulia,
+    /// The wheel with the Julia cannot be used.
+    #[error(transparent)]
+    JuliaWheel(#[from] JuliaWheelError),
     /// The wheel does not run its own workload.
     #[error("`{package}` does not run in the wheel as planned{}; the whole log is `{}`", listed(missing), log.display())]
     Proof {
@@ -122,13 +129,18 @@ impl Error {
         match self {
             Self::Io(_) => "io",
             Self::OutDir { .. } => "output-directory",
-            Self::NeedsCompiler | Self::NeedsStdlibs | Self::NoCommand { .. } | Self::Topic(_) => "usage",
+            Self::NeedsCompiler
+            | Self::NeedsStdlibs
+            | Self::NeedsOwnJulia
+            | Self::NoCommand { .. }
+            | Self::Topic(_) => "usage",
             Self::Variable { .. } => "environment",
             Self::Proof { .. } => "proof",
             Self::Scaffold(_) => "new-project",
             Self::Project(_) => "project",
             Self::Julia(_) => "julia",
             Self::RuntimeWheel(_) => "runtime",
+            Self::JuliaWheel(_) => "julia-wheel",
             Self::Depot(_) => "julia-packages",
             Self::Image(_) => "image",
             Self::Bundle(_) => "bundle",
@@ -156,6 +168,7 @@ impl Hint for Error {
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             Self::RuntimeWheel(error) => error.hint(),
+            Self::JuliaWheel(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
@@ -181,6 +194,11 @@ impl Hint for Error {
             Self::NeedsStdlibs => {
                 Some("leave `--image` out, or let the wheel have all standard libraries: `--stdlibs all`".into())
             }
+            Self::NeedsOwnJulia => Some(
+                "leave out `--image full`, `--no-compiler`, and `--stdlibs used`, or pack a self-contained wheel: \
+                 `shared = false` in `[tool.jnumpy]`"
+                    .into(),
+            ),
             Self::Lacking { .. } | Self::Io(_) | Self::Interrupted(_) => None,
         }
     }

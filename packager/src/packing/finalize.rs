@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::packing::Error;
-use crate::stages::audit::{Finding, audit};
+use crate::stages::audit::{Against, Finding, audit};
 use jnumpy_base::Report;
 use jnumpy_base::path::is_at;
 use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
@@ -15,13 +15,12 @@ use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
 pub const INDEX_LIMIT: u64 = 104_857_600;
 
 /// Writes and audits a wheel, then gives it its name in `out_dir`. Without a `compression` the wheel is compressed as well as
-/// possible if that takes it below [`INDEX_LIMIT`]. `forbidden_paths` are directories of this machine that must not appear in
-/// the wheel.
+/// possible if that takes it below [`INDEX_LIMIT`].
 pub(crate) fn finalize(
     wheel: &Wheel,
     out_dir: &Path,
     compression: Option<Compression>,
-    forbidden_paths: &[String],
+    against: &Against<'_>,
     report: &Report,
 ) -> Result<Written, Error> {
     fs_err::create_dir_all(out_dir).map_err(WheelError::Write)?;
@@ -38,7 +37,7 @@ pub(crate) fn finalize(
         );
         written = write(Compression::Best)?;
     }
-    let audit = audit(&written.path, forbidden_paths, report)?;
+    let audit = audit(&written.path, against, report)?;
     for line in Finding::lines(&audit.findings) {
         report.remark(line);
     }

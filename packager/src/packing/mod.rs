@@ -4,6 +4,7 @@
 pub mod editable;
 mod error;
 pub mod finalize;
+pub mod julia_wheel;
 pub mod pack;
 mod prove;
 mod python;

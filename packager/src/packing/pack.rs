@@ -4,21 +4,26 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::formats::Version;
 use crate::formats::policy::Platform;
 use crate::packing::Error;
+use crate::packing::editable::require;
 use crate::packing::finalize;
 use crate::packing::prove::Proof;
+use crate::stages::audit::Against;
 use crate::stages::bundle::{self, Bundle, BundleError, BundleInputs, Explanations};
 use crate::stages::depot::{self, Resolution};
-use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, Request};
+use crate::stages::image::{self, CpuTarget, Image, Kind, Limits, PACKAGE_IMAGES_SINCE, Request};
 use crate::stages::julia::{self, Choice, Julia, Surroundings, install};
+use crate::stages::julia_wheel::{JuliaWheel, Sharing};
 use crate::stages::project::{Project, Settings, Stdlibs};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::Report;
 use jnumpy_base::env_vars::JNUMPY_CACHE_LIMIT;
 use jnumpy_base::text::{bytes, printable};
 use jnumpy_wheel::{
-    Component, ComponentKind, ComponentLicense, Compression, Epoch, Sbom, Wheel, WheelEntry, Written,
+    Component, ComponentKind, ComponentLicense, Compression, Contents, Epoch, Sbom, Tag, Wheel, WheelEntry,
+    WheelError, Written,
 };
 
 /// What to pack, and how.
@@ -33,11 +38,16 @@ pub struct PackRequest {
     /// The processors to compile for; the portable ones by default.
     pub cpu_target: Option<String>,
     /// What to compile ahead of time; with nothing the wheel holds sources, and compiles on first use.
-    pub image: Compiled,
+    /// The default depends on whose Julia it is.
+    pub image: Option<Compiled>,
     /// Whether the wheel has Julia's compiler; as the project says by default.
     pub compiler: Option<bool>,
     /// Which standard libraries a full image has; as the project says by default.
     pub stdlibs: Option<Stdlibs>,
+    /// Whose Julia it runs on; its own, or as the project says, by default.
+    pub share: Option<Share>,
+    /// The wheel with the Julia of [`Share::Takes`]; the one in `out_dir` by default.
+    pub julia_wheel: Option<PathBuf>,
     /// The Python that a run is recorded with; searched by default.
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
@@ -48,11 +58,19 @@ pub struct PackRequest {
     pub compression: Option<Compression>,
 }
 
+/// Whose Julia a wheel runs on, if not on its own alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Its own, which is for others too.
+    Gives,
+    /// That of a wheel that it requires.
+    Takes,
+}
+
 /// What a wheel holds compiled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compiled {
     /// One system image with everything in it, Julia's own code too.
-    #[default]
     Full,
     /// One image for each package, on Julia's stock image: compiles only what has changed.
     Packages,
@@ -75,6 +93,8 @@ pub struct Plan {
     proof: Option<Proof>,
     /// Directories of this machine that the wheel must not name.
     forbidden_paths: Vec<String>,
+    /// The wheel with its Julia, when that is another one.
+    julia_wheel: Option<JuliaWheel>,
     /// Hold files of the plan until the wheel is written.
     _runtime: RuntimeWheel,
     _scratch: TempDir,
@@ -106,16 +126,26 @@ struct Chosen {
 }
 
 impl PackRequest {
-    fn choose(&self, settings: &Settings) -> Result<Chosen, Error> {
+    fn choose(&self, settings: &Settings, julia: &Version, sharing: Sharing<'_>) -> Result<Chosen, Error> {
+        let image = self.image.unwrap_or(match sharing {
+            Sharing::Takes(wheel) if !wheel.has_package_image() => Compiled::None,
+            Sharing::Alone => Compiled::Full,
+            Sharing::Gives if julia.minor < PACKAGE_IMAGES_SINCE => Compiled::Full,
+            Sharing::Gives | Sharing::Takes(_) => Compiled::Packages,
+        });
         let compiler = self.compiler.or(settings.compiler).unwrap_or(true);
         let stdlibs = self.stdlibs.or(settings.stdlibs).unwrap_or_default();
-        if !compiler && self.image != Compiled::Full {
+        let is_own = compiler && stdlibs == Stdlibs::All && image != Compiled::Full;
+        if !is_own && matches!(sharing, Sharing::Takes(_)) {
+            return Err(Error::NeedsOwnJulia);
+        }
+        if !compiler && image != Compiled::Full {
             return Err(Error::NeedsCompiler);
         }
-        if stdlibs == Stdlibs::Used && self.image != Compiled::Full {
+        if stdlibs == Stdlibs::Used && image != Compiled::Full {
             return Err(Error::NeedsStdlibs);
         }
-        let kind = match self.image {
+        let kind = match image {
             Compiled::Full => Some(Kind::Full { compiler }),
             Compiled::Packages => Some(Kind::Packages),
             Compiled::None => None,
@@ -148,10 +178,23 @@ impl PackRequest {
         ));
         tracing::info!("Julia {} in {}", julia.version, julia.prefix.display());
         tell(&resolution, report);
+        let share = self.share.or(project.settings.shared.unwrap_or(false).then_some(Share::Takes));
+        let julia_wheel = (share == Some(Share::Takes))
+            .then(|| JuliaWheel::open(self.julia_wheel.as_deref(), &self.out_dir, &julia.version, &runtime))
+            .transpose()?;
+        let sharing = match &julia_wheel {
+            Some(wheel) => Sharing::Takes(wheel),
+            None if share.is_some() => Sharing::Gives,
+            None => Sharing::Alone,
+        };
+        if share.is_some() {
+            // Which of Julia's libraries others need is not known.
+            project.settings.include.push("downloads".into());
+        }
 
         let dependencies = resolution.needed(project.julia.deps.values());
         let home = julia::home()?;
-        let Chosen { kind, compiler, stdlibs } = self.choose(&project.settings)?;
+        let Chosen { kind, compiler, stdlibs } = self.choose(&project.settings, &julia.version, sharing)?;
         let obtain = |kind| -> Result<Image, Error> {
             let request = Request {
                 kind,
@@ -161,6 +204,7 @@ impl PackRequest {
                 runtime: &runtime,
                 unused: &bundle::unused(&project.settings, &dependencies)?,
                 stdlibs,
+                sharing,
                 cpu_target,
                 python: self.python.as_deref(),
                 home: &home,
@@ -178,6 +222,7 @@ impl PackRequest {
             runtime: &runtime,
             image: image.as_ref(),
             compiler,
+            sharing,
             platform,
         };
         let Bundle { contents, licenses, components, tag, because, explanations, scratch } = inputs.plan()?;
@@ -195,33 +240,24 @@ impl PackRequest {
         for (path, content) in &contents {
             tracing::debug!("file {path}: {}", content.source);
         }
-        let metadata = project.pyproject.metadata.clone();
-        let subject = Component {
-            version: Some(metadata.version.to_string()),
-            purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
-            license: metadata.license.as_ref().map(ComponentLicense::from),
-            ..Component::new(ComponentKind::Application, metadata.name.clone())
-        };
-        let wheel = Wheel {
-            tag,
-            metadata,
-            entry_points: project.pyproject.entry_points.clone(),
-            licenses,
-            sbom: Some(Sbom { subject, components }),
-            contents,
-        };
-        let forbidden_paths = [&project.root, &julia.prefix, &julia::home()?]
-            .into_iter()
-            // A prefix such as `/usr` names no machine.
-            .filter(|path| path.components().count() > 2)
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect();
+        let wheel = describe(&project, licenses, components, tag, contents, julia_wheel.as_ref())?;
+        let forbidden_paths = forbidden_paths(&[&project.root, &julia.prefix, &home]);
         let bundle = Summary { because, explanations };
         // A full image with the compiler and all standard libraries has everything that the recorded run had.
         let is_whole = kind == Some(Kind::Full { compiler: true }) && stdlibs == Stdlibs::All;
         let unproven = image.as_ref().filter(|_| !is_whole);
         let proof = unproven.and_then(|image| Proof::of(&project, image, kind, &home));
-        Ok(Plan { julia, image, wheel, bundle, proof, forbidden_paths, _runtime: runtime, _scratch: scratch })
+        Ok(Plan {
+            julia,
+            image,
+            wheel,
+            bundle,
+            proof,
+            forbidden_paths,
+            julia_wheel,
+            _runtime: runtime,
+            _scratch: scratch,
+        })
     }
 
     /// Checks that a wheel can be put into the output directory, which need not exist yet, and that the limit of the cache
@@ -236,6 +272,42 @@ impl PackRequest {
     }
 }
 
+/// Directories of this machine that a wheel must not name.
+fn forbidden_paths(directories: &[&Path]) -> Vec<String> {
+    // A prefix such as `/usr` names no machine.
+    let own = directories.iter().filter(|path| path.components().count() > 2);
+    own.map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// The wheel with these contents, which requires the one that has its Julia, if that is another one.
+fn describe(
+    project: &Project,
+    licenses: Contents,
+    components: Vec<Component>,
+    tag: Tag,
+    contents: Contents,
+    julia_wheel: Option<&JuliaWheel>,
+) -> Result<Wheel, WheelError> {
+    let mut metadata = project.pyproject.metadata.clone();
+    if let Some(wheel) = julia_wheel {
+        require(&mut metadata, &wheel.requirement())?;
+    }
+    let subject = Component {
+        version: Some(metadata.version.to_string()),
+        purl: Some(format!("pkg:pypi/{}@{}", metadata.distribution()?, metadata.version)),
+        license: metadata.license.as_ref().map(ComponentLicense::from),
+        ..Component::new(ComponentKind::Application, metadata.name.clone())
+    };
+    Ok(Wheel {
+        tag,
+        metadata,
+        entry_points: project.pyproject.entry_points.clone(),
+        licenses,
+        sbom: Some(Sbom { subject, components }),
+        contents,
+    })
+}
+
 impl Plan {
     /// The files that the wheel would contain.
     pub fn list(&self) -> Result<Vec<WheelEntry>, Error> {
@@ -245,14 +317,17 @@ impl Plan {
     /// Proves that the wheel works, and writes it.
     pub fn write(&self, request: &PackRequest, report: &Report) -> Result<Written, Error> {
         if let Some(proof) = &self.proof {
-            for function in proof.run(&self.wheel.contents, report)? {
+            for function in proof.run(&self.wheel.contents, self.julia_wheel.as_ref(), report)? {
                 let line = format!("not compiled before the workload ran: {}", printable(&function));
                 // These only take time: code that runs at each import, or that needs other values, is among them.
                 if proof.compiles { tracing::info!("{line}") } else { report.remark(line) }
             }
         }
-        let written =
-            finalize(&self.wheel, &request.out_dir, request.compression, &self.forbidden_paths, report)?;
+        let audited = Against {
+            forbidden_paths: &self.forbidden_paths,
+            julia_wheel: self.julia_wheel.as_ref().map(|wheel| wheel.wheel.as_path()),
+        };
+        let written = finalize(&self.wheel, &request.out_dir, request.compression, &audited, report)?;
         if self.image.is_some() {
             // The wheel is done, whatever becomes of the cache.
             if let Err(error) = bound_cache() {

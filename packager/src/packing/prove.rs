@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::packing::Error;
 use crate::stages::image::{Image, Kind};
+use crate::stages::julia_wheel::JuliaWheel;
 use crate::stages::project::Project;
 use jnumpy_base::Report;
 use jnumpy_base::process::{self, ChildError};
@@ -44,7 +45,12 @@ impl Proof {
     }
 
     /// Runs it. Returns the functions that Julia had neither compiled nor loaded, as precompile statements name them.
-    pub(super) fn run(&self, contents: &Contents, report: &Report) -> Result<Vec<String>, Error> {
+    pub(super) fn run(
+        &self,
+        contents: &Contents,
+        julia_wheel: Option<&JuliaWheel>,
+        report: &Report,
+    ) -> Result<Vec<String>, Error> {
         const SCRIPT: &str = "import importlib, runpy, sys; package, *workloads = sys.argv[1:]; \
                               importlib.import_module(package); \
                               [runpy.run_path(path, run_name='__main__') for path in workloads]";
@@ -53,7 +59,12 @@ impl Proof {
         let site = scratch.path().join("site");
         lay_out(contents, &site)?;
         let trace = scratch.path().join("trace");
-        let vendored = site.join(&self.package).join("_jnumpy");
+        if let Some(wheel) = julia_wheel {
+            let package = wheel.site().join(&wheel.package);
+            fs_err::os::unix::fs::symlink(package, site.join(&wheel.package))?;
+        }
+        let has_runtime = julia_wheel.map_or(&self.package, |wheel| &wheel.package);
+        let vendored = site.join(has_runtime).join("_jnumpy");
         let path = std::env::join_paths([&vendored, &site]).map_err(std::io::Error::other)?;
         let mut command = Command::new(&self.python);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JULIA_"))

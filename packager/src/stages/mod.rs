@@ -6,5 +6,7 @@ pub mod depot;
 pub mod image;
 pub mod inventory;
 pub mod julia;
+pub mod julia_wheel;
 pub mod project;
 pub mod runtime_wheel;
+pub mod unpack;

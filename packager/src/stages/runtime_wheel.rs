@@ -1,13 +1,11 @@
 //! The runtime wheel: the Python and Julia halves of JNumPy, which go into every bundle.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::stages::unpack::{UnpackError, unpack};
 use jnumpy_base::Hint;
-use jnumpy_base::interrupt::{self, Interrupted};
 use jnumpy_base::text::printable;
-use jnumpy_wheel::WheelPath;
 
 /// The name of the runtime's distribution.
 pub const DISTRIBUTION: &str = "jnumpy-runtime";
@@ -40,7 +38,7 @@ impl RuntimeWheel {
             None => find()?,
         };
         let directory = tempfile::Builder::new().prefix("jnumpy-runtime-").tempdir()?;
-        let all = unpack(&wheel, directory.path())?;
+        let all = unpack(&wheel, directory.path(), LARGEST)?;
         let mut files = BTreeMap::new();
         let mut licenses = BTreeMap::new();
         let mut version = String::new();
@@ -92,28 +90,9 @@ pub enum RuntimeWheelError {
         /// The directories looked in.
         searched: Vec<PathBuf>,
     },
-    /// The file is no zip archive.
-    #[error("the runtime wheel cannot be read: `{}`", wheel.display())]
-    Unreadable {
-        /// The wheel.
-        wheel: PathBuf,
-        /// Why.
-        source: zip::result::ZipError,
-    },
-    /// The archive names a file outside itself.
-    #[error("the runtime wheel `{}` holds a file with an unsafe name: `{}`", wheel.display(), printable(name))]
-    UnsafeName {
-        /// The wheel.
-        wheel: PathBuf,
-        /// The name.
-        name: String,
-    },
-    /// The archive would fill the disk.
-    #[error("the runtime wheel `{}` is no wheel of `jnumpy-runtime`: it unpacks to more than {LARGEST} bytes", wheel.display())]
-    TooLarge {
-        /// The wheel.
-        wheel: PathBuf,
-    },
+    /// It cannot be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
     /// It is some other wheel.
     #[error("the runtime wheel `{}` has no `jnumpy/{missing}`", wheel.display())]
     Incomplete {
@@ -133,9 +112,6 @@ pub enum RuntimeWheelError {
     /// A file operation failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The user asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
 }
 
 impl Hint for RuntimeWheelError {
@@ -144,13 +120,12 @@ impl Hint for RuntimeWheelError {
             Self::NotFound { .. } => {
                 Some("put the runtime wheel beside this program, or name it: `--runtime WHEEL`".into())
             }
-            Self::Unreadable { .. }
-            | Self::TooLarge { .. }
+            Self::Unpack(UnpackError::Unreadable { .. } | UnpackError::TooLarge { .. })
             | Self::Incomplete { .. }
             | Self::Protocol { .. } => {
                 Some(format!("name a wheel of `jnumpy-runtime` {VERSION}: `--runtime WHEEL`"))
             }
-            Self::UnsafeName { .. } | Self::Io(_) | Self::Interrupted(_) => None,
+            Self::Unpack(_) | Self::Io(_) => None,
         }
     }
 }
@@ -178,37 +153,6 @@ fn find() -> Result<PathBuf, RuntimeWheelError> {
         }
     }
     Err(RuntimeWheelError::NotFound { searched })
-}
-
-/// Unpacks the wheel; returns its files by their name in it.
-fn unpack(wheel: &Path, target: &Path) -> Result<BTreeMap<String, PathBuf>, RuntimeWheelError> {
-    let unreadable = |source| RuntimeWheelError::Unreadable { wheel: wheel.to_owned(), source };
-    let mut archive = zip::ZipArchive::new(fs_err::File::open(wheel)?).map_err(unreadable)?;
-    let mut files = BTreeMap::new();
-    let mut room = LARGEST;
-    for index in 0..archive.len() {
-        interrupt::check()?;
-        let entry = archive.by_index(index).map_err(unreadable)?;
-        if entry.is_dir() {
-            continue;
-        }
-        let name = entry.name().map_err(unreadable)?.into_owned();
-        if entry.is_symlink() || name.parse::<WheelPath>().is_err() {
-            return Err(RuntimeWheelError::UnsafeName { wheel: wheel.to_owned(), name });
-        }
-        let path = target.join(&name);
-        if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        let mut bytes = Vec::new();
-        entry.take(room + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.into()))?;
-        room = room
-            .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| RuntimeWheelError::TooLarge { wheel: wheel.to_owned() })?;
-        fs_err::write(&path, bytes)?;
-        files.insert(name, path);
-    }
-    Ok(files)
 }
 
 #[cfg(test)]
@@ -263,7 +207,7 @@ mod tests {
         assert_eq!(error(&WHOLE[..2]), "the runtime wheel `<d>/r.whl` has no `jnumpy/protocol`");
         assert_eq!(
             error(&[("jnumpy/../../x", "")]),
-            "the runtime wheel `<d>/r.whl` holds a file with an unsafe name: `jnumpy/../../x`"
+            "the wheel `<d>/r.whl` holds a file with an unsafe name: `jnumpy/../../x`"
         );
         let mut files = WHOLE;
         files[2].1 = "seven";
@@ -285,7 +229,10 @@ mod tests {
         }
         archive.finish().unwrap();
         assert!(fs_err::metadata(&path).unwrap().len() < 1 << 20);
-        assert!(matches!(RuntimeWheel::open(Some(&path)), Err(RuntimeWheelError::TooLarge { .. })));
+        assert!(matches!(
+            RuntimeWheel::open(Some(&path)),
+            Err(RuntimeWheelError::Unpack(UnpackError::TooLarge { .. }))
+        ));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What goes into a wheel: a path for each file, and where its bytes come from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::{self, Entry};
 use std::fmt;
@@ -42,6 +43,19 @@ impl Content {
     #[must_use]
     pub fn executable(self, executable: bool) -> Self {
         Self { executable, ..self }
+    }
+}
+
+impl Source {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self) -> std::io::Result<Cow<'_, [u8]>> {
+        match self {
+            Self::File(path) => Ok(Cow::Owned(fs_err::read(path)?)),
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        }
     }
 }
 

@@ -38,6 +38,34 @@ def restore(*state):
     return _values.restore(*state)
 
 
+def _shared_runtime(here):
+    """The directory of the runtime in the wheel of Julia that the package requires."""
+    import json
+
+    try:
+        with open(os.path.join(here, "bundle.json"), encoding="utf-8") as file:
+            shared = json.load(file)["shared"]
+        name, requirement = shared["package"], shared["requirement"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return os.path.join(here, "jnumpy")
+    site = os.path.dirname(os.path.dirname(here))
+    directory = os.path.join(site, name)
+    runtime = os.path.join(directory, "_jnumpy", "jnumpy")
+    if _protocol(runtime) is not None:
+        return runtime
+    if os.path.isdir(directory):
+        raise ImportError(
+            f"{here} needs {requirement}, and {directory} is damaged or half installed; `pip install --force-reinstall "
+            f"'{requirement}'` installs it again"
+        )
+    remedy = f"`pip install '{requirement}'` installs it"
+    elsewhere = importlib.util.find_spec(name)
+    if elsewhere is not None and elsewhere.origin:
+        found = os.path.dirname(os.path.dirname(elsewhere.origin))
+        remedy = f"it is in {found}, and Julia's libraries are found in the same directory only: install both there"
+    raise ImportError(f"{here} needs {requirement}, which is not installed in {site}; {remedy}")
+
+
 def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(here):
@@ -46,6 +74,8 @@ def _load():
             "install the wheel with pip, or unpack the file"
         )
     vendored = os.path.join(here, "jnumpy")
+    if not os.path.isdir(vendored):
+        vendored = _shared_runtime(here)
     wanted = _protocol(vendored)
     if wanted is None:
         raise ImportError(f"{vendored} is missing or damaged; reinstall the package")

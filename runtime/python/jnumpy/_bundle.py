@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The layout of ``bundle.json`` that this runtime reads.
-FORMAT = 3
+FORMAT = 4
 
+_opened: dict[str, Bundle] = {}  # by directory
 _bundles: list[Bundle] = []  # of the packages that were imported, in that order
 _host: Bundle | None = None  # whose Julia it is
+_first: Bundle | None = None  # for which that was started
 _joined: list[Bundle] = []  # in that order
 #: Held by the thread that starts Julia or lets a bundle join it.
 lock = allocate_lock()
@@ -35,7 +37,7 @@ class Bundle:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        path = self.path("bundle.json")
+        path = os.path.join(directory, "bundle.json")
         try:
             with open(path, encoding="utf-8") as file:
                 self.description: dict[str, Any] = json.load(file)
@@ -49,6 +51,32 @@ class Bundle:
                 f"protocol {_runtime.PROTOCOL}; {_SAME_PACKER}"
             )
 
+        #: The bundle with its Julia: itself, or that of a wheel that has Julia alone.
+        self.home = self if self.description["shared"] is None else self._shared()
+
+    def _shared(self) -> Bundle:
+        """The bundle of the wheel of Julia that this one was made for."""
+        shared = self.description["shared"]
+        site = os.path.dirname(os.path.dirname(self.directory))
+        try:
+            home = _bundle(os.path.join(site, shared["package"], "_jnumpy"))
+        except ImportError as error:
+            raise self._lacks_julia(error) from error
+        ours, theirs = self.description["julia"], home.description["julia"]
+        if (ours["version"], ours["build"]) != (theirs["version"], theirs["build"]):
+            raise ImportError(
+                f"{self} was made for {_build(ours)}, but {home} is {_build(theirs)}: install the wheel of "
+                f"{shared['requirement']} that it was made for, or pack it again for this one; {more('shared-julia')}"
+            )
+        return home
+
+    def _lacks_julia(self, error: ImportError) -> ImportError:
+        requirement = self.description["shared"]["requirement"]
+        return ImportError(
+            f"{self} needs {requirement}, which cannot be used: {error}; `pip install --force-reinstall "
+            f"'{requirement}'` installs it again; {more('shared-julia')}"
+        )
+
     def __str__(self) -> str:
         """The words that name it in messages."""
         return f"the bundle in {self.directory}"
@@ -58,6 +86,12 @@ class Bundle:
         return os.path.join(self.directory, *relative.split("/"))
 
     @property
+    def libraries(self) -> list[str]:
+        """The directories with libraries that Julia code opens by name."""
+        relative = self.description["julia"]["private_libdir"]
+        return list(dict.fromkeys((self.path(relative), self.home.path(relative))))
+
+    @property
     def julia_version(self) -> str:
         """The version of the Julia in it."""
         return self.description["julia"]["version"]
@@ -65,7 +99,7 @@ class Bundle:
     @property
     def depots(self) -> list[str]:
         """The depot of the bundle, and that of Julia itself."""
-        prefix = os.path.dirname(self.path(self.description["julia"]["bindir"]))
+        prefix = os.path.dirname(self.home.path(self.description["julia"]["bindir"]))
         return [self.path(self.description["depot"]), os.path.join(prefix, "share", "julia")]
 
     @property
@@ -108,10 +142,20 @@ class Bundle:
                 raise ImportError(f"{path} cannot be used ({error.strerror}); {_REINSTALL}") from error
             if actual != size:
                 raise ImportError(f"{path} is damaged: it has {actual} bytes instead of {size}; {_REINSTALL}")
+        if self.home is not self:
+            try:
+                self.home.check()
+            except ImportError as error:
+                raise self._lacks_julia(error) from error
 
 
 _REINSTALL = "reinstall the package"
 _SAME_PACKER = f"pack both with the same jnumpy-pack, or use one process for each; {more('one-julia')}"
+
+
+def _build(julia: dict[str, Any]) -> str:
+    """The words for a Julia that tell it from others of the same version."""
+    return f"Julia {julia['version']} (build {str(julia['build'])[:12]})"
 
 
 def _is_utf8(text: str) -> bool:
@@ -131,6 +175,14 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
+def _bundle(directory: str) -> Bundle:
+    """The bundle in a directory: always the same one, since several can share it."""
+    bundle = _opened.get(directory)
+    if bundle is None:
+        bundle = _opened[directory] = Bundle(directory)
+    return bundle
+
+
 def register(directory: str) -> None:
     """Take note of the bundle in ``directory``; called by the bundle itself.
 
@@ -138,7 +190,7 @@ def register(directory: str) -> None:
     """
     if any(bundle.directory == directory for bundle in _bundles):
         return
-    bundle = Bundle(directory)
+    bundle = _bundle(directory)
     bundle.check()
     if _runtime.julia_version() is not None:
         join(bundle)
@@ -155,6 +207,11 @@ def host() -> Bundle | None:
     return _host
 
 
+def first() -> Bundle | None:
+    """The bundle that Julia was started for, if it was one: the host, or one on the host's Julia."""
+    return _first
+
+
 def joined() -> list[Bundle]:
     """The bundles that were loaded into a Julia that is not theirs, in this order."""
     return list(_joined)
@@ -166,9 +223,12 @@ def candidate() -> Bundle | None:
 
 
 def started(bundle: Bundle | None) -> None:
-    """Remember whose Julia runs now."""
-    global _host
-    _host = bundle
+    """Remember whose Julia runs now, and let the bundle that it was started for find what is its own."""
+    global _host, _first
+    _first = bundle
+    if bundle is not None:
+        _host = bundle.home
+        _join(bundle)
 
 
 class Relocation:
@@ -187,7 +247,7 @@ class Relocation:
 
 
 def start(bundle: Bundle) -> tuple[str, str, str, str | None, str | None, Relocation | None]:
-    """Paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
+    """Of a bundle with Julia: paths of libjulia, its ``bin``, the image, and what the image does not hold or know.
 
     That is the directory with TyPython's sources, or the script that loads package images, and where the image has to
     be told its place.
@@ -228,13 +288,16 @@ def _join(bundle: Bundle) -> None:
             f"has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
         )
     _check_packages(bundle)
-    julia = bundle.description["julia"]
+    stdlib = bundle.home.path(bundle.description["julia"]["stdlib"])
     _runtime.extend_paths(
-        "\0".join((os.path.dirname(bundle.directory), bundle.path(julia["stdlib"]))),
+        "\0".join((os.path.dirname(bundle.directory), stdlib)),
         "\0".join(bundle.depots),
-        bundle.path(julia["private_libdir"]),
+        "\0".join(bundle.libraries),
     )
     _joined.append(bundle)
+    images = bundle.description["image"]["packages"]
+    if images is not None and bundle.home is _host and bundle is not _host:
+        _runtime.include(bundle.path(images))
 
 
 def _check_packages(bundle: Bundle) -> None:

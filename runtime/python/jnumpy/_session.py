@@ -51,15 +51,15 @@ def _start() -> None:
 
     bundle = _bundle.candidate()
     if bundle is not None:
-        paths = _bundle.start(bundle)
+        paths = _bundle.start(bundle.home)
     else:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
         paths = _find.start()
     _runtime.start(paths, _options(bundle), _environment(bundle))
-    _bundle.started(bundle)
     atexit.register(_runtime.end)
     _ready = True
+    _bundle.started(bundle)
 
 
 def _options(bundle: Bundle | None) -> str:
@@ -75,7 +75,7 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
-        depots = os.pathsep.join([*_writable_depot(), *bundle.depots])
+        depots = os.pathsep.join([*_writable_depot(), *bundle.home.depots])
         variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
     return variables
 
@@ -130,7 +130,7 @@ def init_project(package_file: str) -> None:
     elif _bundle.host() is not None:
         _runtime.extend_paths("", "\0".join(_user_depots()), "")
     # What joins is found without being active; what is active is asked for by `using` in `Main`.
-    stay = bundle is None or bundle is _bundle.host()
+    stay = bundle is None or bundle is _bundle.first()
     try:
         _runtime.load_project(directory, name, _package_of(package_file), stay)
     except JuliaError as error:

@@ -54,6 +54,8 @@ pub enum Check {
     RunPath,
     /// Needed libraries are in the wheel, or every system has them.
     Needed,
+    /// A wheel on a shared Julia fits the wheel that has it.
+    SharedJulia,
     /// Symbol versions asked of the system exist in the oldest one the tag promises.
     Symbols,
     /// Libraries that must come from the system are not in the wheel.
@@ -80,6 +82,9 @@ impl Check {
                 "libraries of the user's machine would be loaded, or anything an attacker puts there"
             }
             Self::Needed => "loading it fails on a machine that does not happen to have the library",
+            Self::SharedJulia => {
+                "what it has compiled can be loaded on the very images that it was compiled on, and nowhere else"
+            }
             Self::Symbols => "loading it fails on the oldest systems the tag promises",
             Self::SystemLibrary => "two copies in one process disagree; this one must be the system's",
             Self::ExecutableStack => "newer systems refuse to load it",

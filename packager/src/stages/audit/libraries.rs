@@ -17,12 +17,19 @@ pub(crate) struct Libraries<'a> {
     pub(crate) files: BTreeMap<&'a str, &'a Elf>,
     /// Names by which the wheel's own files are known.
     names: BTreeSet<&'a str>,
+    /// Files of another wheel that are there too.
+    given: BTreeSet<&'a str>,
 }
 
-/// Checks every ELF file of a wheel.
-pub(super) fn check(tag: &Tag, files: &BTreeMap<WheelPath, Examined>, findings: &mut Vec<Finding>) {
-    let libraries =
-        Libraries::new(files.iter().filter_map(|(path, examined)| Some((path, examined.elf.as_ref()?))));
+/// Checks every ELF file of a wheel; `given` are those of the wheel with its Julia, when that is another one.
+pub(super) fn check(
+    tag: &Tag,
+    files: &BTreeMap<WheelPath, Examined>,
+    given: &BTreeMap<WheelPath, Elf>,
+    findings: &mut Vec<Finding>,
+) {
+    let own = files.iter().filter_map(|(path, examined)| Some((path, examined.elf.as_ref()?)));
+    let libraries = Libraries::new(own).with(given);
     if libraries.files.is_empty() {
         return;
     }
@@ -82,7 +89,16 @@ impl<'a> Libraries<'a> {
         Self {
             names: files.clone().flat_map(own).collect(),
             files: files.map(|(path, elf)| (path.as_str(), elf)).collect(),
+            given: BTreeSet::new(),
         }
+    }
+
+    /// With the files of another wheel, which is installed in the same directory.
+    fn with(mut self, given: &'a BTreeMap<WheelPath, Elf>) -> Self {
+        let own = |(path, elf): (&'a WheelPath, &'a Elf)| elf.name().into_iter().chain([path.file_name()]);
+        self.names.extend(given.iter().flat_map(own));
+        self.given.extend(given.keys().map(WheelPath::as_str));
+        self
     }
 
     /// What the files ask of the system's libraries.
@@ -101,7 +117,10 @@ impl<'a> Libraries<'a> {
     /// The file that the loader takes for what another one needs.
     fn found(&self, path: &str, file: &impl Binary, needed: &str) -> Option<&'a str> {
         let candidates = file.candidates(directory_of(path), needed);
-        candidates.iter().find_map(|candidate| Some(*self.files.get_key_value(candidate.to_str()?)?.0))
+        candidates.iter().find_map(|candidate| {
+            let path = candidate.to_str()?;
+            self.files.get_key_value(path).map(|(path, _)| path).or_else(|| self.given.get(path)).copied()
+        })
     }
 
     /// Checks machine and symbol versions.

@@ -5,6 +5,7 @@ mod description;
 mod finding;
 mod forbidden_paths;
 mod libraries;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -102,12 +103,21 @@ struct Examined {
     description: Option<Vec<u8>>,
 }
 
-/// Audits a wheel. `directories` are directories of the build machine that it must not name.
-pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Audit, AuditError> {
+/// What a wheel is audited against.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Against<'a> {
+    /// Directories of the build machine that it must not name.
+    pub forbidden_paths: &'a [String],
+    /// The wheel with its Julia, when that is another one.
+    pub julia_wheel: Option<&'a Path>,
+}
+
+/// Audits a wheel.
+pub fn audit(path: &Path, against: &Against<'_>, report: &Report) -> Result<Audit, AuditError> {
     let stage = report.stage("audit");
     let mut findings = Vec::new();
     let archive = Archive::open(path, &mut findings)?;
-    let forbidden = ForbiddenPaths::new(directories);
+    let forbidden = ForbiddenPaths::new(against.forbidden_paths);
     let mut files = BTreeMap::new();
     let look = |entry: &Entry| examine(&archive, entry, &forbidden);
     archive.look_at_all(look, |entry, (examined, found)| {
@@ -119,7 +129,8 @@ pub fn audit(path: &Path, directories: &[String], report: &Report) -> Result<Aud
     match wheel.parse::<WheelName>() {
         Ok(name) => {
             description::check(&name, &files, &mut findings);
-            libraries::check(name.tag(), &files, &mut findings);
+            let given = shared::check(&archive, &files, against.julia_wheel, &mut findings)?;
+            libraries::check(name.tag(), &files, &given, &mut findings);
         }
         Err(error) => findings.push(Check::Name.failure(None, error.to_string())),
     }

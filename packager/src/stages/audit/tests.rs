@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Audit, AuditError, Check, Examined, Finding, Level, audit, libraries};
+use super::{Against, Audit, AuditError, Check, Examined, Finding, Level, audit, libraries};
 use jnumpy_base::Report;
 use jnumpy_elf::{Elf, VersionNeed, shim};
 use jnumpy_wheel::{Content, Contents, EntryPoints, Metadata, Wheel, WriteOptions};
@@ -34,7 +34,8 @@ fn write(files: &[(&str, &[u8])], directory: &Path) -> PathBuf {
 }
 
 fn run(path: &Path) -> Result<Audit, AuditError> {
-    audit(path, &["/build/place".into()], &Report::new(true))
+    let against = Against { forbidden_paths: &["/build/place".into()], julia_wheel: None };
+    audit(path, &against, &Report::new(true))
 }
 
 fn said(audit: &Audit) -> Vec<String> {
@@ -231,7 +232,7 @@ fn check(tag: &str, files: Vec<(&str, Elf)>) -> Vec<Finding> {
         (path.parse().unwrap(), Examined { size: 0, sha256: [0; 32], elf: Some(elf), description: None })
     });
     let mut findings = Vec::new();
-    libraries::check(&tag.parse().unwrap(), &files.collect(), &mut findings);
+    libraries::check(&tag.parse().unwrap(), &files.collect(), &BTreeMap::new(), &mut findings);
     findings
 }
 

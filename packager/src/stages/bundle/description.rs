@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::packages::BundledPackage;
 use crate::formats::contract::BUNDLE_FORMAT;
 
+/// Where TyPython's sources are below `_jnumpy`, when there are any.
+pub(super) const TYPYTHON: &str = "jnumpy/julia/TyPython";
+
 /// The file's contents. Paths are relative to `_jnumpy`, with `/` between the parts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Description {
@@ -24,6 +27,9 @@ pub(crate) struct Description {
     /// By UUID.
     pub(crate) packages: BTreeMap<String, BundledPackage>,
     pub(crate) platform: PlatformPart,
+    /// The wheel with the Julia, where that is another one: the paths of `julia`, `image.path` and `typython` are in its
+    /// `_jnumpy`.
+    pub(crate) shared: Option<SharedPart>,
     /// Size of every file that is opened before Python can report an error.
     pub(crate) files: BTreeMap<String, u64>,
 }
@@ -31,6 +37,8 @@ pub(crate) struct Description {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JuliaPart {
     pub(crate) version: String,
+    /// A digest of all its files, where it is for others: what they hold compiled is bound to it.
+    pub(crate) build: Option<String>,
     pub(crate) bindir: String,
     pub(crate) libjulia: String,
     pub(crate) private_libdir: String,
@@ -63,6 +71,14 @@ pub(crate) struct RelocationPart {
 pub(crate) struct ProjectPart {
     pub(crate) name: String,
     pub(crate) uuid: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedPart {
+    /// The import package.
+    pub(crate) package: String,
+    /// What this wheel requires.
+    pub(crate) requirement: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +141,7 @@ mod tests {
             runtime: text(),
             julia: JuliaPart {
                 version: text(),
+                build: None,
                 bindir: text(),
                 libjulia: text(),
                 private_libdir: text(),
@@ -142,6 +159,7 @@ mod tests {
             project: ProjectPart { name: text(), uuid: text() },
             packages: BTreeMap::from([(text(), BundledPackage::default())]),
             platform: PlatformPart { machine: text(), glibc: (2, 17) },
+            shared: Some(SharedPart { package: text(), requirement: text() }),
             files: BTreeMap::from([(text(), 1)]),
         };
         let mut found = BTreeSet::new();

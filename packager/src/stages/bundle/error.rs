@@ -100,6 +100,22 @@ pub enum BundleError {
     /// A file of a package cannot be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// The wheel of Julia has another Julia, or another build of it.
+    #[error("`{}` is of another build of Julia than the one in use: `{path}` is not the same", wheel.display())]
+    OtherJulia {
+        /// The file in `_jnumpy`.
+        path: String,
+        /// The wheel.
+        wheel: PathBuf,
+    },
+    /// The wheel of Julia cannot be read.
+    #[error("`bundle.json` of `{}` is damaged: {reason}", wheel.display())]
+    Description {
+        /// The wheel.
+        wheel: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The record of an installed Julia is damaged.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -143,6 +159,8 @@ impl Hint for BundleError {
                     .into(),
             ),
             Self::Needed { .. } => Some("leave out what needs it too, or keep it".into()),
+            Self::OtherJulia { .. } => Some("use the Julia that the wheel was made from: `--julia PATH`".into()),
+            Self::Description { .. } => Some("build or download it again".into()),
             Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),
             Self::Closure(error) => error.hint(),
             Self::Policy(error) => error.hint(),

@@ -6,6 +6,7 @@ use crate::formats::policy::Platform;
 use crate::stages::depot::Resolution;
 use crate::stages::image::Image;
 use crate::stages::julia::Julia;
+use crate::stages::julia_wheel::Sharing;
 use crate::stages::project::Project;
 use crate::stages::runtime_wheel::RuntimeWheel;
 
@@ -26,6 +27,8 @@ pub struct BundleInputs<'a> {
     pub image: Option<&'a Image>,
     /// Whether Julia's compiler is bundled.
     pub compiler: bool,
+    /// Whether the Julia is for others too, or is that of another wheel; then none of it is bundled.
+    pub sharing: Sharing<'a>,
     /// The platform that the wheel has to run on; the oldest possible when none is demanded.
     pub platform: Option<Platform>,
 }

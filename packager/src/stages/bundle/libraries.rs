@@ -14,6 +14,7 @@ use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search, unique
 use crate::formats::policy::{is_system_library, system_copy};
 use crate::stages::image::PackageImage;
 use crate::stages::julia::Julia;
+use crate::stages::julia_wheel::{JuliaWheel, Sharing};
 use crate::stages::project::{ProjectError, Settings, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
@@ -44,6 +45,10 @@ pub(super) struct LibraryInputs<'a> {
     pub(super) packages: &'a [(PackageImage, PathBuf)],
     /// Whether Julia's compiler comes with it.
     pub(super) compiler: bool,
+    /// Whether the Julia is that of another wheel.
+    pub(super) sharing: Sharing<'a>,
+    /// The import package.
+    pub(super) package: &'a str,
 }
 
 /// The directory of the package images, below Julia's prefix.
@@ -52,6 +57,16 @@ pub(super) fn package_images(julia: &Julia) -> PathBuf {
 }
 
 impl LibraryInputs<'_> {
+    /// Where a file that is at `path` in `_jnumpy` lies, relative to the directory that packages are installed in.
+    pub(super) fn installed(&self, path: &Path) -> PathBuf {
+        JuliaWheel::location(self.sharing, self.package, path)
+    }
+
+    /// The directory of the same.
+    pub(super) fn installed_directory(&self, path: &Path) -> PathBuf {
+        self.installed(path).parent().unwrap_or(Path::new("")).to_owned()
+    }
+
     /// The library or program at `path`, which goes to `location` below `_jnumpy`: without unread sections, and edited.
     /// The loader has to try it when what it needs is there too: [`Self::check`].
     pub(super) fn written(
@@ -125,7 +140,11 @@ impl Libraries {
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
         let (roots, mut opened) = asked_by_julia(inputs, &libjulia, &image_elf, &image_bytes, decisions)?;
-        let needed_outside = wanted.iter().map(|wanted| wanted.name.clone()).collect();
+        // The wheel with the Julia knows nothing of who will need its libraries, so they have the same names in every plan.
+        let needed_outside = match inputs.sharing {
+            Sharing::Alone => wanted.iter().map(|wanted| wanted.name.clone()).collect(),
+            Sharing::Gives | Sharing::Takes(_) => BTreeSet::new(),
+        };
         opened.extend(wanted);
         // It is by far the largest file, and what comes now reads others.
         drop(image_bytes);
@@ -184,7 +203,7 @@ impl Libraries {
             interrupt::check()?;
             let location = &locations[real];
             let dlopens = *real == real_libjulia || file_name(real).starts_with("libjulia-internal");
-            let opens_from = dlopens.then_some(julia.layout.private_libdir.as_path());
+            let opens_from = dlopens.then_some(julia.layout.sysimage.as_path());
             let content = if let Some(content) = small.get(real) {
                 content.clone()
             } else {
@@ -280,7 +299,7 @@ struct Change<'a> {
     path: &'a Path,
     elf: &'a Elf,
     location: &'a Path,
-    /// A directory in which it opens libraries by name.
+    /// A file in the directory in which it opens libraries by name.
     opens_from: Option<&'a Path>,
     /// New names of libraries that it may need or have, by the old ones; `elf` may have either.
     renamed: &'a BTreeMap<String, String>,
@@ -297,19 +316,24 @@ impl Change<'_> {
     /// The same, not tried with the loader yet.
     fn written(&self, locations: &BTreeMap<PathBuf, Location>) -> Result<Content, BundleError> {
         let Self { inputs, path, elf, location, opens_from, renamed } = *self;
-        let own = location.parent().unwrap_or(Path::new(""));
-        let mut wanted: BTreeSet<PathBuf> = opens_from.iter().map(|path| (*path).to_owned()).collect();
+        let installed = |directory: &Path, name: &str| {
+            inputs.installed_directory(Path::new(&in_bundle(&directory.join(name))))
+        };
+        let directory = location.parent().unwrap_or(Path::new(""));
+        let own = installed(directory, &file_name(location));
+        let mut wanted: BTreeSet<PathBuf> =
+            opens_from.iter().map(|path| inputs.installed_directory(Path::new(&in_bundle(path)))).collect();
         for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
-            let beside = || path.with_file_name(name).is_file().then(|| own.to_owned());
+            let beside = || path.with_file_name(name).is_file().then(|| directory.to_owned());
             let name = renamed.get(name).unwrap_or(name);
-            wanted
-                .extend(locations.values().find_map(|location| location.directory_of(name)).or_else(beside));
+            let found = locations.values().find_map(|location| location.directory_of(name)).or_else(beside);
+            wanted.extend(found.map(|directory| installed(&directory, name)));
         }
         let is_needed =
             |(old, new): &(&String, &String)| elf.needed.contains(old) || elf.needed.contains(new);
         let soname = elf.soname.as_ref().filter(|soname| renamed.values().any(|new| new == *soname));
         let edits = Edits {
-            run_path: better_run_path(elf, own, &wanted),
+            run_path: better_run_path(elf, &own, &wanted),
             soname: soname.cloned(),
             needed: renamed.iter().filter(is_needed).map(|(old, new)| (old.clone(), new.clone())).collect(),
             clear_executable_stack: elf.executable_stack,
@@ -559,8 +583,8 @@ impl Location {
     }
 }
 
-/// The run path a file must get so that it finds `wanted`, directories below the prefix; `None` when the one it has
-/// does, leads nowhere else, and is searched before `LD_LIBRARY_PATH`.
+/// The run path that a file in `own` must get so that it finds `wanted`, both relative to the directory that packages are
+/// installed in; `None` when the one it has does, leads nowhere else, and is searched before `LD_LIBRARY_PATH`.
 pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>) -> Option<String> {
     // The loader ignores an RPATH beside a RUNPATH.
     let present = elf.runpath.as_ref().or(elf.rpath.as_ref());
@@ -569,7 +593,8 @@ pub(super) fn better_run_path(elf: &Elf, own: &Path, wanted: &BTreeSet<PathBuf>)
         .flat_map(|path| run_path::entries(path))
         .map(|entry| run_path::resolve_in_tree(own, entry))
         .collect();
-    let clean = has.iter().all(Option::is_some);
+    let root: PathBuf = own.components().take(2).collect();
+    let clean = has.iter().all(|entry| entry.as_ref().is_some_and(|entry| entry.starts_with(&root)));
     let enough = wanted.iter().all(|directory| has.iter().flatten().any(|entry| entry == directory));
     if clean && enough {
         // As it is, but for its kind.

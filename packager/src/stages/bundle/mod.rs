@@ -20,12 +20,13 @@ mod packages;
 mod plan;
 mod provenance;
 mod prune;
+mod shared;
 mod trees;
 mod unique_names;
 
 pub(crate) use binaries::starts_as_elf;
 pub use closure::{Closure, ClosureError, Library, Missing, Opened, Origin, Search};
-pub(crate) use description::Description;
+pub(crate) use description::{Description, JuliaPart};
 pub use error::BundleError;
 pub use explain::Explanations;
 pub use inputs::BundleInputs;

@@ -7,19 +7,23 @@ use tempfile::TempDir;
 
 use super::binaries::{read_elf, starts_as_elf};
 use super::bootstrap::with_bootstrap;
-use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
+use super::description::{
+    Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart, TYPYTHON,
+};
 use super::explain::Explanations;
 use super::inputs::BundleInputs;
 use super::libraries::{self, Libraries};
 use super::loader::Loader;
 use super::packages::bundled_packages;
 use super::provenance::{self, Provenance};
+use super::shared::{self, Files};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
 use crate::formats::contract::BUNDLE_FORMAT;
 use crate::formats::policy::{self, Demand};
 use crate::stages::depot::{ARTIFACTS, manifest_entry};
 use crate::stages::image::{PackageImage, StandardLibraries, load_script};
+use crate::stages::julia_wheel::{CACHE_HEADER, DIRECTORY, Sharing};
 use crate::stages::project::{Manifest, ProjectError, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
@@ -27,12 +31,7 @@ use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath
 
 /// The oldest Python that the runtime's extension is built for.
 const PYTHON: (u32, u32) = (3, 10);
-/// The directory in the user's package that packing adds.
-const DIRECTORY: &str = "_jnumpy";
-/// Where TyPython is below it.
-const TYPYTHON: &str = "jnumpy/julia/TyPython";
-
-/// The script that loads the package images, below it.
+/// The script that loads the package images, in [`DIRECTORY`].
 const LOAD_SCRIPT: &str = "packages.jl";
 
 const BIN_README: &str = "\
@@ -82,9 +81,11 @@ impl BundleInputs<'_> {
             settings,
             scratch: scratch.path(),
             loader: &loader,
-            loads_sources: self.image.is_none(),
+            loads_sources: self.image.is_none() || matches!(self.sharing, Sharing::Gives),
             packages: self.image.map_or(&[], |image| &image.packages),
             compiler: self.compiler,
+            sharing: self.sharing,
+            package: &self.project.package_name,
         };
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let mut trees = self.trees(&mut inside)?;
@@ -123,7 +124,15 @@ impl BundleInputs<'_> {
         policy::check(platform, needs())?;
         let glibc = (platform.glibc.major, platform.glibc.minor);
 
-        let description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        if let Some(shared) = self.sharing.wheel() {
+            let bound = self.image.map(|_| in_julia(&layout.sysimage)).transpose()?;
+            shared::leave_to(shared, bound.as_deref(), &mut inside.files)?;
+            inside.decisions.left_out.retain(|path, _| !shared::is_given(path));
+        }
+        let mut description = self.description(&libraries, &inside, machine.to_string(), glibc)?;
+        if let Some(shared) = self.sharing.wheel() {
+            description = shared::description(shared, description)?;
+        }
         let description = description.text().map_err(std::io::Error::from)?;
         inside.add("bundle.json", Content::bytes(description), "says what is inside")?;
 
@@ -236,8 +245,14 @@ impl BundleInputs<'_> {
         }
         if let Some(image) = self.image.filter(|image| !image.packages.is_empty()) {
             let packages: Vec<PackageImage> =
-                image.packages.iter().map(|(package, _)| package.clone()).collect();
-            let script = load_script(&packages, &in_julia(&libraries::package_images(self.julia))?);
+                image.packages.iter().map(|(package, _)| shared::placed(self.sharing, package)).collect();
+            if let Some(header) = &image.cache_header {
+                let path = in_julia(&libraries::package_images(self.julia).join(CACHE_HEADER))?;
+                inside.add(&path, Content::file(header), "lets other wheels be compiled for this one")?;
+            }
+            let directory = in_julia(&libraries::package_images(self.julia))?;
+            let shared = matches!(self.sharing, Sharing::Takes(_));
+            let script = load_script(&packages, &directory, self.project.uuid(), shared);
             inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;
         }
         let stdlibs = self.image.and_then(|image| image.stdlibs.as_ref());
@@ -300,6 +315,9 @@ impl BundleInputs<'_> {
             runtime: self.runtime.version.clone(),
             julia: JuliaPart {
                 version: self.julia.version.to_string(),
+                build: matches!(self.sharing, Sharing::Gives)
+                    .then(|| shared::build(&inside.files))
+                    .transpose()?,
                 bindir: in_julia(&self.julia.layout.bindir)?,
                 libjulia: in_julia(&libraries.libjulia)?,
                 private_libdir: in_julia(&self.julia.layout.private_libdir)?,
@@ -320,6 +338,7 @@ impl BundleInputs<'_> {
             },
             packages: bundled_packages(self.project, self.resolution)?,
             platform: PlatformPart { machine, glibc },
+            shared: None,
             files,
         })
     }
@@ -342,8 +361,7 @@ impl BundleInputs<'_> {
 struct Inside<'a> {
     prune: &'a Prune,
     decisions: Decisions,
-    /// By path below `_jnumpy`: the file, and who brings it.
-    files: BTreeMap<String, (Content, &'static str)>,
+    files: Files,
 }
 
 impl Inside<'_> {

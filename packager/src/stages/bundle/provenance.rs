@@ -27,8 +27,16 @@ const LICENSE_NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
 pub(super) fn collect(inputs: &BundleInputs<'_>, libraries: &Libraries) -> Result<Provenance, BundleError> {
     let mut licenses = inputs.project.pyproject.licenses.clone();
     let mut components = Vec::new();
-    runtime_itself(inputs, &mut licenses, &mut components)?;
-    julia_itself(inputs, libraries, &mut licenses, &mut components)?;
+    if let Some(shared) = inputs.sharing.wheel() {
+        components.push(Component {
+            version: Some(shared.version.clone()),
+            purl: Some(julia_reference(inputs)),
+            ..Component::new(ComponentKind::Application, shared.distribution.clone())
+        });
+    } else {
+        runtime_itself(inputs, &mut licenses, &mut components)?;
+        julia_itself(inputs, libraries, &mut licenses, &mut components)?;
+    }
     julia_packages(inputs, &mut licenses, &mut components)?;
     artifacts(inputs, &mut licenses, &mut components)?;
     julia_libraries(inputs, libraries, &mut licenses, &mut components)?;
@@ -65,8 +73,12 @@ fn runtime_itself(
     Ok(())
 }
 
+/// The package URL of Julia, or of the wheel that has it.
 fn julia_reference(inputs: &BundleInputs<'_>) -> String {
-    format!("pkg:generic/julia@{}", inputs.julia.version)
+    match inputs.sharing.wheel() {
+        Some(shared) => format!("pkg:pypi/{}@{}", shared.distribution, shared.version),
+        None => format!("pkg:generic/julia@{}", inputs.julia.version),
+    }
 }
 
 /// The package URL of a Julia package.
@@ -225,15 +237,21 @@ fn julia_libraries(
         Component::new(ComponentKind::File, format!("julia/{}", location.to_string_lossy()))
     };
     let found = &libraries.closure.libraries;
+    let is_given = |path: &Path| {
+        let location = format!("julia/{}", libraries.locations[path].path.to_string_lossy());
+        inputs.sharing.wheel().is_some_and(|shared| shared.file(&location).is_some())
+    };
     let mut packages = BTreeSet::new();
-    for (path, library) in found.iter().filter(|(path, _)| !libraries.replaced.contains_key(*path)) {
+    let own = |path: &Path| !libraries.replaced.contains_key(path) && !is_given(path);
+    for (path, library) in found.iter().filter(|(path, _)| own(path)) {
         let mut component = file(&libraries.locations[path].path);
         if let Some((name, package)) = package_of(path) {
             packages.insert(name.clone());
             component.needs.insert(reference(name, package));
         }
         let needed = library.elf.needed.iter().filter_map(|name| {
-            let (path, _) = found.iter().find(|(_, other)| other.names.contains_key(name))?;
+            let (path, _) =
+                found.iter().find(|(path, other)| other.names.contains_key(name) && !is_given(path))?;
             Some(file(&libraries.locations[path].path).reference())
         });
         component.needs.extend(needed);
@@ -241,7 +259,8 @@ fn julia_libraries(
     }
     if let Some(record) = &record {
         // The image and the standard library come from packages too, whichever libraries are taken.
-        let own = record.packages.keys().filter(|name| name.contains("julia"));
+        let has_julia = inputs.sharing.wheel().is_none();
+        let own = record.packages.keys().filter(|name| has_julia && name.contains("julia"));
         packages.extend(own.cloned());
         // Packages made from one source have one text.
         let mut texts: BTreeMap<Vec<u8>, Vec<&str>> = BTreeMap::new();

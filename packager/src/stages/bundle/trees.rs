@@ -201,16 +201,18 @@ impl Trees {
                 let (mut wanted, mut needed) = (BTreeSet::new(), BTreeMap::new());
                 for name in elf.needed.iter().filter(|name| !is_system_library(name)) {
                     if let Some(found) = self.named(name, own) {
-                        wanted.extend(found.parent().map(Path::to_owned));
+                        wanted.insert(inputs.installed_directory(&found));
                         needed
                             .extend(self.unique.contains(&found).then(|| (name.clone(), file_name(&found))));
                     } else if let Some(directory) = libraries.directory_of(name) {
-                        wanted.insert(Path::new(JULIA).join(directory));
-                        needed.extend(libraries.new_name(name).map(|new| (name.clone(), new.clone())));
+                        let new = libraries.new_name(name);
+                        let found = Path::new(JULIA).join(directory).join(new.unwrap_or(name));
+                        wanted.insert(inputs.installed_directory(&found));
+                        needed.extend(new.map(|new| (name.clone(), new.clone())));
                     }
                 }
                 let edits = Edits {
-                    run_path: better_run_path(elf, own, &wanted),
+                    run_path: better_run_path(elf, &inputs.installed_directory(location), &wanted),
                     soname: self.unique.contains(location).then(|| file_name(location)),
                     needed,
                     clear_executable_stack: elf.executable_stack,

@@ -35,7 +35,7 @@ for line in eachline(joinpath(@__DIR__, "statements.jl"))
     end
 end
 
-for (f, types) in TyPython.CPython.compiled_calls()
+for (f, types) in {calls of the runtime}
     keep(Tuple{typeof(f),types...})
 end
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ImageError;
 use super::build_tree::TreeFile;
-use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, CALLS_UUID, calls_entry, named};
+use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, calls_entry, named};
 use crate::formats::Uuid;
 use crate::formats::contract::SOURCES;
 use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
@@ -98,20 +98,22 @@ impl Environment {
         own.is_some_and(|name| !name.starts_with("_jnumpy/"))
     }
 
-    /// Adds the package that compiles the calls of a recorded run.
-    pub(super) fn add_calls(&mut self) {
+    /// Adds the package that compiles the calls of a recorded run, and those that the runtime makes of any project unless
+    /// these are `given` by another wheel.
+    pub(super) fn add_calls(&mut self, uuid: Uuid, given: bool) {
+        let of_the_runtime = if given { "()" } else { "TyPython.CPython.compiled_calls()" };
         let load: String = self.load.iter().map(|package| named(package) + "\n").collect();
-        let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{CALLS_UUID}\"\n");
+        let project = format!("name = \"{CALLS_NAME}\"\nuuid = \"{uuid}\"\n");
         let texts = [
             ("Project.toml".to_owned(), project),
-            (format!("src/{CALLS_NAME}.jl"), CALLS.to_owned()),
+            (format!("src/{CALLS_NAME}.jl"), CALLS.replace("{calls of the runtime}", of_the_runtime)),
             ("src/packages".to_owned(), load),
         ];
         for (name, text) in texts {
             self.files.insert(format!("{CALLS_LOCATION}/{name}"), TreeFile::Text(text));
         }
         if let Some(TreeFile::Text(manifest)) = self.files.get_mut("environment/Manifest.toml") {
-            manifest.push_str(&calls_entry());
+            manifest.push_str(&calls_entry(uuid));
         }
     }
 }

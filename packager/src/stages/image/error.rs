@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::kind::{BASE_IMAGES, Kind, PACKAGE_IMAGES_SINCE};
 use crate::stages::depot::DepotError;
 use crate::stages::julia::JuliaError;
+use crate::stages::julia_wheel::JuliaWheelError;
 use crate::stages::project::ProjectError;
 use jnumpy_base::Hint;
 use jnumpy_base::interrupt::Interrupted;
@@ -140,6 +141,9 @@ pub enum ImageError {
     /// Julia failed.
     #[error(transparent)]
     Julia(#[from] JuliaError),
+    /// Nothing can be compiled for the wheel of Julia.
+    #[error(transparent)]
+    JuliaWheel(#[from] JuliaWheelError),
     /// Another program failed.
     #[error(transparent)]
     Child(ChildError),
@@ -197,6 +201,7 @@ impl Hint for ImageError {
             Self::Project(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),
+            Self::JuliaWheel(error) => error.hint(),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 /// Since this minor version of Julia 1 there are package images, and Julia runs without its compiler.
-pub(super) const PACKAGE_IMAGES_SINCE: u64 = 9;
+pub const PACKAGE_IMAGES_SINCE: u64 = 9;
 
 /// The minor versions of Julia 1 whose base can be compiled with fewer standard libraries. Later ones build theirs in other
 /// steps.

@@ -2,7 +2,7 @@
 #
 # They are loaded in the order in which they were made, extensions among them, each with the modules that it was compiled
 # for. Julia checks that these are the same ones; it does not look for caches, nor at the times and places of sources.
-module JNumPyPackages
+module {module}
 
 # It runs once: compiling it would take longer. For the same reason it calls only what Julia's stock image has compiled:
 # methods of `Vector{Any}` and `String`, no closures, no `split`.
@@ -18,12 +18,14 @@ let here = @__DIR__,
     ],
     loaded = Any[]
 
-    # Extensions that wait for packages of other bundles are in this project's manifest.
-    for name in Base.project_names
-        path = joinpath(dirname(here), name)
-        if isfile(path)
-            setfield!(Base.ACTIVE_PROJECT, :x, path)
-            break
+    # Extensions that wait for packages of other bundles are in this project's manifest. One that joins is in `LOAD_PATH`.
+    if getfield(Base.ACTIVE_PROJECT, :x) === nothing
+        for name in Base.project_names
+            path = joinpath(dirname(here), name)
+            if isfile(path)
+                setfield!(Base.ACTIVE_PROJECT, :x, path)
+                break
+            end
         end
     end
     for row in rows
@@ -41,7 +43,9 @@ let here = @__DIR__,
                 setfield!(origin, :path, normpath(joinpath(here, row[3])))
             end
             found = Base._include_from_serialized(id, image, image, needs)
-            found isa Module || throw(found)
+            if !(found isa Module)
+                {misfit}
+            end
             push!(loaded, id)
             Base.run_package_callbacks(id)
         finally

@@ -32,15 +32,17 @@ pub use error::ImageError;
 use finding::Finding;
 use key::{KeyBuilder, add_files};
 pub use kind::Kind;
-use kind::PACKAGE_IMAGES_SINCE;
-use packages::{CALLS_LOCATION, CALLS_NAME, CALLS_UUID, Compiler, Loaded, named};
+pub use kind::PACKAGE_IMAGES_SINCE;
+use packages::{CALLS_LOCATION, CALLS_NAME, Compiler, Loaded, calls_uuid, named};
 pub use packages::{PackageImage, load_script};
 pub use stdlibs::StandardLibraries;
 pub use target::CpuTarget;
 use workload::{EVERYDAY, Python, Recorded, Recording};
 
+use crate::formats::Uuid;
 use crate::stages::depot::Resolution;
 use crate::stages::julia::Julia;
+use crate::stages::julia_wheel::{CACHE_HEADER, JuliaWheel, Sharing};
 use crate::stages::project::{Project, Stdlibs, list_files};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::text::megabytes;
@@ -85,6 +87,8 @@ pub struct Image {
     pub stdlibs: Option<StandardLibraries>,
     /// The Python that the run was, or would be, recorded with.
     pub python: Option<PathBuf>,
+    /// What Julia's search for caches reads of the package image of TyPython, when the image is for others to build on.
+    pub cache_header: Option<PathBuf>,
     /// Keeps it in the cache.
     _hold: Hold,
 }
@@ -106,6 +110,8 @@ pub struct Request<'a> {
     pub unused: &'a [Unused],
     /// Which standard libraries a full image has.
     pub stdlibs: Stdlibs,
+    /// Whether others build on it, or it builds on that of another wheel.
+    pub sharing: Sharing<'a>,
     /// The processors to compile for.
     pub cpu_target: CpuTarget,
     /// The Python to record a run with, when the user names one.
@@ -143,7 +149,7 @@ impl Request<'_> {
                 self.system_image(environment, python.as_ref(), compiler, stdlibs.as_ref(), stage)
             }
             Kind::Packages => {
-                environment.add_calls();
+                environment.add_calls(calls_uuid(self.project.uuid()), self.sharing.wheel().is_some());
                 self.package_images(&environment, python.as_ref(), stage)
             }
         }?;
@@ -234,24 +240,31 @@ impl Request<'_> {
         add_files(&mut key, environment.files.iter())?;
         let key = key.finish();
         let entry = Entry::lock(&directory(self.home), &key)?;
+        let shared = self.sharing.wheel();
+        let tree_name = shared.map_or(Ok(dependencies_key.clone()), JuliaWheel::build_tree)?;
         if let Some(record) = entry.read()? {
             stage.done(format_args!("cached, {:.1} MB", megabytes(record.size())));
-            return self.image(&entry, &key, &dependencies_key, record, true);
+            return self.image(&entry, &key, &tree_name, record, true);
         }
         let (record_log, build_log) = self.logs(&key)?;
         // The same path for every state of the project, so that its dependencies need not be compiled again.
-        let build_tree = BuildTree::create(&dependencies_key, &environment.files)?;
+        let build_tree = BuildTree::create(&tree_name, &environment.files)?;
         let compiler = Compiler {
             julia: self.julia,
             target: &self.cpu_target,
             tree: build_tree.path(),
             log: &build_log,
         };
+        // What the other wheel has compiled is not compiled again: images are bound to the very ones that they were made on.
+        let given = tempfile::Builder::new().prefix("jnumpy-depot-").tempdir()?;
+        if let Some(shared) = shared {
+            shared.store_package_image(self.julia, given.path())?;
+        }
         let dependencies = Entry::lock(&directory(self.home), &dependencies_key)?;
         if dependencies.read()?.is_none() {
             let workspace = dependencies.workspace()?;
             let packages: Vec<String> = environment.dependencies.iter().map(named).collect();
-            let depots = [workspace.path().to_owned()];
+            let depots = [workspace.path(), given.path()].map(Path::to_owned);
             compiler.load(&depots, &packages, |_| stage.progress("compiling what the project depends on"))?;
             let files: Vec<String> =
                 list_files(workspace.path())?.into_iter().map(|file| file.name).collect();
@@ -260,24 +273,29 @@ impl Request<'_> {
         let _hold = dependencies.hold()?;
 
         let workspace = entry.workspace()?;
-        let depots = [workspace.path().join("depot"), dependencies.path().to_owned()];
+        let depots =
+            [workspace.path().join("depot"), dependencies.path().to_owned(), given.path().to_owned()];
         let mut packages: Vec<String> = environment.load.iter().map(named).collect();
         compiler.load(&depots, &packages, |_| stage.progress("compiling the project"))?;
         let recorded = self.record(build_tree.path(), python, None, &depots, &record_log, &stage)?;
         let statements = build_tree.path().join(CALLS_LOCATION).join("src").join(STATEMENTS_NAME);
         fs_err::write(statements, &recorded.statements)?;
-        packages.push(format!("{CALLS_UUID} {CALLS_NAME}"));
+        packages.push(format!("{} {CALLS_NAME}", calls_uuid(self.project.uuid())));
         let loaded = compiler.load(&depots, &packages, |_| stage.progress("compiling the recorded calls"))?;
-        let mut made = Vec::new();
-        for Loaded { image, package } in loaded {
+        let (mut made, mut files) = (Vec::new(), Vec::new());
+        for Loaded { image, package } in loaded.into_iter().filter(|one| !one.image.starts_with(&depots[2])) {
+            if matches!(self.sharing, Sharing::Gives) && package.uuid() == Uuid::TYPYTHON.to_string() {
+                fs_err::copy(image.with_extension("ji"), workspace.path().join(CACHE_HEADER))?;
+                files.push(CACHE_HEADER.to_owned());
+            }
             fs_err::copy(image, workspace.path().join(&package.file))?;
+            files.push(package.file.clone());
             made.push(package);
         }
         fs_err::remove_dir_all(&depots[0])?;
-        let files: Vec<String> = made.iter().map(|package| package.file.clone()).collect();
         let record = self.store(workspace, files, made, recorded, &[])?;
         self.finish(&record, [record_log, build_log], stage);
-        self.image(&entry, &key, &dependencies_key, record, false)
+        self.image(&entry, &key, &tree_name, record, false)
     }
 
     fn logs(&self, key: &str) -> Result<(PathBuf, PathBuf), ImageError> {
@@ -365,6 +383,7 @@ impl Request<'_> {
         });
         let (sources, cpu_target) = (build_tree::sources(tree_name), self.cpu_target.clone());
         let packages = packages.collect();
+        let header = entry.path().join(CACHE_HEADER);
         let hold = entry.hold()?;
         Ok(Image {
             path,
@@ -379,6 +398,9 @@ impl Request<'_> {
             unused,
             stdlibs: None,
             python: None,
+            cache_header: matches!(self.sharing, Sharing::Gives)
+                .then_some(header)
+                .filter(|path| path.is_file()),
             _hold: hold,
         })
     }
@@ -394,6 +416,11 @@ impl Request<'_> {
         key.file("libjulia", &self.julia.prefix.join(&layout.libjulia))?;
         key.file("sysimage", &self.julia.prefix.join(&layout.sysimage))?;
         key.text("target", &self.cpu_target.to_string());
+        match self.sharing {
+            Sharing::Alone => {}
+            Sharing::Gives => key.text("gives", ""),
+            Sharing::Takes(wheel) => key.text("takes", &wheel.build),
+        }
         Ok(key)
     }
 

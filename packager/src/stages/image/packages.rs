@@ -24,8 +24,6 @@ const MARK: &str = "jnumpy-image ";
 pub(super) const CALLS: &str = include_str!("calls.jl");
 /// Its name.
 pub(super) const CALLS_NAME: &str = "JNumPyCalls";
-/// Its UUID.
-pub(super) const CALLS_UUID: &str = "6a4e7550-0000-4000-8000-ca115ca115ca";
 /// Its directory in the staging directory.
 pub(super) const CALLS_LOCATION: &str = "calls";
 
@@ -44,6 +42,11 @@ pub struct PackageImage {
 }
 
 impl PackageImage {
+    /// The package's UUID; `-` when it has none.
+    pub(super) fn uuid(&self) -> &str {
+        self.id.split('/').next().unwrap_or_default()
+    }
+
     /// The package's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -122,16 +125,21 @@ pub(super) fn named(package: &(Uuid, String)) -> String {
     format!("{} {}", package.0, package.1)
 }
 
-/// What the environment's manifest says of the package of calls.
-pub(super) fn calls_entry() -> String {
-    format!(
-        "[[{CALLS_NAME}]]\nuuid = \"{CALLS_UUID}\"\npath = \"../{CALLS_LOCATION}\"\n    [{CALLS_NAME}.deps]\n"
-    )
+/// The UUID of the package of calls: another one for each project, since a process can have those of several wheels.
+pub(super) fn calls_uuid(project: Uuid) -> Uuid {
+    Uuid::from_hash((project.value() ^ u128::from_be_bytes(*b"jnumpy-pack call")).to_be_bytes())
 }
 
-/// The script with which a bundle loads its package images: what to load, and how.
+/// What the environment's manifest says of the package of calls.
+pub(super) fn calls_entry(uuid: Uuid) -> String {
+    format!("[[{CALLS_NAME}]]\nuuid = \"{uuid}\"\npath = \"../{CALLS_LOCATION}\"\n    [{CALLS_NAME}.deps]\n")
+}
+
+/// The script with which the bundle of a project loads its package images, which are in a directory: what to load, and how.
+/// On a shared Julia, another bundle may have loaded a package that these were not made for; then the rest is left to be
+/// loaded from sources.
 #[must_use]
-pub fn load_script(packages: &[PackageImage], directory: &str) -> String {
+pub fn load_script(packages: &[PackageImage], directory: &str, project: Uuid, shared: bool) -> String {
     let mut ids: Vec<&str> = Vec::new();
     let mut rows = String::new();
     for package in packages {
@@ -149,7 +157,11 @@ pub fn load_script(packages: &[PackageImage], directory: &str) -> String {
         let _ = writeln!(rows, "        Any[{id}, \"{directory}/{file}\", {source}, Any[{needs}]],");
     }
     let ids: Vec<String> = ids.into_iter().map(|id| format!("        {},", identity(id))).collect();
-    include_str!("load.jl").replace("{ids}", &ids.join("\n")).replace("{rows}", rows.trim_end())
+    // The scripts of several bundles are run in one process.
+    let module = format!("JNumPyPackages_{:032x}", project.value());
+    let script = include_str!("load.jl").replace("{module}", &module);
+    let script = script.replace("{misfit}", if shared { "break" } else { "throw(found)" });
+    script.replace("{ids}", &ids.join("\n")).replace("{rows}", rows.trim_end())
 }
 
 /// A package's identity, as Julia code.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::{ProjectError, TomlFile};
 
 /// The keys of `[tool.jnumpy]`.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "compiler",
     "data",
     "exclude",
@@ -19,6 +19,7 @@ pub(super) const KEYS: [&str; 12] = [
     "package",
     "packages",
     "precompile",
+    "shared",
     "stdlibs",
     "unverified",
 ];
@@ -57,6 +58,8 @@ pub struct Settings {
     pub compiler: Option<bool>,
     /// Which standard libraries a full image has; those of Julia's stock image when absent.
     pub stdlibs: Option<Stdlibs>,
+    /// Whether the wheel runs on the Julia of another one; on its own when absent.
+    pub shared: Option<bool>,
     /// Where to look for native libraries beside Julia's own; relative to the project, or absolute.
     pub library_dirs: Vec<PathBuf>,
     /// Files and directories of the project to put into the package: path in the package → path in the project.

@@ -150,7 +150,7 @@ fn err_misspelt_settings_name_the_nearest() {
     assert_eq!(hint("library_dir"), "did you mean `library-dirs`?");
     assert_eq!(
         hint("x"),
-        "the keys are compiler, data, exclude, include, lazy-artifacts, libraries, library-dirs, package, packages, precompile, stdlibs, unverified"
+        "the keys are compiler, data, exclude, include, lazy-artifacts, libraries, library-dirs, package, packages, precompile, shared, stdlibs, unverified"
     );
 }
 

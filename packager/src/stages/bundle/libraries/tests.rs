@@ -71,6 +71,8 @@ fn collect_for(julia: &Julia, settings: &Settings) -> Result<(Libraries, Decisio
         loads_sources: false,
         packages: &[],
         compiler: true,
+        sharing: Sharing::Alone,
+        package: "p",
     };
     let mut decisions = Decisions::default();
     let libraries = Libraries::collect(&inputs, fs_err::read(&image)?, Vec::new(), &mut decisions)?;
@@ -156,6 +158,8 @@ fn ok_libraries_of_an_artifact_find_julias_and_their_neighbours() {
         loads_sources: false,
         packages: &[],
         compiler: true,
+        sharing: Sharing::Alone,
+        package: "p",
     };
     let location = |name: &str| Path::new("share/julia/artifacts/0e64").join(name);
     let write = |name: &str, bytes: &[u8]| {
@@ -321,7 +325,7 @@ fn ok_a_stand_in_takes_the_place_of_what_is_never_called() {
 
 #[test]
 fn ok_a_run_path_is_replaced_unless_it_is_known_to_lead_there() {
-    let wanted = BTreeSet::from([PathBuf::from("lib/julia")]);
+    let wanted = BTreeSet::from([PathBuf::from("p/_jnumpy/lib/julia")]);
     for (has, gets) in [
         ("$ORIGIN/julia", None),
         ("${ORIGIN}/julia", None),
@@ -329,8 +333,10 @@ fn ok_a_run_path_is_replaced_unless_it_is_known_to_lead_there() {
         ("$ORIGIN/julia:$ORIGIN/$LIB", Some("$ORIGIN/julia")),
         ("$ORIGIN/julia:", Some("$ORIGIN/julia")),
         ("$ORIGIN", Some("$ORIGIN/julia")),
+        // Out of the package.
+        ("$ORIGIN/julia:$ORIGIN/../../lib", Some("$ORIGIN/julia")),
     ] {
         let elf = Elf::parse(&library("libone.so", "libtwo.so", Some(has))).unwrap();
-        assert_eq!(better_run_path(&elf, Path::new("lib"), &wanted).as_deref(), gets, "{has}");
+        assert_eq!(better_run_path(&elf, Path::new("p/_jnumpy/lib"), &wanted).as_deref(), gets, "{has}");
     }
 }
