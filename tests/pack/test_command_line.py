@@ -84,3 +84,11 @@ def test_pages_for_man(pack):
         1,
         "error: there is no command `nosuch`\n\nhint: `jnumpy-pack --help` lists the commands\n",
     )
+
+
+def test_help_has_two_levels(pack):
+    short, whole = (run(pack, "wheel", option).stdout for option in ("-h", "--help"))
+    assert len(short.splitlines()) < 50
+    for option, is_rare in [("--image", False), ("--shared", False), ("--compress", True), ("--explain", True)]:
+        assert (option in short) != is_rare
+        assert option in whole

@@ -29,6 +29,9 @@ const ERROR_FORMAT: u32 = 1;
 /// The option that asks for one JSON object on stdout; a script that asks for it gets one in any case.
 const JSON: &str = "--json";
 
+/// Place in the help of options that all commands have.
+const LAST: usize = 900;
+
 /// Pack a Python package with a Julia core into a self-contained wheel.
 ///
 /// The wheel contains Julia, the project's Julia dependencies, and a prebuilt system image. Users install it with
@@ -37,12 +40,12 @@ const JSON: &str = "--json";
 #[command(name = "jnumpy-pack", version, max_term_width = 100)]
 struct Cli {
     /// Print only warnings and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = LAST)]
     quiet: bool,
     /// Trace decisions and child commands to stderr; -vv adds their inputs and environments.
     ///
     /// Each line starts with the seconds since the start.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", display_order = LAST)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,

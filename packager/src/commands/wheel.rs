@@ -22,6 +22,11 @@ const ROWS: usize = 12;
 /// Version of the JSON output.
 const FORMAT: u32 = 1;
 
+/// Headings of the help.
+const COMPILING: &str = "Compiling";
+const CONTENTS: &str = "What goes into the wheel";
+const OUTPUT: &str = "Output";
+
 /// Pack a project into a self-contained wheel.
 ///
 /// The project is a directory with `pyproject.toml` and a Python package that contains `Project.toml` and
@@ -34,53 +39,53 @@ pub(super) struct Arguments {
     #[arg(value_name = "PROJECT", default_value = ".")]
     project: PathBuf,
     /// Directory for the wheel.
-    #[arg(long, value_name = "DIR", default_value = "dist")]
+    #[arg(long, value_name = "DIR", default_value = "dist", help_heading = OUTPUT)]
     out_dir: PathBuf,
     /// Julia to pack; `auto` installs one if none is found.
-    #[arg(long, value_name = "PATH|auto")]
+    #[arg(long, value_name = "PATH|auto", help_heading = CONTENTS)]
     julia: Option<Choice>,
     /// CPU targets of the image, as for `julia --cpu-target`; default: every processor, plus code for newer ones.
-    #[arg(long, value_name = "TARGET", conflicts_with = "no_image")]
+    #[arg(long, value_name = "TARGET", conflicts_with = "no_image", help_heading = COMPILING, hide_short_help = true)]
     cpu_target: Option<String>,
     /// What to compile ahead of time; `packages` needs Julia 1.9. Default: `full`, or as much as `--shared` permits.
-    #[arg(long, value_name = "KIND", value_enum)]
+    #[arg(long, value_name = "KIND", value_enum, help_heading = COMPILING)]
     image: Option<Compiled>,
     /// The same as `--image none`.
-    #[arg(long, conflicts_with = "image")]
+    #[arg(long, conflicts_with = "image", help_heading = COMPILING, hide_short_help = true)]
     no_image: bool,
     /// Leave Julia's compiler out (Julia 1.9 and later). The workload runs in that form before the wheel is written.
-    #[arg(long, conflicts_with = "no_image")]
+    #[arg(long, conflicts_with = "no_image", help_heading = COMPILING)]
     no_compiler: bool,
     /// Which of Julia's standard libraries a full image has; default: `all`, those of Julia's stock image.
-    #[arg(long, value_name = "WHICH", value_enum)]
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = COMPILING, hide_short_help = true)]
     stdlibs: Option<Stdlibs>,
     /// Leave Julia out, and require the wheel that `julia-wheel` has made of it.
-    #[arg(long)]
+    #[arg(long, help_heading = CONTENTS)]
     shared: bool,
     /// The wheel of Julia that the wheel is packed for; default: the one in the directory for the wheel.
-    #[arg(long, value_name = "WHEEL")]
+    #[arg(long, value_name = "WHEEL", help_heading = CONTENTS, hide_short_help = true)]
     julia_wheel: Option<PathBuf>,
     /// Python with NumPy that runs the workload; default: the active environment's.
-    #[arg(long, value_name = "PATH", conflicts_with = "no_image")]
+    #[arg(long, value_name = "PATH", conflicts_with = "no_image", help_heading = COMPILING)]
     python: Option<PathBuf>,
     /// Runtime wheel to bundle; default: the one installed with this command.
-    #[arg(long, value_name = "WHEEL")]
+    #[arg(long, value_name = "WHEEL", help_heading = CONTENTS, hide_short_help = true)]
     runtime: Option<PathBuf>,
     /// Fail unless the wheel runs on this platform, for example `manylinux_2_28`; default: the oldest tag that its files
     /// allow.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", help_heading = OUTPUT, hide_short_help = true)]
     platform: Option<String>,
     /// Compression level; default: `default`, or `best` if only that takes the wheel below the limit of the Python index.
-    #[arg(long, value_name = "HOW", value_enum)]
+    #[arg(long, value_name = "HOW", value_enum, help_heading = OUTPUT, hide_short_help = true)]
     compress: Option<Compress>,
     /// Print why a file or library is included or left out, and write no wheel. Can be repeated.
-    #[arg(long, value_name = "NAME", conflicts_with = "json")]
+    #[arg(long, value_name = "NAME", conflicts_with = "json", help_heading = OUTPUT, hide_short_help = true)]
     explain: Vec<String>,
     /// List the contents of the wheel without writing it.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     dry_run: bool,
     /// Print one JSON object on stdout.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) json: bool,
 }
 
