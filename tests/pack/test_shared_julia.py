@@ -215,6 +215,12 @@ def audited(pack, wheel: Path, *options) -> tuple[int, list[tuple[str, str]]]:
     return outcome.returncode, [(found["check"], found["what"]) for found in findings if found["level"] == "failure"]
 
 
+def test_what_has_the_julia_is_shown(pack, wheels):
+    shown = [subprocess.check_output([pack, "show", wheel], text=True) for wheel in (wheels.one, wheels.julia)]
+    assert f", that of {requirement_of(wheels)}\n" in shown[0]
+    assert "with its compiler\n" in shown[1]
+
+
 def test_the_audit_proves_a_wheel_against_its_julia(pack, wheels, tmp_path):
     named = ("--julia-wheel", wheels.julia)
     assert audited(pack, wheels.one, *named) == (0, [])

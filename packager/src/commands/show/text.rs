@@ -83,8 +83,9 @@ impl Lines<'_> {
 
     fn bundle(&self, bundle: &Bundle) {
         self.fact("import", &bundle.package);
-        let compiler = if bundle.compiler { "with" } else { "without" };
-        self.fact("julia", &format!("{}, {compiler} its compiler", bundle.julia));
+        let compiler = if bundle.compiler { "with its compiler" } else { "without its compiler" };
+        let place = bundle.shared.as_ref().map(|shared| format!("that of {shared}"));
+        self.fact("julia", &format!("{}, {}", bundle.julia, place.as_deref().unwrap_or(compiler)));
         let image = match bundle.image {
             ImageKind::Full => "full: Julia and the project are compiled",
             ImageKind::Packages => "packages: the project is compiled, on Julia's own image",

@@ -76,6 +76,8 @@ pub struct Bundle {
     /// The directory of the Python package with the bundle, which is its import name.
     pub package: String,
     pub julia: String,
+    /// What has the Julia, if that is another wheel: a requirement.
+    pub shared: Option<String>,
     /// Whether Julia's compiler is in it.
     pub compiler: bool,
     pub image: ImageKind,
@@ -293,6 +295,7 @@ fn bundle(files: &Files, description: &Description) -> Bundle {
     Bundle {
         package: package.map(|package| package.as_str().replace('/', ".")).unwrap_or_default(),
         julia: printable(&description.julia.version),
+        shared: description.shared.as_ref().map(|shared| printable(&shared.requirement)),
         compiler: description
             .files
             .keys()
