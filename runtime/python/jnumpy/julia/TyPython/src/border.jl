@@ -1,4 +1,4 @@
-# Calls from Julia into Python. All of them go through `@python`, which keeps what has to hold while Python runs.
+# Calls from Julia into Python. All of them go through `@python`, which keeps what has to hold while Python runs, or `@brief`.
 
 # What the thread that started Julia runs in, as numbered by the runtime's `julia/signals.rs`.
 const IN_PYTHON = 0x00
@@ -33,6 +33,17 @@ macro python(call)
         running_in!(before)
         result
     end
+end
+
+"""
+    @brief call
+
+As [`@python`](@ref), for functions of the runtime that neither wait nor run Python code: they make a number or a text. A
+collection can wait for them.
+"""
+macro brief(call)
+    VERSION >= v"1.9" || return esc(:(@python $call))
+    return Expr(:call, :ccall, map(esc, call.args[2:end])...)
 end
 
 """

@@ -288,7 +288,7 @@ scalar_slot(value::ComplexF64) =
 function new_object(slot::Slot)
     scratch = Ptr{Slot}(pointer(SCRATCH))
     unsafe_store!(scratch, slot)
-    return checked(Owned, @python(ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch)))
+    return checked(Owned, @brief(ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch)))
 end
 
 to_python(value::String) = GC.@preserve value new_object(text_slot(value))
@@ -406,7 +406,7 @@ Writes the result of an entry.
     # The result's own slot tells the runtime where the text is, and then takes the object.
     GC.@preserve value begin
         unsafe_store!(result, text_slot(value))
-        made = @python ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
+        made = @brief ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
     end
     return unsafe_store!(result, Slot(OBJECT, address(checked(Owned, made))))
 end
