@@ -140,7 +140,7 @@ def test_a_damaged_description_is_named(site, changed, content):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": 99}, f"is loaded, reads format 3, protocol {sites.PROTOCOL}; pack both with"),
+        ({"protocol": 99}, f"is loaded, reads format {sites.FORMAT}, protocol {sites.PROTOCOL}; pack both with"),
         ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
         ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
     ],

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import numpy
+import tomllib
 from paths import REPOSITORY
 
-#: The protocol number of the runtime in this repository.
+#: The format of `bundle.json` and the protocol number of the runtime in this repository.
+FORMAT = tomllib.loads((REPOSITORY / "manifests/contract.toml").read_text())["bundle"]["format"]
 PROTOCOL = (REPOSITORY / "runtime/python/jnumpy/protocol").read_text().strip()
 
 
