@@ -6,6 +6,7 @@ from typing import Any
 
 import jnumpy
 import pytest
+from jnumpy import _progress
 
 
 class Kept(logging.Handler):
@@ -143,7 +144,9 @@ def test_progress_ends_as_its_messages_say(progress: None, capsys: pytest.Captur
     for last in ('"done"', "2"):
         code = '@logmsg LogLevel(-1) "fit" progress = {} _id = :{}\n'
         jnumpy.exec_julia("using Logging\n" + "".join(code.format(value, "open") for value in ("NaN", "nothing", last)))
-        assert capsys.readouterr().err.count("fit: 100%|") == 1
+        # How often a bar is drawn depends on the time.
+        assert "fit: 100%|" in capsys.readouterr().err
+        assert not _progress._bars
 
 
 def test_progress_goes_beside_logging(
