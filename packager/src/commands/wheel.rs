@@ -281,7 +281,9 @@ impl Outcome {
         report.say(format_args!("{inside:>12} {:>12}  {} more files", grouped(size), rest.len()));
         let out: u64 = self.left_out.iter().map(|rule| rule.size).sum();
         let names: Vec<&str> = self.left_out.iter().map(|rule| rule.rule.as_str()).collect();
-        report.say(format_args!("{:>12} {:>12}  left out by {}", "", grouped(out), names.join(", ")));
+        if !names.is_empty() {
+            report.say(format_args!("{:>12} {:>12}  left out by {}", "", grouped(out), names.join(", ")));
+        }
         let Some(size) = self.size else { return };
         let (verb, distance) = if size <= self.index_limit {
             ("below", self.index_limit - size)
