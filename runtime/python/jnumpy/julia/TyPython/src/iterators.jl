@@ -56,7 +56,7 @@ end
 "A reference to the next item, or NULL at the end."
 function next_item(iterator::Py)
     # Those of earlier items that Julia has collected: they must not pile up until the call ends.
-    ccall(HOST[].drop_returned, Cvoid, ())
+    drop_returned()
     item = PyIter_Next(iterator)
     item == NULL && PyErr_Occurred() != NULL && throw(pending_exception())
     return item

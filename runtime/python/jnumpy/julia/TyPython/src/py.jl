@@ -26,6 +26,9 @@ end
 
 release(object::Py) = ccall(HOST[].release_object, Cvoid, (PyPtr,), getfield(object, :ptr))
 
+"Drops what finalizers have put on that list. Destructors may run Python code, and wait for its lock."
+drop_returned() = @python ccall(HOST[].drop_returned, Cvoid, ())
+
 "A `Py` with a reference of its own, from a borrowed one."
 function borrowed(object::PyPtr)
     Py_IncRef(object)

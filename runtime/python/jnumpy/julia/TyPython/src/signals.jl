@@ -41,7 +41,7 @@ end
         # Between a failed call of Python and its exception a collection may come.
         PyErr_Occurred() == NULL || return nothing
         PyErr_CheckSignals()
-        ccall(HOST[].drop_returned, Cvoid, ())
+        drop_returned()
         return nothing
     catch failure
         return is_keyboard_interrupt(failure) ? InterruptException() : failure
