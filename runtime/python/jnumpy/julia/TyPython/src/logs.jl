@@ -21,6 +21,12 @@ PythonLogger(level::LogLevel) = PythonLogger(level, Dict{Any,Int}(), ReentrantLo
 "The runtime's stream for records: one in each piece."
 const RECORDS = PythonOutput(3)
 
+function send_record(parts::Tuple)
+    record = join(parts, '\0')
+    GC.@preserve record send(RECORDS, pointer(record), UInt(sizeof(record)))
+    return nothing
+end
+
 CoreLogging.min_enabled_level(logger::PythonLogger) = logger.level
 CoreLogging.shouldlog(logger::PythonLogger, level, _module, group, id) = true
 # What a handler of Python's throws is raised where it was logged, as in Python.
@@ -32,9 +38,7 @@ function CoreLogging.handle_message(
     maxlog isa Integer && !may_log(logger, id, Int(maxlog)) && return nothing
     # Python has 10, 20, 30, and 40 where Julia has -1000, 0, 1000, and 2000.
     number = clamp(20 + fld(level isa LogLevel ? level.level : Int(level), 100), 1, 50)
-    record = join((number, _module, something(file, ""), something(line, 0), message_text(message, keywords)), '\0')
-    GC.@preserve record send(RECORDS, pointer(record), UInt(sizeof(record)))
-    return nothing
+    return send_record((number, _module, something(file, ""), something(line, 0), message_text(message, keywords)))
 end
 
 function may_log(logger::PythonLogger, id, maxlog::Int)
@@ -89,8 +93,7 @@ passes(logger::AbstractLogger, level, _module, group, id) =
 
 function CoreLogging.handle_message(logger::ProgressLogger, level, message, _module, group, id, file, line; keywords...)
     if haskey(keywords, :progress)
-        record = join(("progress", id, fraction_text(keywords[:progress]), message), '\0')
-        GC.@preserve record send(RECORDS, pointer(record), UInt(sizeof(record)))
+        send_record(("progress", id, fraction_text(keywords[:progress]), message))
     elseif passes(logger.inner, level, _module, group, id)
         CoreLogging.handle_message(logger.inner, level, message, _module, group, id, file, line; keywords...)
     end
@@ -101,10 +104,13 @@ end
 fraction_text(fraction::Real) = isnan(fraction) ? "" : string(Float64(fraction))
 fraction_text(fraction) = fraction == "done" ? "1.0" : ""
 
+"The logger of the messages that are not about progress."
+inner_logger(logger::AbstractLogger) = logger
+inner_logger(logger::ProgressLogger) = logger.inner
+
 "Shows progress in Python from now on, or no more."
 function show_progress(show::Bool)
-    before = CoreLogging.global_logger()
-    inner = before isa ProgressLogger ? before.inner : before
+    inner = inner_logger(CoreLogging.global_logger())
     CoreLogging.global_logger(show ? ProgressLogger(inner) : inner)
     return nothing
 end
@@ -112,9 +118,8 @@ end
 "Sets the logger that messages go to, and returns the one before; progress goes where it went."
 function replace_logger(logger::AbstractLogger)
     before = CoreLogging.global_logger()
-    before isa ProgressLogger || return CoreLogging.global_logger(logger)
-    CoreLogging.global_logger(ProgressLogger(logger))
-    return before.inner
+    CoreLogging.global_logger(before isa ProgressLogger ? ProgressLogger(logger) : logger)
+    return inner_logger(before)
 end
 
 "The logger before [`log_to_python`](@ref)."
