@@ -13,6 +13,12 @@ pub const SOURCES: &str = concat!(
     "________________"
 );
 
+/// The directory of a bundle, which packing adds to a package.
+pub const BUNDLE: &str = "_jnumpy";
+
+/// The file in it that describes the rest.
+pub const DESCRIPTION: &str = "bundle.json";
+
 /// Number of the layout of `bundle.json`; the runtime refuses another one.
 pub const BUNDLE_FORMAT: u32 = 4;
 

@@ -5,15 +5,13 @@ use std::path::Path;
 
 use super::finding::{Check, Finding};
 use super::{Archive, AuditError, Entry, Examined};
+use crate::formats::contract::{BUNDLE, DESCRIPTION};
 use crate::stages::bundle::{Description, JuliaPart};
 use crate::stages::julia_wheel::requirement;
 use jnumpy_base::path::file_name;
 use jnumpy_base::text::printable;
 use jnumpy_elf::Elf;
 use jnumpy_wheel::{METADATA, ReadMetadata, WheelName, WheelPath};
-
-/// Where a bundle's description is, below its import package.
-const DESCRIPTION: &str = "/_jnumpy/bundle.json";
 
 /// Compares what the wheel says of its Julia with the wheel that has it. Returns the ELF files of that one.
 pub(super) fn check(
@@ -73,7 +71,7 @@ pub(super) fn check(
         described(&other).map(|entry| Ok::<_, AuditError>((&entry.path, description(&other, entry)?)));
     match given.transpose()? {
         Some((at, Ok(given)))
-            if at.as_str() == format!("{}{DESCRIPTION}", shared.package)
+            if at.as_str() == format!("{}/{BUNDLE}/{DESCRIPTION}", shared.package)
                 && given.julia.build.is_some()
                 && (&given.julia.version, &given.julia.build) == (&julia.version, &julia.build) => {}
         Some((_, Ok(given))) => {
@@ -104,9 +102,9 @@ fn is_same(found: &str, requirement: &str) -> bool {
 
 /// What describes the bundle of a wheel.
 fn described(archive: &Archive) -> Option<&Entry> {
-    let is_description = |path: &WheelPath| {
-        path.as_str().strip_suffix(DESCRIPTION).is_some_and(|package| !package.contains('/'))
-    };
+    let suffix = format!("/{BUNDLE}/{DESCRIPTION}");
+    let is_description =
+        |path: &WheelPath| path.as_str().strip_suffix(&suffix).is_some_and(|package| !package.contains('/'));
     archive.entries.iter().find(|entry| is_description(&entry.path))
 }
 

@@ -19,11 +19,11 @@ use super::provenance::{self, Provenance};
 use super::shared::{self, Files};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
-use crate::formats::contract::BUNDLE_FORMAT;
+use crate::formats::contract::{BUNDLE, BUNDLE_FORMAT, DESCRIPTION};
 use crate::formats::policy::{self, Demand};
 use crate::stages::depot::{ARTIFACTS, manifest_entry};
 use crate::stages::image::{PackageImage, StandardLibraries, load_script};
-use crate::stages::julia_wheel::{CACHE_HEADER, DIRECTORY, Sharing};
+use crate::stages::julia_wheel::{CACHE_HEADER, Sharing};
 use crate::stages::project::{Manifest, ProjectError, list_files};
 use jnumpy_base::interrupt;
 use jnumpy_elf::{Elf, Locations, VersionNeed, is_elf, locations};
@@ -31,7 +31,7 @@ use jnumpy_wheel::{Component, Content, Contents, Source as Bytes, Tag, WheelPath
 
 /// The oldest Python that the runtime's extension is built for.
 const PYTHON: (u32, u32) = (3, 10);
-/// The script that loads the package images, in [`DIRECTORY`].
+/// The script that loads the package images, in [`BUNDLE`].
 const LOAD_SCRIPT: &str = "packages.jl";
 
 const BIN_README: &str = "\
@@ -134,12 +134,12 @@ impl BundleInputs<'_> {
             description = shared::description(shared, description)?;
         }
         let description = description.text().map_err(std::io::Error::from)?;
-        inside.add("bundle.json", Content::bytes(description), "says what is inside")?;
+        inside.add(DESCRIPTION, Content::bytes(description), "says what is inside")?;
 
         let mut contents = Contents::new();
         self.add_package(&mut contents)?;
         let package: WheelPath = self.project.package_name.parse()?;
-        let directory = package.join(DIRECTORY)?;
+        let directory = package.join(BUNDLE)?;
         for (path, (content, _)) in &inside.files {
             contents.add(directory.join(path)?, content.clone())?;
         }
@@ -246,11 +246,11 @@ impl BundleInputs<'_> {
         if let Some(image) = self.image.filter(|image| !image.packages.is_empty()) {
             let packages: Vec<PackageImage> =
                 image.packages.iter().map(|(package, _)| shared::placed(self.sharing, package)).collect();
+            let directory = in_julia(&libraries::package_images(self.julia))?;
             if let Some(header) = &image.cache_header {
-                let path = in_julia(&libraries::package_images(self.julia).join(CACHE_HEADER))?;
+                let path = format!("{directory}/{CACHE_HEADER}");
                 inside.add(&path, Content::file(header), "lets other wheels be compiled for this one")?;
             }
-            let directory = in_julia(&libraries::package_images(self.julia))?;
             let shared = matches!(self.sharing, Sharing::Takes(_));
             let script = load_script(&packages, &directory, self.project.uuid(), shared);
             inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;

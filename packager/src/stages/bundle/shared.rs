@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::BundleError;
 use super::description::{Description, ImagePart, SharedPart, TYPYTHON};
+use crate::formats::contract::BUNDLE;
 use crate::stages::image::PackageImage;
-use crate::stages::julia_wheel::{DIRECTORY, JuliaWheel, Sharing};
+use crate::stages::julia_wheel::{JuliaWheel, Sharing};
 use jnumpy_base::interrupt;
 use jnumpy_base::path::file_name;
 use jnumpy_wheel::Content;
@@ -60,7 +61,7 @@ pub(super) fn description(shared: &JuliaWheel, own: Description) -> Result<Descr
 pub(super) fn placed(sharing: Sharing<'_>, package: &PackageImage) -> PackageImage {
     let elsewhere = package.source.as_ref().and_then(|source| {
         let shared = sharing.wheel().filter(|shared| shared.file(source).is_some())?;
-        Some(format!("../../{}/{DIRECTORY}/{source}", shared.package))
+        Some(format!("../../{}/{BUNDLE}/{source}", shared.package))
     });
     PackageImage { source: elsewhere.or(package.source.clone()), ..package.clone() }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use self::chains::Chains;
 use self::source::{File, Files};
+use crate::formats::contract::DESCRIPTION;
 use crate::formats::policy;
 use crate::stages::audit::{AuditError, Libraries};
 use crate::stages::bundle::{Description, is_compiler, licensed_parts};
@@ -21,9 +22,6 @@ use jnumpy_wheel::{ComponentKind, METADATA, ReadMetadata, SBOM_PATH, Sbom, WHEEL
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
-/// The directory of a bundle in its package.
-const BUNDLE: &str = "_jnumpy";
-const DESCRIPTION: &str = "bundle.json";
 /// What begins the package URL of a Julia package.
 const JULIA_PACKAGE: &str = "pkg:julia/";
 

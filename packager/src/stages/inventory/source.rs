@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{BUNDLE, DESCRIPTION, InventoryError};
+use super::InventoryError;
+use crate::formats::contract::{BUNDLE, DESCRIPTION};
 use crate::stages::audit::{Archive, AuditError, Entry};
 use crate::stages::bundle::starts_as_elf;
 use jnumpy_base::interrupt;

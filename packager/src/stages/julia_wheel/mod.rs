@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::formats::Version;
-use crate::formats::contract::{BUILD_TREE, BUNDLE_FORMAT};
+use crate::formats::contract::{BUILD_TREE, BUNDLE, BUNDLE_FORMAT, DESCRIPTION};
 use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use crate::stages::unpack::{UnpackError, unpack};
@@ -22,10 +22,6 @@ use jnumpy_wheel::{WheelError, WheelName};
 
 /// No wheel of Julia is larger when unpacked, in bytes.
 const LARGEST: u64 = 4 << 30;
-/// The directory in a package with everything that packing adds.
-pub const DIRECTORY: &str = "_jnumpy";
-/// The file in it that describes the rest.
-const DESCRIPTION: &str = "bundle.json";
 /// Puts a package image into a depot.
 const STORE: &str = include_str!("store.jl");
 /// A part of the paths of package images, of which every wheel has its own.
@@ -110,7 +106,7 @@ impl JuliaWheel {
         let (distribution, version) = (name.distribution().to_string(), name.version().to_string());
         let target = tempfile::Builder::new().prefix("jnumpy-julia-").tempdir()?;
         let package = package(julia);
-        let inside = format!("{package}/{DIRECTORY}/");
+        let inside = format!("{package}/{BUNDLE}/");
         let mut files = BTreeMap::new();
         let mut cache_header = None;
         for (name, path) in unpack(&wheel, target.path(), LARGEST)? {
@@ -178,7 +174,7 @@ impl JuliaWheel {
     pub fn location(sharing: Sharing<'_>, package: &str, path: &Path) -> PathBuf {
         let shared =
             sharing.wheel().filter(|wheel| path.to_str().is_some_and(|path| wheel.files.contains_key(path)));
-        Path::new(shared.map_or(package, |wheel| &wheel.package)).join(DIRECTORY).join(path)
+        Path::new(shared.map_or(package, |wheel| &wheel.package)).join(BUNDLE).join(path)
     }
 
     /// Whether packages can be compiled for it.
