@@ -178,7 +178,32 @@ def test_dispositions_and_mask_are_as_before(julia, threads, version):
     several = threads == "2" or version >= versions.ANY_THREAD
     # The signals above 31 are the C library's own.
     caught = [signal for signal in changed.pop("SigCgt") if signal < 32]
-    assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [10, 11, 12] if several else [11])
+    assert (changed, caught) == ({"SigBlk": [], "SigIgn": []}, [11, 12] if several else [11])
+
+
+PROFILED = """
+using Profile
+work() = sum(sin(number) for number in 1:3*10^7)
+work()
+@profile work()
+print(any(frame -> frame.func === :work, Iterators.flatten(values(Profile.getdict(Profile.fetch())))))
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_profiler_takes_no_signal_of_pythons(julia, threads, version):
+    code = (
+        "import jnumpy, os, signal\n"
+        "jnumpy.init_jl(); seen = []\n"
+        "signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))\n"
+        f"try: jnumpy.exec_julia({PROFILED!r})\n"
+        "except jnumpy.JuliaError as error: print(error.args[0])\n"
+        "print(len(seen)); os.kill(os.getpid(), signal.SIGUSR1); print(len(seen))"
+    )
+    # With one thread, an older Julia has no handlers.
+    possible = threads == "2" or version >= versions.ANY_THREAD
+    expected = "true" if possible else "cannot create the timer for profiling\n"
+    assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == f"{expected}0\n1\n"
 
 
 CHILDREN = """

@@ -5,6 +5,7 @@ pub(crate) mod frames;
 pub(crate) mod handover;
 pub(crate) mod lease;
 pub(crate) mod options;
+pub(crate) mod profiler;
 pub(crate) mod rehearsal;
 pub(crate) mod relocation;
 pub(crate) mod roots;

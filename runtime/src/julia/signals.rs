@@ -2,6 +2,7 @@
 //! a fault on a protected page, and an overflow of the stack becomes an exception. Both are SIGSEGV, which therefore
 //! comes here first; every other handler is put back as it was when Julia has started. While Julia waits for a child
 //! process, SIGCHLD is both Julia's and Python's. Python may install its handlers at any time: it calls our `sigaction`.
+//! The timer of Julia's profiler signals one thread of Julia's only: see `profiler`.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -10,6 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use pyo3::ffi;
 
+use crate::julia::profiler::{self, Threads};
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
 use crate::sys::machine::{call_instead, stack_pointer};
@@ -38,6 +40,7 @@ pub(crate) struct SignalGuard {
     mask: libc::sigset_t,
     actions: Vec<(c_int, libc::sigaction)>,
     fault: libc::sigaction,
+    threads: Threads,
 }
 
 impl SignalGuard {
@@ -50,6 +53,7 @@ impl SignalGuard {
                 mask,
                 actions: pythons().map(|signal| (signal, action(signal))).collect(),
                 fault: action(libc::SIGSEGV),
+                threads: Threads::now(),
             }
         }
     }
@@ -66,6 +70,7 @@ impl SignalGuard {
                 share(&suspend, libjulia);
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut());
+            profiler::prepare(&self.threads, handling, libjulia);
             let faults = Faults {
                 thread: libc::pthread_self(),
                 julia: handling.then(|| action(libc::SIGSEGV)),
@@ -108,8 +113,8 @@ type SigAction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::
 /// What Python wants to happen at SIGSEGV and at SIGCHLD while the kernel knows of our handlers only, else null.
 static PYTHONS_FAULT: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 static PYTHONS_CHILD: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
-/// As above, for SIGUSR1 and SIGUSR2, if Julia has several threads.
-static PYTHONS_USER: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
+/// As above, for SIGUSR2, if Julia has handlers.
+static PYTHONS_USER2: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 /// Julia's handler of SIGUSR2, by which one of its threads stops another, and how many of them are on their way.
 static JULIAS_SUSPEND: AtomicUsize = AtomicUsize::new(0);
 static SUSPENDING: AtomicUsize = AtomicUsize::new(0);
@@ -147,8 +152,7 @@ unsafe extern "C" fn sigaction_of_python(
         let place = match signal {
             libc::SIGSEGV => &PYTHONS_FAULT,
             libc::SIGCHLD if JULIAS_CHILD.load(Ordering::Relaxed) != 0 => &PYTHONS_CHILD,
-            libc::SIGUSR1 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[0],
-            libc::SIGUSR2 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER[1],
+            libc::SIGUSR2 if JULIAS_SUSPEND.load(Ordering::Relaxed) != 0 => &PYTHONS_USER2,
             _ => return libc::sigaction(signal, new, old),
         };
         let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +169,7 @@ unsafe extern "C" fn sigaction_of_python(
             remember(place, &wanted);
             match signal {
                 libc::SIGCHLD => install(signal, on_child, &wanted),
-                libc::SIGUSR1 | libc::SIGUSR2 => install(signal, on_user_signal, &wanted),
+                libc::SIGUSR2 => install(signal, on_suspend, &wanted),
                 _ => {}
             }
         }
@@ -238,16 +242,13 @@ fn install(signal: c_int, handler: Handler, python: &libc::sigaction) {
     unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) };
 }
 
-/// SIGUSR1 and SIGUSR2 are Python's, but for those that Julia, with several threads, sends itself: SIGUSR2 to stop a thread,
-/// and SIGUSR1 from the timer of its profiler.
+/// SIGUSR2 is Python's, but for those by which Julia stops a thread of its own: for its profiler, and to throw an interrupt.
 fn share(suspend: &libc::sigaction, libjulia: &LibJulia) {
     JULIAS_SUSPEND.store(suspend.sa_sigaction, Ordering::Release);
-    for (signal, place) in [libc::SIGUSR1, libc::SIGUSR2].into_iter().zip(&PYTHONS_USER) {
-        // SAFETY: the signal is a valid one.
-        let python = unsafe { action(signal) };
-        remember(place, &python);
-        install(signal, on_user_signal, &python);
-    }
+    // SAFETY: the signal is a valid one.
+    let python = unsafe { action(libc::SIGUSR2) };
+    remember(&PYTHONS_USER2, &python);
+    install(libc::SIGUSR2, on_suspend, &python);
     let function: unsafe extern "C" fn(libc::pthread_t, c_int) -> c_int = send_to_thread;
     // SAFETY: does what libc's function does, and has its type; the variable lies in the library that sends the signal.
     unsafe {
@@ -265,15 +266,9 @@ unsafe extern "C" fn send_to_thread(thread: libc::pthread_t, signal: c_int) -> c
     unsafe { libc::pthread_kill(thread, signal) }
 }
 
-extern "C" fn on_user_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+extern "C" fn on_suspend(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes the struct.
     let code = unsafe { (*info).si_code };
-    if signal == libc::SIGUSR1 {
-        if code != libc::SI_TIMER {
-            forward_to_python(&PYTHONS_USER[0], signal, info, context);
-        }
-        return;
-    }
     let julias = code == libc::SI_TKILL
         && SUSPENDING.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| count.checked_sub(1)).is_ok();
     if julias {
@@ -281,7 +276,7 @@ extern "C" fn on_user_signal(signal: c_int, info: *mut libc::siginfo_t, context:
         let handler: Handler = unsafe { std::mem::transmute(JULIAS_SUSPEND.load(Ordering::Acquire)) };
         handler(signal, info, context);
     } else {
-        forward_to_python(&PYTHONS_USER[1], signal, info, context);
+        forward_to_python(&PYTHONS_USER2, signal, info, context);
     }
 }
 
@@ -298,9 +293,7 @@ fn forward_to_python(
 }
 
 fn is_ours(handler: libc::sighandler_t) -> bool {
-    [on_child as Handler, on_fault, on_user_signal]
-        .into_iter()
-        .any(|ours| handler == ours as *const () as usize)
+    [on_child as Handler, on_fault, on_suspend].into_iter().any(|ours| handler == ours as *const () as usize)
 }
 
 extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
