@@ -53,7 +53,8 @@ function element_bound(@nospecialize(T))
     S = Base.unwrap_unionall(T)
     # `StridedArray` is a `Union` of arrays of the same elements.
     S isa Union && return element_bound(S.a)
-    while S.name !== Base.unwrap_unionall(AbstractArray).name
+    # An `Array` has the same parameters, and is asked for most.
+    while S.name !== Base.unwrap_unionall(AbstractArray).name && S.name !== Base.unwrap_unionall(Array).name
         S = Base.unwrap_unionall(supertype(S))
     end
     E = S.parameters[1]

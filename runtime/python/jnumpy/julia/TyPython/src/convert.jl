@@ -176,7 +176,8 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
         is_none(object) && return nothing
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
-    T <: Union{Plain,Element} || exports_instances(T) && return instance_from(T, object)
+    # To ask whether a type is exported takes microseconds before Julia 1.9; these are not.
+    T <: Union{Plain,Element,Array} || exports_instances(T) && return instance_from(T, object)
     wanted = parameter_kind(T)
     T isa Union && !(T <: AbstractArray) && return one_of(Base.uniontypes(T), object)
     wanted == OBJECT && return nested(T, object, lenient ? py_cast : py_coerce)
