@@ -369,6 +369,10 @@ mod tests {
             ("julia/share/julia/base/compiler/ssair/ir.jl", "base-sources"),
             ("julia/share/julia/stdlib/v1.5/Dates/src/io.jl", "stdlib-sources"),
             ("julia/share/julia/stdlib/v1.5/Dates/test/runtests.jl", "stdlib-tests"),
+            (
+                "julia/share/julia/stdlib/v1.10/SparseArrays/src/solvers/lib/powerpc64le-linux-gnu.jl",
+                "foreign-solvers",
+            ),
             ("julia/share/julia/stdlib/v1.5/Pkg/.travis.yml", "stdlib-docs"),
             ("julia/share/julia/stdlib/v1.5/Pkg/README.md", "stdlib-docs"),
             ("depot/packages/Example/aBcDe/test/runtests.jl", "package-tests"),
@@ -384,6 +388,7 @@ mod tests {
         for path in [
             "julia/share/julia/stdlib/v1.5/Dates/Project.toml",
             "julia/share/julia/stdlib/v1.5/Dates/src/Dates.jl",
+            "julia/share/julia/stdlib/v1.10/SparseArrays/src/solvers/lib/x86_64-linux-gnu.jl",
             // Not in this image.
             "julia/share/julia/stdlib/v1.5/Test/src/logging.jl",
             "julia/lib/julia/libjulia-internal.so.1.10",
