@@ -16,6 +16,8 @@ const RULES: &str = include_str!("../../../../manifests/prune.toml");
 const STDLIB: &str = "{stdlib}";
 /// Stands for each standard library that was chosen to stay out of the image.
 const LEFT_OUT: &str = "{left-out}";
+/// Stands for this processor's architecture, which is the wheel's: Julia runs here.
+const MACHINE: &str = "{machine}";
 
 /// The rules that hold for one project.
 #[derive(Debug, Clone, Default)]
@@ -217,7 +219,7 @@ impl Prune {
                         // One that another has brought is there all the same.
                         (LEFT_OUT, left_out.difference(&stdlibs).map(String::as_str).collect())
                     } else {
-                        ("", vec![""])
+                        (MACHINE, vec![std::env::consts::ARCH])
                     };
                     names.into_iter().map(|name| pattern(&text.replace(mark, name))).collect::<Vec<_>>()
                 });
@@ -388,7 +390,10 @@ mod tests {
         for path in [
             "julia/share/julia/stdlib/v1.5/Dates/Project.toml",
             "julia/share/julia/stdlib/v1.5/Dates/src/Dates.jl",
-            "julia/share/julia/stdlib/v1.10/SparseArrays/src/solvers/lib/x86_64-linux-gnu.jl",
+            &format!(
+                "julia/share/julia/stdlib/v1.10/SparseArrays/src/solvers/lib/{}-linux-gnu.jl",
+                std::env::consts::ARCH
+            ),
             // Not in this image.
             "julia/share/julia/stdlib/v1.5/Test/src/logging.jl",
             "julia/lib/julia/libjulia-internal.so.1.10",
