@@ -2,11 +2,13 @@
 
 import importlib
 import math
+from pathlib import Path
 from typing import Any
 
 import jnumpy
 import numpy as np
 import pytest
+from type_checker import mypy, wrong_lines
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,21 @@ def test_packages(contract: Any) -> None:
     assert importlib.import_module("jnumpy.julia").Main == jnumpy.Main
     with pytest.raises(jnumpy.JuliaError, match="NotThere"):
         _ = importlib.import_module("jnumpy.julia").NotThere
+
+
+TYPED = """
+from jnumpy import Base, Main, julia_version
+from jnumpy.julia import LinearAlgebra
+
+found: float = Main.half(Base.sum([1.0, 2.0])) + LinearAlgebra.norm([3.0, 4.0])
+version: str = julia_version
+number: int = julia_version  # wrong
+"""
+
+
+def test_type_checkers_know_the_names(tmp_path: Path) -> None:
+    faults, said = mypy(tmp_path, TYPED)
+    assert faults == wrong_lines(TYPED), said
 
 
 def test_completion_and_rich_display(main: Any, base: Any) -> None:

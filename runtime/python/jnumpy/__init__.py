@@ -28,6 +28,17 @@ from jnumpy._session import (
     write_stubs,
 )
 
+TYPE_CHECKING = False  # `typing` costs 10 ms to import
+if TYPE_CHECKING:
+    from typing import Any
+
+# What `__getattr__` offers.
+__version__: str
+julia_version: str
+Main: Any
+Base: Any
+JuliaValue: Any
+
 __all__ = [
     "JuliaError",
     "JuliaFunction",
