@@ -10,6 +10,7 @@ import pydoc
 import subprocess
 import sys
 import threading
+import traceback
 import weakref
 
 import jnumpy
@@ -260,6 +261,16 @@ def test_exceptions(bank, account) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is bank.InsufficientFunds
     assert (again.wanted, str(again)) == (50.0, str(error))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [((), ""), (("empty",), "empty"), ((3,), "3")])
+def test_exceptions_that_python_code_makes(bank, arguments, message) -> None:
+    for kind in (bank.InsufficientFunds, jnumpy.JuliaError):
+        error = kind(*arguments)
+        assert (str(error), error.args, error.backtrace, error.__notes__) == (message, (message,), "", [])
+        assert message in "".join(traceback.format_exception(error))
+    with pytest.raises(AttributeError, match="was not raised by Julia, and has no `wanted`"):
+        bank.InsufficientFunds(*arguments).wanted  # noqa: B018
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -176,7 +176,8 @@ COPIES: list[np.ndarray] = [
 @pytest.mark.parametrize("value", COPIES, ids=["strided", "broadcast", "integers", "swapped", "read-only"])
 def test_functions_that_write_into_arrays_refuse_copies(export: Callable, value: np.ndarray) -> None:
     f = export("zero!(x::Vector{Float64})::Nothing = (fill!(x, 0); nothing)")
-    words = r"^zero!\(\) argument `x`: the function writes into the array, but Julia would get a copy: "
+    words = r"^zero!\(\) argument `x`: the function writes into the array, but Julia would get a copy: it is "
+    words += "" if value.flags.writeable else "read-only; pass a writeable array"
     try:
         for policy in ("default", "warn", "error", "allow"):
             jnumpy.set_copy_policy(policy)

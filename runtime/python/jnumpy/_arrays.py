@@ -58,9 +58,12 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
     """A column of a data frame."""
     name = type(value).__name__
     if library == "pandas" and hasattr(value, "to_numpy") and name != "DataFrame":
-        if value.hasnans and value.dtype.kind not in "fc":  # type: ignore[attr-defined]
+        dtype = value.dtype  # type: ignore[attr-defined]
+        # Types of pandas' own (`Int64`) have a mask.
+        masked = hasattr(dtype, "numpy_dtype")
+        if (masked or dtype.kind not in "biufc") and value.isna().any():  # type: ignore[attr-defined]
             raise TypeError(f"a {name} with missing values has no counterpart in Julia; pass `x.fillna(value)`")
-        return value.to_numpy()
+        return value.to_numpy(dtype.numpy_dtype) if masked else value.to_numpy()
     if library == "pyarrow" and hasattr(value, "null_count"):
         _refuse_nulls(value.null_count, name, "x.fill_null(value)")
         array = value.combine_chunks() if hasattr(value, "combine_chunks") else value

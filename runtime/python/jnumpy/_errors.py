@@ -30,9 +30,15 @@ class JuliaError(Exception):
     ``except JuliaError`` work.
     """
 
-    def __init__(self, exception: Root | str) -> None:
+    def __init__(self, exception: Root | object = "") -> None:
         super().__init__()
-        self._exception = exception
+        if not isinstance(exception, str):
+            from jnumpy import _runtime
+
+            # One that Python code makes has a message, and no fields.
+            if not isinstance(exception, _runtime.Root):
+                exception = str(exception)
+        self._exception: Root | str = exception
         self._parts: dict[str, Any] = {}
 
     def _part(self, part: str) -> str:
@@ -97,7 +103,8 @@ class JuliaError(Exception):
         """The Julia backtrace, for Python's traceback (3.11 and later)."""
         notes = self.__dict__.get("_notes")
         if notes is None:
-            notes = self.__dict__["_notes"] = [f"Julia backtrace:{self.backtrace}"]
+            backtrace = self.backtrace
+            notes = self.__dict__["_notes"] = [f"Julia backtrace:{backtrace}"] if backtrace else []
         return notes
 
     @__notes__.setter

@@ -179,13 +179,15 @@ pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: b
 /// `array` is a live ndarray of a supported dtype.
 #[cold]
 unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject, in_place: bool) -> PyResult<*mut PyArrayObject> {
-    report_copy(
-        py,
-        "",
-        "it is not contiguous, not writeable, not aligned, or not in native byte order; pass \
-         `np.asfortranarray(x)` or a writeable contiguous array",
-        in_place,
-    )?;
+    // SAFETY: the caller's promise.
+    let read_only = unsafe { (*array).fields.flags } & npyffi::NPY_ARRAY_WRITEABLE == 0;
+    let reason = if read_only {
+        "it is read-only; pass a writeable array, such as `y = x.copy()`"
+    } else {
+        "it is not contiguous, not aligned, or not in native byte order; pass an array that is, such as \
+         `y = np.asfortranarray(x)`"
+    };
+    report_copy(py, "", reason, in_place)?;
     let flags = SHAREABLE
         | npyffi::NPY_ARRAY_F_CONTIGUOUS
         | npyffi::NPY_ARRAY_ENSURECOPY
