@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::formats::contract::BUNDLE;
 use crate::packing::Error;
 use crate::stages::image::{Image, Kind};
 use crate::stages::julia_wheel::JuliaWheel;
@@ -64,7 +65,7 @@ impl Proof {
             fs_err::os::unix::fs::symlink(package, site.join(&wheel.package))?;
         }
         let has_runtime = julia_wheel.map_or(&self.package, |wheel| &wheel.package);
-        let vendored = site.join(has_runtime).join("_jnumpy");
+        let vendored = site.join(has_runtime).join(BUNDLE);
         let path = std::env::join_paths([&vendored, &site]).map_err(std::io::Error::other)?;
         let mut command = Command::new(&self.python);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JULIA_"))

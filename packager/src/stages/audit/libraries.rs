@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Examined;
 use super::finding::{Check, Finding};
+use crate::formats::contract::BUNDLE;
 use crate::formats::policy::{self, Platform, PolicyError};
 use crate::stages::project::extension_parts;
 use jnumpy_base::Binary;
@@ -59,7 +60,7 @@ pub(super) fn check(
             findings.push(Check::Interpreter.failure(Some(path), what));
         }
         // Files of the package itself may have been linked elsewhere, and may know what they do.
-        if elf.runpath.is_some() && path.split('/').any(|part| part == "_jnumpy") {
+        if elf.runpath.is_some() && path.split('/').any(|part| part == BUNDLE) {
             let what = "its run path is a RUNPATH, which is searched after `LD_LIBRARY_PATH`";
             findings.push(Check::RunPath.failure(Some(path), what));
         }

@@ -213,13 +213,14 @@ impl Prune {
             }
             let expand = |patterns: &[String]| {
                 let expanded = patterns.iter().flat_map(|text| {
+                    let text = text.replace(MACHINE, std::env::consts::ARCH);
                     let (mark, names) = if text.contains(STDLIB) {
                         (STDLIB, stdlibs.iter().map(String::as_str).collect())
                     } else if text.contains(LEFT_OUT) {
                         // One that another has brought is there all the same.
                         (LEFT_OUT, left_out.difference(&stdlibs).map(String::as_str).collect())
                     } else {
-                        (MACHINE, vec![std::env::consts::ARCH])
+                        ("", vec![""])
                     };
                     names.into_iter().map(|name| pattern(&text.replace(mark, name))).collect::<Vec<_>>()
                 });

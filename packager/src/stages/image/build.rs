@@ -10,7 +10,7 @@ use super::packages::named;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
 use crate::formats::Version;
-use crate::formats::contract::SOURCES;
+use crate::formats::contract::{BUNDLE, SOURCES};
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;
@@ -141,7 +141,7 @@ impl Build<'_> {
             .arg(self.tree)
             .arg(self.tree.join(STATEMENTS_NAME))
             .arg(self.tree.join(SOURCES))
-            .arg(Path::new("_jnumpy/julia").join(&self.julia.layout.private_libdir))
+            .arg(Path::new(BUNDLE).join("julia").join(&self.julia.layout.private_libdir))
             .args(self.load.iter().map(named))
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ProjectError;
+use crate::formats::contract::BUNDLE;
 
 /// One file of the package, or of the project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +85,7 @@ fn is_leftover(name: &str, depth: usize) -> bool {
         name,
         "__pycache__" | ".git" | ".hg" | ".svn" | ".DS_Store" | ".ipynb_checkpoints" | ".mypy_cache"
     ) || path.extension().is_some_and(|extension| extension == "pyc" || extension == "pyo")
-        || (depth == 1 && name == "_jnumpy")
+        || (depth == 1 && name == BUNDLE)
 }
 
 fn is_executable(metadata: &std::fs::Metadata) -> bool {
