@@ -9,12 +9,19 @@ use crate::sys::imports::Replaced;
 use crate::sys::libjulia::LibJulia;
 
 /// The threads of this process at one time, by the kernel's numbers.
-pub(crate) struct Threads(Vec<c_int>);
+pub(crate) struct ThreadIds(Vec<c_int>);
 
-impl Threads {
+impl ThreadIds {
     pub(crate) fn now() -> Self {
         let entries = fs_err::read_dir("/proc/self/task").into_iter().flatten().flatten();
         Self(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    /// Those that were not there `before`.
+    fn since(before: &Self) -> Self {
+        let mut threads = Self::now();
+        threads.0.retain(|thread| !before.0.contains(thread));
+        threads
     }
 
     /// The one among them that waits for signals.
@@ -30,13 +37,12 @@ impl Threads {
 }
 
 /// The threads that Julia has started with itself.
-static JULIAS: OnceLock<Threads> = OnceLock::new();
+static JULIAS: OnceLock<ThreadIds> = OnceLock::new();
 
 /// Lets Julia make its timer by way of this module. `before`: the threads from before Julia's start. `handling`: Julia has
 /// handlers, by which its profiler stops threads to look at them.
-pub(crate) fn prepare(before: &Threads, handling: bool, libjulia: &LibJulia) {
-    let mut started = Threads::now();
-    started.0.retain(|thread| handling && !before.0.contains(thread));
+pub(crate) fn prepare(before: &ThreadIds, handling: bool, libjulia: &LibJulia) {
+    let started = if handling { ThreadIds::since(before) } else { ThreadIds(Vec::new()) };
     if JULIAS.set(started).is_ok() {
         let function: TimerCreate = create_timer;
         // SAFETY: does what libc's function does, for another thread; the variable lies in the library that has the profiler.
@@ -57,7 +63,7 @@ unsafe extern "C" fn create_timer(
 ) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
-        let Some(thread) = JULIAS.get().and_then(Threads::waiting_for_signals) else {
+        let Some(thread) = JULIAS.get().and_then(ThreadIds::waiting_for_signals) else {
             *libc::__errno_location() = libc::ENOTSUP;
             return -1;
         };
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn a_thread_that_waits_for_signals_is_found_among_others() {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let before = Threads::now();
+        let before = ThreadIds::now();
         for waits in [false, true] {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -97,8 +103,7 @@ mod tests {
         let mut started = [receiver.recv().unwrap(), receiver.recv().unwrap()];
         started.sort_unstable();
         let wanted = started[1].1;
-        let mut threads = Threads::now();
-        threads.0.retain(|thread| !before.0.contains(thread));
+        let threads = ThreadIds::since(&before);
         // It has said who it is before it waits.
         while threads.waiting_for_signals() != Some(wanted) {
             std::thread::yield_now();

@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use pyo3::ffi;
 
-use crate::julia::profiler::{self, Threads};
+use crate::julia::profiler::{self, ThreadIds};
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
 use crate::sys::machine::{call_instead, stack_pointer};
@@ -40,7 +40,7 @@ pub(crate) struct SignalGuard {
     mask: libc::sigset_t,
     actions: Vec<(c_int, libc::sigaction)>,
     fault: libc::sigaction,
-    threads: Threads,
+    threads: ThreadIds,
 }
 
 impl SignalGuard {
@@ -53,7 +53,7 @@ impl SignalGuard {
                 mask,
                 actions: pythons().map(|signal| (signal, action(signal))).collect(),
                 fault: action(libc::SIGSEGV),
-                threads: Threads::now(),
+                threads: ThreadIds::now(),
             }
         }
     }
