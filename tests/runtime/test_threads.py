@@ -171,6 +171,76 @@ def test_python_runs_beside_a_call_without_the_lock(julia):
     assert succeeds(code, julia) == "True\n"
 
 
+def test_python_runs_while_a_call_waits(julia):
+    """In a sleep, for a task, for a child, and for another thread of Julia's; what comes after the wait has the lock again."""
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "jnumpy.exec_julia('using TyPython.CPython')\n"
+        "jnumpy.exec_julia('@export_py later(f::Function, code::String)::Any = '\n"
+        "    '(include_string(Main, code); (a=f([1.0, 2.0]), b=[3.0], c=\"text\"))')\n"
+        "later = jnumpy.eval_julia('Pyfunc(later)')\n"
+        "count, stop = 0, threading.Event()\n"
+        "def work():\n"
+        "    global count\n"
+        "    while not stop.wait(0.001): count += 1\n"
+        "thread = threading.Thread(target=work); thread.start()\n"
+        "task = 'c = Channel(0); @async (sleep(0.2); put!(c, 1)); take!(c)'\n"
+        "for code in ('sleep(0.2)', task, 'run(`sleep 0.2`)', 'fetch(Threads.@spawn sleep(0.2))', 'sleep(0.1); println(1)'):\n"
+        "    before = count; found = later(sum, code); during = count - before\n"
+        "    print(during > 5, *found)\n"
+        "try: jnumpy.exec_julia('sleep(0.01); error(\"late\")')\n"
+        "except RuntimeError as error: print(str(error).splitlines()[0])\n"
+        "stop.set(); thread.join()"
+    )
+    lines = succeeds(code, julia, JULIA_NUM_THREADS="2").splitlines()
+    assert lines == ["True 3.0 [3.] text"] * 4 + ["1", "True 3.0 [3.] text", "late"]
+
+
+def test_threads_that_wait_at_once_do_not_mix_what_they_pass(julia, version):
+    code = PREAMBLE + (
+        "import jnumpy, random\n"
+        "jnumpy.exec_julia('using TyPython.CPython')\n"
+        "jnumpy.exec_julia('@export_py several(f::Function, n::Int)::Any = '\n"
+        "    '(sleep(0.001 * rand(0:3)); a = f(n, string(n)); sleep(0.001); iseven(n) || error(n); (x=[a], y=string(a), z=a:a))')\n"
+        "several = jnumpy.eval_julia('Pyfunc(several)')\n"
+        "right, stop = [], False\n"
+        "def back(number, text):\n"
+        "    assert str(number) == text\n"
+        "    if number % 3 == 0: time.sleep(0.001)\n"
+        "    return number\n"
+        "def work(first):\n"
+        "    for n in range(first, first + 40):\n"
+        "        try: found = several(back, n)\n"
+        "        except RuntimeError as error: right.append(str(error).splitlines()[0] == str(n) and n % 2 == 1)\n"
+        "        else: right.append((found.x.tolist(), found.y, list(found.z)) == ([n], str(n), [n]))\n"
+        "def churn():\n"
+        "    while not stop: [[] for _ in range(100)]\n"
+        f"threads = [threading.Thread(target=work, args=[1000 * i]) for i in range({4 if version >= versions.ANY_THREAD else 0})]\n"
+        "for thread in [*threads, threading.Thread(target=churn)]: thread.start()\n"
+        "work(0)\n"
+        "for thread in threads: thread.join()\n"
+        "stop = True\n"
+        "print(all(right), len(right))"
+    )
+    found = succeeds(code, julia, JULIA_NUM_THREADS="2")
+    assert found == f"True {200 if version >= versions.ANY_THREAD else 40}\n"
+
+
+def test_the_process_ends_while_a_daemon_thread_waits(julia, version):
+    if version < versions.ANY_THREAD:
+        return
+    code = PREAMBLE + (
+        "import jnumpy\n"
+        "began = threading.Event()\n"
+        "jnumpy.eval_julia('f -> (Main.eval(:(tell = $f)); nothing)')(began.set)\n"
+        "work = lambda: jnumpy.exec_julia('tell(); sleep(600)')\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "began.wait(); print('end')"
+    )
+    for threads in ("1", "2"):
+        assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == "end\n"
+
+
 def test_a_forked_pool_is_refused_in_words(julia):
     code = PREAMBLE + (
         "import multiprocessing\n"

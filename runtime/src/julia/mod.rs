@@ -11,3 +11,4 @@ pub(crate) mod relocation;
 pub(crate) mod roots;
 pub(crate) mod signals;
 pub(crate) mod start;
+pub(crate) mod waiting;

@@ -13,7 +13,7 @@ use crate::julia::frames;
 use crate::julia::options::{OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
-use crate::julia::{handover, rehearsal};
+use crate::julia::{handover, rehearsal, waiting};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
 use crate::sys::limits;
@@ -185,8 +185,9 @@ fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal
     }
 }
 
+/// Whether this is the thread that started Julia.
 #[inline]
-fn started_julia() -> bool {
+pub(super) fn started_julia() -> bool {
     STARTED_JULIA.get()
 }
 
@@ -222,8 +223,11 @@ impl Running {
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
             handover::begin(&self.libjulia);
+            let before = waiting::enter();
             // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
             unsafe { entry(arguments, result) };
+            waiting::hold();
+            waiting::leave(before);
             handover::end(&self.libjulia);
             return;
         }
@@ -233,6 +237,7 @@ impl Running {
         handover::begin_in_starting_thread(&self.libjulia);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
+        waiting::hold();
         signals::RUNNING_IN.store(before, Ordering::Relaxed);
         handover::end_in_starting_thread();
     }
@@ -319,6 +324,7 @@ pub(crate) fn start(
         // the GC-safe region by themselves and go back to it (see `@python` in TyPython's `border.jl`).
         unsafe { (libjulia.gc_safe_enter)() };
     }
+    waiting::notice(&libjulia);
     STARTED_JULIA.set(true);
     PHASE.store(SERVING, Ordering::Release);
     let _ = RUNNING.set(Running { libjulia, julia_functions, version, minor });
@@ -479,11 +485,16 @@ fn introduce(
         path.as_ref()
             .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
     };
-    let before = say("pushfirst!(LOAD_PATH,", &from.typython) + &say("Base.include(Main,", &from.packages);
+    // Julia names a file of compiled code after the active project: each installation of jnumpy gets its own.
+    let project = from.typython.as_ref().map(|directory| directory.join("TyPython").join("Project.toml"));
+    let before = say("pushfirst!(LOAD_PATH,", &from.typython)
+        + &say("active = Base.ACTIVE_PROJECT[]; Base.ACTIVE_PROJECT[] = (", &project)
+        + &say("Base.include(Main,", &from.packages);
+    let after = if project.is_some() { "Base.ACTIVE_PROJECT[] = active;" } else { "" };
     // Two evaluations: what the first one loads is known to the second.
     let load = format!(
         "try; {before} \
-             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); \
+             global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); {after} \
          catch failure; \
              global jnumpy_start_failure = isempty(DEPOT_PATH) ? \"{NO_DEPOT}\" : sprint(showerror, failure); \
          end; C_NULL",

@@ -136,6 +136,8 @@ functions! {
     /// `jl_gc_safe_enter()`: until it is left the collector does not wait for this thread. Since Julia 1.9 only
     /// libjulia-internal has it.
     gc_safe_enter: &[(0, c"jl_gc_safe_enter")] => unsafe extern "C" fn() -> i8;
+    /// `jl_gc_safe_leave(state)`: leaves it, with what entering it gave.
+    gc_safe_leave: &[(0, c"jl_gc_safe_leave")] => unsafe extern "C" fn(i8);
     /// `jl_gc_unsafe_enter()`: the opposite, as Julia code needs it.
     gc_unsafe_enter: &[(0, c"jl_gc_unsafe_enter")] => unsafe extern "C" fn() -> i8;
     /// `jl_enter_threaded_region()`: until it is left, any thread that waits runs Julia's event loop, and not only the one

@@ -6,7 +6,7 @@ pub(crate) mod libjulia;
 pub(crate) mod limits;
 pub(crate) mod machine;
 pub(crate) mod memory;
-mod object;
+pub(crate) mod object;
 mod own_libraries;
 pub(crate) mod scope;
 pub(crate) mod slot;

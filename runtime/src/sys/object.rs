@@ -85,6 +85,15 @@ pub(super) fn code(address: *const c_void) -> Option<Range<usize>> {
     Some(start..start + size(segment.p_memsz))
 }
 
+/// Where the library around an address is, from its first segment to its last.
+pub(crate) fn extent(address: *const c_void) -> Option<Range<usize>> {
+    let library = holding(address)?;
+    let loaded = || library.headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    let start = loaded().map(|header| library.address(header.p_vaddr)).min()?;
+    let end = loaded().map(|header| library.address(header.p_vaddr) + size(header.p_memsz)).max()?;
+    Some(start..end)
+}
+
 impl Object {
     /// The last part of its path.
     pub(super) fn name(&self) -> &str {

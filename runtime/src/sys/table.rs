@@ -78,6 +78,14 @@ pub(crate) struct HostFunctions {
     pub(crate) new_instance: unsafe extern "C" fn(*mut PyObject, *mut Value, u64, c_int) -> *mut PyObject,
     /// Drops the references that Julia has given back, as the end of every call does. The caller holds Python's lock.
     pub(crate) drop_returned: unsafe extern "C" fn(),
+    /// How many threads have given Python's lock away while they waited: see [`crate::julia::waiting`]. Any thread.
+    pub(crate) given_away: &'static AtomicUsize,
+    /// Takes the lock back if this thread has given it away. Any thread.
+    pub(crate) take_back: extern "C" fn(),
+    /// Begins a function that runs without Python's lock; what it gives is for `end_without_lock`.
+    pub(crate) begin_without_lock: unsafe extern "C" fn() -> *mut c_void,
+    /// Ends it. The thread has the lock again.
+    pub(crate) end_without_lock: unsafe extern "C" fn(*mut c_void),
 }
 
 /// The Julia functions, which Rust calls.

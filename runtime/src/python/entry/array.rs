@@ -1,6 +1,7 @@
 //! NumPy arrays, without a copy wherever the memory allows it.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use numpy::npyffi::{self, NpyTypes, PY_ARRAY_API, PyArrayObject};
@@ -46,6 +47,9 @@ pub(crate) fn set_copy_policy(policy: &str) -> PyResult<()> {
     COPY_POLICY.store(number, Ordering::Relaxed);
     Ok(())
 }
+
+/// NumPy's limit, which TyPython keeps.
+const MOST_DIMENSIONS: usize = 64;
 
 const SHAREABLE: i32 = npyffi::NPY_ARRAY_ALIGNED | npyffi::NPY_ARRAY_WRITEABLE;
 #[cfg(target_endian = "little")]
@@ -203,14 +207,25 @@ unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject, in_place: bool) -> PyR
 /// An ndarray over Julia's memory.
 ///
 /// # Safety
-/// The slot describes memory that the root keeps alive, `strides` has one entry in bytes for each dimension, and
-/// the root is the caller's to give.
+/// The slot describes memory that the root keeps alive, in at most [`MOST_DIMENSIONS`] dimensions; `strides` has one entry in
+/// bytes for each, and the root is the caller's to give.
 pub(super) unsafe fn new(
     py: Python<'_>,
     slot: &Slot,
     strides: *const isize,
     root: Root,
 ) -> PyResult<*mut ffi::PyObject> {
+    // The import of NumPy lets other threads run, which describe their arrays in the same memory.
+    let slot = *slot;
+    let rank = usize::from(slot.ndim);
+    let mut lengths = [const { MaybeUninit::<isize>::uninit() }; MOST_DIMENSIONS];
+    let mut steps = lengths;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let described = std::ptr::with_exposed_provenance::<isize>(super::write::address(slot.c));
+        described.copy_to_nonoverlapping(lengths.as_mut_ptr().cast(), rank);
+        strides.copy_to_nonoverlapping(steps.as_mut_ptr().cast(), rank);
+    }
     numpy_ready(py)?;
     let base = Py::new(py, root)?;
     let type_number = type_number(slot.dtype)
@@ -221,9 +236,9 @@ pub(super) unsafe fn new(
             py,
             npyffi::get_type_object(py, NpyTypes::PyArray_Type),
             i32::from(slot.ndim),
-            std::ptr::with_exposed_provenance_mut(super::write::address(slot.c)),
+            lengths.as_mut_ptr().cast(),
             type_number,
-            strides.cast_mut(),
+            steps.as_mut_ptr().cast(),
             std::ptr::with_exposed_provenance_mut(super::write::address(slot.a)),
             0,
             SHAREABLE,

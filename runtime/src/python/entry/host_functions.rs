@@ -11,6 +11,7 @@ use crate::julia::lease::{self, Memory};
 use crate::julia::roots;
 use crate::julia::signals::{self, RUNNING_IN};
 use crate::julia::start::julia_functions;
+use crate::julia::waiting;
 use crate::python::exception::Root;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
@@ -44,6 +45,10 @@ pub(crate) static HOST: HostFunctions = HostFunctions {
     find_instance,
     new_instance,
     drop_returned,
+    given_away: &waiting::GIVEN_AWAY,
+    take_back: waiting::take_back,
+    begin_without_lock: waiting::begin_without_lock,
+    end_without_lock: waiting::end_without_lock,
 };
 
 macro_rules! symbols {
@@ -73,7 +78,7 @@ unsafe extern "C" fn symbol(name: *const c_char) -> *mut c_void {
             PySequence_Tuple PyTuple_New PyTuple_SetItem PyTuple_GetItem PyTuple_Size PyList_New PyList_SetItem
             PyDict_New PyDict_SetItem
             PyErr_CheckSignals PyErr_Occurred PyErr_Fetch PyErr_NormalizeException PyErr_Restore
-            PyGILState_Ensure PyGILState_Release PyEval_SaveThread PyEval_RestoreThread
+            PyGILState_Ensure PyGILState_Release
             Py_IncRef Py_DecRef
         }
     }

@@ -13,12 +13,15 @@ refuse_call() = throw(NoPythonError())
 
 # What `running_in` reads and writes until the runtime has given its own.
 const RUNNING_ALONE = Ref(IN_JULIA)
+# The same for `hold_lock`.
+const NONE_GIVEN_AWAY = Ref(UInt(0))
 
 "From now on each call of Python throws a [`NoPythonError`](@ref), until [`start`](@ref) is called."
 function refuse_python()
     refusal = @cfunction(refuse_call, Cvoid, ())
     field(::Type{UInt64}) = UInt64(0)
     field(::Type{Ptr{Cvoid}}) = refusal
+    field(::Type{Ptr{UInt}}) = Ptr{UInt}(pointer_from_objref(NONE_GIVEN_AWAY))
     field(::Type{Ptr{UInt8}}) = Ptr{UInt8}(pointer_from_objref(RUNNING_ALONE))
     HOST[] = HostFunctions(map(field, fieldtypes(HostFunctions))...)
     fill!(resize!(C_ADDRESSES, length(C_NAMES)), refusal)

@@ -206,7 +206,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
 end
 
 "The ndarray that `array` was made from, as an owned reference, if `array` still has its memory; else NULL."
-owner_of(array::Array, c_order::Bool) = ccall(
+owner_of(array::Array, c_order::Bool) = @brief ccall(
     HOST[].owner_of, PyPtr, (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Cint),
     pointer_from_objref(array), pointer(array), length(array), c_order,
 )

@@ -15,11 +15,14 @@ Since Julia 1.9, where any thread may call, it does so from a GC-safe region: Py
 another thread, and a collection that another thread begins must not wait for that. The region holds no more than the
 call itself, whose arguments are plain C values or converted before; a callback into Julia leaves it for its time, as
 every `@cfunction` of those versions does by itself.
+
+The lock is taken back first, if the thread has given it away: see [`hold_lock`](@ref).
 """
 macro python(call)
     body = Expr(:call, :ccall, map(esc, call.args[2:end])...)
     if VERSION >= v"1.9"
         return quote
+            hold_lock()
             region = ccall(:jl_gc_safe_enter, Int8, ())
             result = $body
             ccall(:jl_gc_safe_leave, Cvoid, (Int8,), region)
@@ -27,6 +30,7 @@ macro python(call)
         end
     end
     return quote
+        hold_lock()
         before = running_in()
         running_in!(IN_PYTHON)
         result = $body
@@ -43,8 +47,22 @@ collection can wait for them.
 """
 macro brief(call)
     VERSION >= v"1.9" || return esc(:(@python $call))
-    return Expr(:call, :ccall, map(esc, call.args[2:end])...)
+    return Expr(:block, :(hold_lock()), Expr(:call, :ccall, map(esc, call.args[2:end])...))
 end
+
+"""
+    hold_lock()
+
+Takes Python's lock back if this thread has given it away. While the task that Python has called waits, other threads of Python
+run (the runtime's `julia/waiting.rs`). Afterwards the task goes on without the lock, until it needs Python. `@python` and
+`@brief` call this, and so does whatever uses a table that only the holder of the lock may touch.
+"""
+@inline function hold_lock()
+    unsafe_load(HOST[].given_away) == 0 || take_lock_back()
+    return nothing
+end
+
+@noinline take_lock_back() = ccall(HOST[].take_back, Cvoid, ())
 
 """
     @anywhere call

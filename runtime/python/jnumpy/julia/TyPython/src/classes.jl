@@ -45,6 +45,7 @@ class_annotation(@nospecialize(T)) = string("JuliaClass", class_number(T))
 The Python class of a type that was exported with [`@export_pyclass`](@ref): always the same object.
 """
 function Pyclass(@nospecialize(T::Type))
+    hold_lock()
     known = look_up(CLASSES, T)
     known === nothing || return known::Py
     exports_class(T) || error("`", T, "` is not exported to Python; export it with `@export_pyclass`")

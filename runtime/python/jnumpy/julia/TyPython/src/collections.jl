@@ -389,6 +389,7 @@ const ENUMS = IdDict{Any,Py}()
 
 function py_cast(::Type{Py}, value::Enum)
     T = typeof(value)
+    hold_lock()
     if !haskey(ENUMS, T)
         members = [(python_name(Symbol(member)), Integer(member)) for member in instances(T)]
         ENUMS[T] = py_import("jnumpy._values").int_enum(string(nameof(T)), G_PyBuiltin.tuple(members))

@@ -287,6 +287,7 @@ scalar_slot(value::ComplexF64) =
     Slot(COMPLEX, reinterpret(UInt64, real(value)), reinterpret(UInt64, imag(value)))
 
 function new_object(slot::Slot)
+    hold_lock()
     scratch = Ptr{Slot}(pointer(SCRATCH))
     unsafe_store!(scratch, slot)
     return checked(Owned, @brief(ccall(HOST[].object, PyPtr, (Ptr{Slot},), scratch)))
@@ -370,6 +371,7 @@ const NAMED_TUPLES = Dict{Any,Py}()
 
 function py_cast(::Type{Py}, @nospecialize(value::NamedTuple))
     names = keys(value)
+    hold_lock()
     if !haskey(NAMED_TUPLES, names)
         shown = G_PyBuiltin.tuple(String[python_name(name) for name in names])
         NAMED_TUPLES[names] = py_import("jnumpy._values").named_tuple(shown)

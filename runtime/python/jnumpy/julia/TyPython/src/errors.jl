@@ -167,6 +167,7 @@ end
 
 "Writes a caught exception as the result of an entry."
 @noinline function fail(result::Ptr{Slot}, @nospecialize(failure))
+    hold_lock()
     failure = cause(failure)
     if failure isa Declined
         not_implemented = borrowed(PyPtr(c_symbol(:Py_NotImplemented)))

@@ -288,6 +288,7 @@ The Python function of a function that was defined with [`@export_py`](@ref): al
 defined again. If several methods of `f` are exported, a call picks one by the types of its arguments, as Julia does.
 """
 function Pyfunc(f)
+    hold_lock()
     applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
     length(overload_methods(f)) == 1 || return overloaded(f)
     entry = entry_function(f)

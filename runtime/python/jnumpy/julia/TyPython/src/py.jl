@@ -60,6 +60,7 @@ const PyAPI = PythonConstants()
 const NAMES = Dict{Symbol,Py}()
 
 function py_name(name::Symbol)
+    hold_lock()
     return get!(NAMES, name) do
         py_cast(Py, String(name))
     end
@@ -198,10 +199,10 @@ WITH_GIL(f, ::GILNoRaise) = WITH_GIL(f)
 
 "Runs `f()` without Python's lock."
 function without_gil(f)
-    thread = PyEval_SaveThread()
+    state = @python ccall(HOST[].begin_without_lock, Ptr{Cvoid}, ())
     try
         return f()
     finally
-        PyEval_RestoreThread(thread)
+        @python ccall(HOST[].end_without_lock, Cvoid, (Ptr{Cvoid},), state)
     end
 end

@@ -6,6 +6,7 @@ const ROOT_BLOCKS = Vector{Any}[]
 
 "Keeps `value` alive until the runtime gives the number back."
 function root(@nospecialize(value))
+    hold_lock()
     number = ccall(HOST[].take_root, Int64, ())
     if number < 0
         block = Vector{Any}(nothing, ROOT_BLOCK)

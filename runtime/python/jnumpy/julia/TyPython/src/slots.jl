@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(9)
+const PROTOCOL = UInt64(10)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -64,8 +64,8 @@ address(pointer::Ptr) = UInt64(UInt(pointer))
 "NumPy's limit."
 const MOST_DIMENSIONS = 64
 
-# Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between writing and
-# reading it can run other code.
+# Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between `hold_lock`,
+# writing, and reading it can run other code.
 const SCRATCH = zeros(UInt64, 4 + 2 * MOST_DIMENSIONS)
 
 "The host functions, which the runtime offers: its `sys/table.rs` documents each one."
@@ -96,10 +96,14 @@ struct HostFunctions
     find_instance::Ptr{Cvoid}
     new_instance::Ptr{Cvoid}
     drop_returned::Ptr{Cvoid}
+    given_away::Ptr{UInt}
+    take_back::Ptr{Cvoid}
+    begin_without_lock::Ptr{Cvoid}
+    end_without_lock::Ptr{Cvoid}
 end
 
 "Filled by [`start`](@ref)."
-const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 25)...))
+const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 29)...))
 
 "The Julia functions, which the runtime calls: see its `sys/table.rs`."
 struct JuliaFunctions

@@ -81,8 +81,6 @@ end
     PyErr_Restore(::PyPtr, ::PyPtr, ::PyPtr)::Cvoid             # steals all three
     PyGILState_Ensure()::Cint
     PyGILState_Release(::Cint)::Cvoid
-    PyEval_SaveThread()::Ptr{Cvoid}
-    PyEval_RestoreThread(::Ptr{Cvoid})::Cvoid
     Py_IncRef(::PyPtr)::Cvoid
     Py_DecRef(::PyPtr)::Cvoid
 end

@@ -1,0 +1,183 @@
+//! Gives Python's lock to other threads while a call waits in Julia: in `sleep`, `take!`, `run`, or for a task.
+//!
+//! Nothing tells that a task waits, but two functions of libc do: a thread whose tasks all wait is in `epoll_wait` if it runs
+//! Julia's event loop, and in `pthread_cond_wait` if another thread does. The lock is given away around them. It is not taken back
+//! there: the thread may have a lock of Julia's, for which the holder of Python's may wait. It is taken back where Julia code
+//! needs Python (`hold_lock` in TyPython's `border.jl`), at the latest when the call ends.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::ffi;
+
+use super::signals::{JULIA, RUNNING_IN};
+use super::start::started_julia;
+use crate::sys::imports::Replaced;
+use crate::sys::libjulia::LibJulia;
+use crate::sys::object;
+
+/// How many threads have given the lock away and not taken it back. TyPython reads it: mostly there is none.
+pub(crate) static GIVEN_AWAY: AtomicUsize = AtomicUsize::new(0);
+
+/// What a thread that calls Julia does with Python's lock.
+struct Lock {
+    /// The thread's state of Python while the lock is given away, else null.
+    given_away: Cell<*mut ffi::PyThreadState>,
+    /// How many functions with `nogil` run: they have the lock only where they have asked for it themselves.
+    without: Cell<usize>,
+    /// The thread has called Julia. For the one that started Julia, `RUNNING_IN` tells.
+    inside: Cell<bool>,
+}
+
+thread_local! {
+    static LOCK: Lock =
+        const { Lock { given_away: Cell::new(std::ptr::null_mut()), without: Cell::new(0), inside: Cell::new(false) } };
+}
+
+/// What the functions below need of libjulia.
+struct Julia {
+    gc_safe_enter: unsafe extern "C" fn() -> i8,
+    gc_safe_leave: unsafe extern "C" fn(i8),
+    /// Where the library that imports the functions lies.
+    library: Range<usize>,
+}
+
+static OF_JULIA: OnceLock<Julia> = OnceLock::new();
+
+/// From now on Julia's waiting is noticed.
+pub(crate) fn notice(libjulia: &LibJulia) {
+    let inside = libjulia.stdout.address();
+    let Some(library) = object::extent(inside) else { return };
+    let julia =
+        Julia { gc_safe_enter: libjulia.gc_safe_enter, gc_safe_leave: libjulia.gc_safe_leave, library };
+    if OF_JULIA.set(julia).is_err() {
+        return;
+    }
+    let epoll: EpollWait = epoll_wait;
+    let masked: EpollPwait = epoll_pwait;
+    let condition: CondWait = pthread_cond_wait;
+    // SAFETY: the variable lies in the library that has libuv. The functions have the types of those they replace, and do
+    // what they do.
+    unsafe {
+        Replaced::new(inside, &[c"epoll_wait"], epoll as *mut c_void);
+        Replaced::new(inside, &[c"epoll_pwait"], masked as *mut c_void);
+        Replaced::new(inside, &[c"pthread_cond_wait"], condition as *mut c_void);
+    }
+}
+
+/// Marks a call in a thread that has not started Julia. Gives what [`leave`] wants.
+pub(crate) fn enter() -> bool {
+    LOCK.with(|lock| lock.inside.replace(true))
+}
+
+/// The call has ended.
+pub(crate) fn leave(before: bool) {
+    LOCK.with(|lock| lock.inside.set(before));
+}
+
+/// Takes the lock back if this thread has given it away. On return a thread that calls Julia has it, but in `nogil`.
+#[inline]
+pub(crate) fn hold() {
+    if GIVEN_AWAY.load(Ordering::Relaxed) != 0 {
+        take_back();
+    }
+}
+
+#[cold]
+pub(crate) extern "C" fn take_back() {
+    let Some(julia) = OF_JULIA.get() else { return };
+    LOCK.with(|lock| {
+        let state = lock.given_away.replace(std::ptr::null_mut());
+        if !state.is_null() {
+            // SAFETY: the state is this thread's, from `PyEval_SaveThread`. A collection does not wait for this thread meanwhile.
+            unsafe {
+                let region = (julia.gc_safe_enter)();
+                ffi::PyEval_RestoreThread(state);
+                (julia.gc_safe_leave)(region);
+            }
+            GIVEN_AWAY.fetch_sub(1, Ordering::Relaxed);
+        }
+    });
+}
+
+#[cold]
+fn give_away() {
+    LOCK.with(|lock| {
+        let inside =
+            if started_julia() { RUNNING_IN.load(Ordering::Relaxed) == JULIA } else { lock.inside.get() };
+        if inside && lock.without.get() == 0 && lock.given_away.get().is_null() {
+            GIVEN_AWAY.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: this thread has called Julia with the lock, and has not given it away since.
+            lock.given_away.set(unsafe { ffi::PyEval_SaveThread() });
+        }
+    });
+}
+
+/// Begins a function with `nogil`. The result is for [`end_without_lock`].
+///
+/// # Safety
+/// This thread has the lock, and calls no Python function before the end but between `PyGILState_Ensure` and its counterpart.
+pub(crate) unsafe extern "C" fn begin_without_lock() -> *mut c_void {
+    LOCK.with(|lock| lock.without.set(lock.without.get() + 1));
+    // SAFETY: the caller's promise.
+    unsafe { ffi::PyEval_SaveThread() }.cast()
+}
+
+/// Ends it, and takes the lock.
+///
+/// # Safety
+/// `state` is what [`begin_without_lock`] has given.
+pub(crate) unsafe extern "C" fn end_without_lock(state: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::PyEval_RestoreThread(state.cast()) };
+    LOCK.with(|lock| lock.without.set(lock.without.get() - 1));
+}
+
+type EpollWait = unsafe extern "C" fn(c_int, *mut libc::epoll_event, c_int, c_int) -> c_int;
+type EpollPwait =
+    unsafe extern "C" fn(c_int, *mut libc::epoll_event, c_int, c_int, *const libc::sigset_t) -> c_int;
+type CondWait = unsafe extern "C" fn(*mut libc::pthread_cond_t, *mut libc::pthread_mutex_t) -> c_int;
+
+unsafe extern "C" fn epoll_wait(
+    descriptor: c_int,
+    events: *mut libc::epoll_event,
+    count: c_int,
+    timeout: c_int,
+) -> c_int {
+    // Between two tasks, Julia looks for events without waiting.
+    if timeout != 0 {
+        give_away();
+    }
+    // SAFETY: libuv's own arguments.
+    unsafe { libc::epoll_wait(descriptor, events, count, timeout) }
+}
+
+unsafe extern "C" fn epoll_pwait(
+    descriptor: c_int,
+    events: *mut libc::epoll_event,
+    count: c_int,
+    timeout: c_int,
+    mask: *const libc::sigset_t,
+) -> c_int {
+    if timeout != 0 {
+        give_away();
+    }
+    // SAFETY: libuv's own arguments.
+    unsafe { libc::epoll_pwait(descriptor, events, count, timeout, mask) }
+}
+
+unsafe extern "C" fn pthread_cond_wait(
+    condition: *mut libc::pthread_cond_t,
+    mutex: *mut libc::pthread_mutex_t,
+) -> c_int {
+    // What threads sleep on lies in the thread's own memory. The library's own variables are for those who wait for a
+    // collection, which may come at any place.
+    if OF_JULIA.get().is_some_and(|julia| !julia.library.contains(&condition.addr())) {
+        give_away();
+    }
+    // SAFETY: Julia's own arguments.
+    unsafe { libc::pthread_cond_wait(condition, mutex) }
+}
