@@ -231,11 +231,10 @@ def test_the_process_ends_while_a_daemon_thread_waits(julia, version):
         return
     code = PREAMBLE + (
         "import jnumpy\n"
-        "began = threading.Event()\n"
-        "jnumpy.eval_julia('f -> (Main.eval(:(tell = $f)); nothing)')(began.set)\n"
-        "work = lambda: jnumpy.exec_julia('tell(); sleep(600)')\n"
+        "work = lambda: jnumpy.exec_julia('began = true; sleep(600)')\n"
         "threading.Thread(target=work, daemon=True).start()\n"
-        "began.wait(); print('end')"
+        "while not jnumpy.eval_julia('isdefined(Main, :began)'): time.sleep(0.01)\n"
+        "print('end')"
     )
     for threads in ("1", "2"):
         assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == "end\n"
