@@ -29,7 +29,7 @@ help:
 	@echo "make bench       measure calls (also with each Julia in JNUMPY_TEST_JULIAS), start-up, the examples, and packing"
 	@echo "make dist        build the wheels of jnumpy-pack and jnumpy-runtime"
 	@echo "make lint        check formatting and lints; warnings are errors"
-	@echo "make aarch64     check that the runtime compiles for aarch64 Linux; nothing is run there"
+	@echo "make aarch64     pack fixtures/kmeans1d for aarch64 Linux, and run it there under QEMU"
 	@echo "make docs        build the documentation in build/docs; warnings are errors"
 	@echo "make clean       remove build results; installed Julias and cached images stay in \$$JNUMPY_HOME"
 
@@ -102,10 +102,17 @@ lint: venv
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy --config-file runtime/pyproject.toml runtime/python/jnumpy
 
-# Needs the Rust target: `rustup target add aarch64-unknown-linux-gnu`. The extension is built for the stable ABI, so no Python of
-# that architecture is needed.
-aarch64:
-	PYO3_NO_PYTHON=1 cargo check --locked --package jnumpy-runtime --target aarch64-unknown-linux-gnu
+# Needs the Rust target (`rustup target add aarch64-unknown-linux-gnu`), QEMU (`apt-get install qemu-user-static`), and Linux 6.7.
+# Everything takes ten times as long there. `IMAGE=full` makes a system image, too; that was not tried.
+IMAGE := none
+ARM := build/aarch64
+aarch64: pack venv
+	rm -rf build/pack-data $(ARM)
+	mkdir -p build/pack-data/data/share/jnumpy
+	$(MATURIN) --target aarch64-unknown-linux-gnu --out $(ARM) --manifest-path runtime/Cargo.toml
+	cp $(ARM)/jnumpy_runtime-*.whl build/pack-data/data/share/jnumpy
+	$(MATURIN) --target aarch64-unknown-linux-gnu --out $(ARM) --manifest-path packager/Cargo.toml
+	$(PYTHON) tests/machines/aarch64.py $(ARM) --cache $(TESTS) --image $(IMAGE)
 
 # The reference is what both languages say of themselves, so the runtime and a Julia are needed.
 docs: pack venv
@@ -125,10 +132,10 @@ $(VENV)/.done: requirements-dev.txt
 CARGO_HOME ?= $(HOME)/.cargo
 MATURIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
     RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/jnumpy" \
-    maturin build --quiet --release --locked --zig --compatibility manylinux2014 --out dist
+    maturin build --quiet --release --locked --zig --compatibility manylinux2014
 runtime: $(RUNTIME_WHEEL)
 $(RUNTIME_WHEEL): $(RUNTIME_SOURCES) | venv
-	$(MATURIN) --manifest-path runtime/Cargo.toml
+	$(MATURIN) --out dist --manifest-path runtime/Cargo.toml
 
 # The command brings the runtime that it puts into wheels.
 dist: $(PACK_WHEEL)
@@ -136,7 +143,7 @@ $(PACK_WHEEL): $(PACK_SOURCES) $(RUNTIME_WHEEL) | venv
 	rm -rf build/pack-data
 	mkdir -p build/pack-data/data/share/jnumpy
 	cp $(RUNTIME_WHEEL) build/pack-data/data/share/jnumpy
-	$(MATURIN) --manifest-path packager/Cargo.toml
+	$(MATURIN) --out dist --manifest-path packager/Cargo.toml
 
 # The command as it lies in its wheel; it looks for the runtime beside itself, too.
 pack: $(PACK)

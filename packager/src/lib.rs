@@ -1,6 +1,6 @@
 //! `jnumpy-pack`: packs a Python package whose core is Julia into one self-contained, relocatable wheel.
 //!
-//! Five floors; a file takes from the floors below its own, never from above:
+//! Four floors on a base; a file takes from what is below its own floor, never from above:
 //!
 //! | floor | what it does | where |
 //! |---|---|---|

@@ -68,7 +68,7 @@ def test_a_wheel_that_has_changed_is_refused(machine, collected):
     [
         (
             ["README.md"],
-            "`README.md` has no name of a wheel for Linux",
+            "the file name of `README.md` is not that of a wheel for Linux",
             "name wheels that `jnumpy-pack wheel` has packed",
         ),
         (["{wheel}", "--python-version", "3"], "`3` is not a version of Python", "`--python-version 3.13`"),

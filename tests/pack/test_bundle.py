@@ -71,8 +71,12 @@ def test_the_start_and_the_first_call_compile_nothing(site, tmp_path, streams):
 
 def test_nothing_is_imported_that_a_bundle_has_no_use_for(site):
     code = f"import sys, numpy; before = set(sys.modules); import {PACKAGE}; print(*sorted(set(sys.modules) - before))"
-    brought = set(run(site, code).stdout.split())
+    outcome = run(site, code, JNUMPY_LOG="1")
+    brought = set(outcome.stdout.split())
     assert "jnumpy._runtime" in brought
+    said = [line.partition("s: ")[2] for line in outcome.stderr.splitlines() if line.startswith("jnumpy ")]
+    assert said[0].startswith("the bundle in ")
+    assert said[-1] == "Kmeans1d is loaded"
     assert brought & {"ctypes", "glob", "inspect", "shutil", "socket", "subprocess", "threading", "typing"} == set()
 
 
@@ -127,6 +131,17 @@ def test_a_cut_library_is_named(site, bundle, changed):
     path = changed(LIBJULIA, content[:1000])
     words = f"is damaged: it has 1000 bytes instead of {len(content)}; reinstall the package"
     assert refused(site) == f"ImportError: {path} {words}"
+
+
+def test_what_was_read_before_an_import_failed_is_read_again(site, bundle, changed):
+    whole = (bundle / "bundle.json").read_text()
+    elsewhere = {"platform": {"machine": "s390x", "glibc": [2, 17]}}
+    path = changed("bundle.json", json.dumps(json.loads(whole) | elsewhere).encode())
+    again = f"open({str(path)!r}, 'w').write({whole!r})"
+    code = f"try:\n    import {PACKAGE}\nexcept ImportError as error:\n    print(error)\n    {again}\nimport {PACKAGE}"
+    outcome = run(site, code)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "was packed for s390x" in outcome.stdout
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"format": 1}'])

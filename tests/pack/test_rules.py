@@ -107,8 +107,8 @@ def test_explain_of_nothing(wheel):
     outcome = wheel("--explain", "libnothing.so", check=False)
     assert (outcome.returncode, outcome.stdout) == (1, "")
     assert outcome.stderr == (
-        "error: nothing called `libnothing.so` is in the wheel, nor in Julia's directory of libraries, nor was left "
-        "out by a rule\n\nhint: give a file's name, or its path below `_jnumpy`\n"
+        "error: `libnothing.so` is neither in the wheel nor among Julia's libraries, and no rule left it out\n\n"
+        "hint: give a file's name, or its path below `_jnumpy`\n"
     )
 
 
@@ -159,7 +159,7 @@ def test_the_project_has_the_last_word(wheel, settings):
             "`exclude` of `[tool.jnumpy]` leaves out `julia/lib/",
             "leave out what needs it too",
         ),
-        ('exclude = ["a***"]', "`a***` in `[tool.jnumpy]` is no pattern: ", None),
+        ('exclude = ["a***"]', "`a***` in `[tool.jnumpy]` is not a valid pattern: ", None),
         ('exlude = ["x"]', "has an unknown key in `[tool.jnumpy]`: `exlude`", "did you mean `exclude`?"),
         (
             'libraries = ["native/libno.so"]',
@@ -238,10 +238,10 @@ def test_platform_on_demand(wheel):
     deserved = planned(wheel)["name"]
     refused = wheel("--platform", "manylinux_2_17", "--dry-run", check=False)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("error: `manylinux_2_17_x86_64` has not what these files ask for: `"), (
-        refused.stderr
-    )
-    assert re.search(r"`\S*lib\S+` asks `lib\S+` for `(GLIBC|GLIBCXX|CXXABI|GCC)_[\d.]+`", refused.stderr)
+    assert refused.stderr.startswith(
+        "error: these files need symbols newer than `manylinux_2_17_x86_64` provides: `"
+    ), refused.stderr
+    assert re.search(r"`\S*lib\S+` needs `(GLIBC|GLIBCXX|CXXABI|GCC)_[\d.]+` of `lib\S+`", refused.stderr)
     assert re.search(r"hint: ask for `manylinux_2_\d+` or newer", refused.stderr)
     newer = json.loads(wheel("--platform", "manylinux_2_39", "--dry-run", "--json").stdout)["name"]
     assert newer != deserved

@@ -264,4 +264,4 @@ def test_what_cannot_be_packed_is_said(pack, julia, wheels, tmp_path):
     # A thin wheel is none of Julia.
     name = tmp_path / wheels.julia.name
     shutil.copy(wheels.one, name)
-    assert f"error: `{name}` is no wheel of Julia" in refused()
+    assert f"error: `{name}` is not a wheel of Julia" in refused()

@@ -190,7 +190,7 @@ def test_what_is_no_wheel_is_refused(pack, kmeans_wheel, unpacked, tmp_path):
         assert (done.returncode, done.stdout) == (1, "")
         return done.stderr
 
-    assert f"`{tmp_path}` is no wheel, and no directory with the files of one" in error(tmp_path)
+    assert f"`{tmp_path}` is neither a wheel nor a directory with the files of one" in error(tmp_path)
     text = tmp_path / "text"
     text.write_text("not a wheel\n" * 20)
     assert "hint: name a wheel, the directory of an installed package" in error(text)

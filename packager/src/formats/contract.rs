@@ -16,11 +16,42 @@ pub const SOURCES: &str = concat!(
 /// The directory of a bundle, which packing adds to a package.
 pub const BUNDLE: &str = "_jnumpy";
 
+/// The Python package in it that is the runtime.
+pub const RUNTIME: &str = "jnumpy";
+/// The sources of TyPython in it.
+pub const TYPYTHON: &str = "jnumpy/julia/TyPython";
+/// The depot in it.
+pub const DEPOT: &str = "depot";
+/// The packages of the depot.
+pub const PACKAGES: &str = "depot/packages";
+/// The artifacts of the depot.
+pub const ARTIFACTS: &str = "depot/artifacts";
+/// Julia in it.
+pub const JULIA: &str = "julia";
+
 /// The file in it that describes the rest.
 pub const DESCRIPTION: &str = "bundle.json";
 
 /// Number of the layout of `bundle.json`; the runtime refuses another one.
 pub const BUNDLE_FORMAT: u32 = 4;
+
+/// The path in the package of what is at this path in its bundle.
+#[must_use]
+pub fn in_bundle(below: &str) -> String {
+    format!("{BUNDLE}/{below}")
+}
+
+/// The path in the bundle of what is at this path in the package; none for what is outside of the bundle.
+#[must_use]
+pub fn below_bundle(path: &str) -> Option<&str> {
+    below(path, BUNDLE)
+}
+
+/// The rest of a path that leads into a directory.
+#[must_use]
+pub fn below<'a>(path: &'a str, directory: &str) -> Option<&'a str> {
+    path.strip_prefix(directory)?.strip_prefix('/')
+}
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -38,6 +69,7 @@ pub(crate) mod tests {
         assert_eq!(build_tree["prefix"].as_str(), Some(BUILD_TREE));
         let length = usize::try_from(build_tree["length"].as_integer().unwrap()).unwrap();
         assert_eq!(build_tree["sources"].as_str().unwrap().repeat(length), SOURCES);
+        assert_eq!(contract["bundle"]["directory"].as_str(), Some(BUNDLE));
         assert_eq!(contract["bundle"]["format"].as_integer(), Some(BUNDLE_FORMAT.into()));
     }
 }

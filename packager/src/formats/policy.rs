@@ -61,14 +61,14 @@ pub enum PolicyError {
     #[error("there are no manylinux rules for the processor family `{0}`")]
     Machine(Machine),
     /// A platform of another processor family than the files.
-    #[error("`{platform}` is demanded, but the wheel's libraries are for {machine}")]
+    #[error("`--platform` is `{platform}`, but the wheel's libraries are for {machine}")]
     OtherMachine {
         /// The platform demanded.
         platform: Platform,
         /// What the files are for.
         machine: Machine,
     },
-    /// Files ask for symbols that the platform demanded, or any platform, does not have.
+    /// Files need symbols that the platform demanded, or any platform, does not have.
     #[error("{}", sentence(platform.as_ref(), demands))]
     TooNew {
         /// The platform demanded; `None` when any would have done.
@@ -84,7 +84,7 @@ impl Hint for PolicyError {
             Self::Tag(_) => {
                 "write it like `manylinux_2_17_x86_64`; `manylinux2014_x86_64` is the same".into()
             }
-            Self::OtherMachine { machine, .. } => format!("demand one that ends in `_{machine}`"),
+            Self::OtherMachine { machine, .. } => format!("name one that ends in `_{machine}`"),
             Self::Machine(_) => "wheels can be made for x86_64, i686 and aarch64".into(),
             Self::TooNew { demands, .. } => match demands.iter().map(|demand| demand.since).max() {
                 Some(Some(_)) if demands.iter().all(|demand| demand.since.is_some()) => {
@@ -92,12 +92,11 @@ impl Hint for PolicyError {
                     let newest =
                         newest.map_or_else(String::new, |glibc| format!("`manylinux_{glibc}` or newer"));
                     format!(
-                        "ask for {newest}, or build these files on an older system; more: `jnumpy-pack about platform`"
+                        "name {newest}, or build these files on an older system; more: `jnumpy-pack about platform`"
                     )
                 }
-                _ => {
-                    "build these files on an older system: no platform tag promises what they ask for".into()
-                }
+                _ => "build these files on an older system: no manylinux platform provides what they need"
+                    .into(),
             },
         })
     }
@@ -107,17 +106,19 @@ impl Hint for PolicyError {
 const SHOWN: usize = 5;
 
 fn sentence(platform: Option<&Platform>, demands: &[Demand]) -> String {
-    let platform =
-        platform.map_or_else(|| "no manylinux platform".into(), |platform| format!("`{platform}`"));
+    let provided = platform.map_or_else(
+        || "that no manylinux platform provides".into(),
+        |platform| format!("newer than `{platform}` provides"),
+    );
     let mut asked: Vec<String> = (demands.iter().take(SHOWN))
         .map(|Demand { file, need, .. }| {
-            format!("`{}` asks `{}` for `{}`", file.display(), need.library, need.version)
+            format!("`{}` needs `{}` of `{}`", file.display(), need.version, need.library)
         })
         .collect();
     if demands.len() > SHOWN {
         asked.push(format!("and {} more", demands.len() - SHOWN));
     }
-    format!("{platform} has not what these files ask for: {}", asked.join(", "))
+    format!("these files need symbols {provided}: {}", asked.join(", "))
 }
 
 /// Whether a library of this name is taken from the system and never put into a wheel.
@@ -298,11 +299,13 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         let parse = || {
-            let rest = text.strip_prefix("manylinux")?;
-            let (glibc, machine) = if let Some(machine) = rest.strip_prefix("2014_") {
-                (Glibc { major: 2, minor: 17 }, machine)
+            let old = OLD_NAMES.iter().find_map(|(name, minor)| {
+                Some((Glibc { major: 2, minor: *minor }, text.strip_prefix(name)?.strip_prefix('_')?))
+            });
+            let (glibc, machine) = if let Some(old) = old {
+                old
             } else {
-                let mut parts = rest.strip_prefix('_')?.splitn(3, '_');
+                let mut parts = text.strip_prefix("manylinux_")?.splitn(3, '_');
                 let mut number = || parts.next()?.parse().ok();
                 (Glibc { major: number()?, minor: number()? }, parts.next()?)
             };
@@ -385,14 +388,17 @@ mod tests {
         let error = check("manylinux2014_x86_64".parse().unwrap(), files).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`manylinux_2_17_x86_64` has not what these files ask for: \
-             `lib/libLLVM.so` asks `libstdc++.so.6` for `GLIBCXX_3.4.26`"
+            "these files need symbols newer than `manylinux_2_17_x86_64` provides: \
+             `lib/libLLVM.so` needs `GLIBCXX_3.4.26` of `libstdc++.so.6`"
         );
         assert!(error.hint().unwrap().contains("`manylinux_2_31` or newer"));
         let private = need("libc.so.6", "GLIBC_PRIVATE");
         let error = floor(Machine::X86_64, [(Path::new("x.so"), &private)]).unwrap_err();
-        assert!(error.to_string().starts_with("no manylinux platform has"), "{error}");
-        assert!(error.hint().unwrap().contains("no platform tag promises"));
+        assert!(
+            error.to_string().starts_with("these files need symbols that no manylinux platform provides: "),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("no manylinux platform provides"));
     }
 
     #[test]

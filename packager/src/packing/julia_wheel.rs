@@ -48,7 +48,7 @@ pub fn request(julia: Choice, directory: &Path, report: &Report) -> Result<PackR
     Ok(PackRequest {
         project: directory.to_owned(),
         out_dir: PathBuf::new(),
-        julia,
+        julia: Choice::Found(Box::new(found)),
         cpu_target: None,
         image: None,
         compiler: None,

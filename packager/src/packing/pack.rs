@@ -228,7 +228,7 @@ impl PackRequest {
         let Bundle { contents, licenses, components, tag, because, explanations, scratch } = inputs.plan()?;
         let reason = because.as_ref().map(|demand| {
             let file = demand.file.file_name().unwrap_or_default().to_string_lossy();
-            format!(": {file} asks {} for {}", demand.need.library, demand.need.version)
+            format!(": {file} needs {} of {}", demand.need.version, demand.need.library)
         });
         stage.done(format_args!(
             "{} files for {}{}",

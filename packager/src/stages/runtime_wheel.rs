@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::formats::contract::{RUNTIME, TYPYTHON, below};
 use crate::stages::unpack::{UnpackError, unpack};
 use jnumpy_base::Hint;
 use jnumpy_base::text::printable;
@@ -43,7 +44,7 @@ impl RuntimeWheel {
         let mut licenses = BTreeMap::new();
         let mut version = String::new();
         for (name, path) in all {
-            if let Some(name) = name.strip_prefix("jnumpy/") {
+            if let Some(name) = below(&name, RUNTIME) {
                 files.insert(name.to_owned(), path);
             } else if let Some((distribution, name)) = name.split_once(".dist-info/") {
                 if let Some((_, named)) = distribution.split_once('-') {
@@ -74,7 +75,7 @@ impl RuntimeWheel {
     /// The Julia package TyPython.
     #[must_use]
     pub fn typython(&self) -> PathBuf {
-        self.directory.path().join("jnumpy/julia/TyPython")
+        self.directory.path().join(TYPYTHON)
     }
 }
 

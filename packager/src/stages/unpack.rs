@@ -28,7 +28,7 @@ pub enum UnpackError {
         name: String,
     },
     /// The archive would fill the disk.
-    #[error("the wheel `{}` is none of ours: it unpacks to more than {largest} bytes", wheel.display())]
+    #[error("the wheel `{}` was not made by jnumpy-pack: it unpacks to more than {largest} bytes", wheel.display())]
     TooLarge {
         /// The wheel.
         wheel: PathBuf,

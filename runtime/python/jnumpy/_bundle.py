@@ -15,6 +15,7 @@ from _thread import allocate_lock  # `threading` costs time to import
 from jnumpy import _runtime
 from jnumpy._errors import more
 from jnumpy._project import top_level
+from jnumpy._trace import trace
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 #: The layout of ``bundle.json`` that this runtime reads.
 FORMAT = 4
 
-_opened: dict[str, Bundle] = {}  # by directory
 _bundles: list[Bundle] = []  # of the packages that were imported, in that order
 _host: Bundle | None = None  # whose Julia it is
 _first: Bundle | None = None  # for which that was started
@@ -176,11 +176,9 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _bundle(directory: str) -> Bundle:
-    """The bundle in a directory: always the same one, since several can share it."""
-    bundle = _opened.get(directory)
-    if bundle is None:
-        bundle = _opened[directory] = Bundle(directory)
-    return bundle
+    """The bundle in a directory: that of the packages that were imported, since several can share it."""
+    known = (bundle for registered in _bundles for bundle in (registered, registered.home))
+    return next((bundle for bundle in known if bundle.directory == directory), None) or Bundle(directory)
 
 
 def register(directory: str) -> None:
@@ -192,6 +190,7 @@ def register(directory: str) -> None:
         return
     bundle = _bundle(directory)
     bundle.check()
+    trace(f"{bundle} is whole, with Julia {bundle.julia_version} in {bundle.home.directory}")
     if _runtime.julia_version() is not None:
         join(bundle)
     _bundles.append(bundle)
@@ -288,6 +287,7 @@ def _join(bundle: Bundle) -> None:
             f"has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
         )
     _check_packages(bundle)
+    trace(f"{bundle} joins the Julia that runs")
     stdlib = bundle.home.path(bundle.description["julia"]["stdlib"])
     _runtime.extend_paths(
         "\0".join((os.path.dirname(bundle.directory), stdlib)),

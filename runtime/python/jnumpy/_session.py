@@ -9,6 +9,7 @@ import sys
 from jnumpy import _runtime
 from jnumpy._errors import JuliaError, more
 from jnumpy._project import home, top_level
+from jnumpy._trace import trace
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ def _start() -> None:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
         paths = _find.start()
-    _runtime.start(paths, _options(bundle), _environment(bundle))
+    options, environment = _options(bundle), _environment(bundle)
+    trace(f"jnumpy {_runtime.__version__} in {os.path.dirname(__file__)} starts Julia")
+    trace(f"libjulia {paths[0]}, image {paths[2]}, options {options!r}, environment {dict(environment)}")
+    _runtime.start(paths, options, environment)
+    trace(f"Julia {_runtime.julia_version()} runs")
     atexit.register(_runtime.end)
     _ready = True
     _bundle.started(bundle)
@@ -131,6 +136,7 @@ def init_project(package_file: str) -> None:
         _runtime.extend_paths("", "\0".join(_user_depots()), "")
     # What joins is found without being active; what is active is asked for by `using` in `Main`.
     stay = bundle is None or bundle is _bundle.first()
+    trace(f"loading the Julia project {name} in {directory}")
     try:
         _runtime.load_project(directory, name, _package_of(package_file), stay)
     except JuliaError as error:
@@ -143,6 +149,7 @@ def init_project(package_file: str) -> None:
         if bundle is None and not _has_manifest(directory):
             error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
         raise
+    trace(f"{name} is loaded")
 
 
 #: What `Pkg.resolve()` would compile is the project with the registry's TyPython, which is older than this one.

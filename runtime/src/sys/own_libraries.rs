@@ -9,8 +9,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::imports::Replaced;
-use super::object;
 use super::scope::Present;
 
 /// The system's own directories hold more than Julia's libraries, where a distribution has put libjulia there.
@@ -22,13 +20,11 @@ static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
 
 /// Lets Julia, whose libraries were loaded after `present` was noted, open its own libraries by name.
 pub(crate) fn prefer(present: &Present) {
-    let mut directories = Vec::new();
-    for object in object::all().into_iter().filter(|object| present.precedes_julia(object)) {
-        directories.extend(object.directory().into_iter().flat_map(|own| [own.join("julia"), own]));
-        let function: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void = julia_dlopen;
-        // SAFETY: the library is Julia's and stays loaded. The function has the type of `dlopen`, and opens the same names.
-        unsafe { Replaced::in_library(object, &[c"dlopen"], function as *mut c_void) };
-    }
+    let function: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void = julia_dlopen;
+    // SAFETY: the function has the type of `dlopen`, and opens the same names.
+    unsafe { present.replace(c"dlopen", function as *mut c_void) };
+    let own = present.julia().filter_map(|library| library.directory());
+    let mut directories: Vec<PathBuf> = own.flat_map(|own| [own.join("julia"), own]).collect();
     directories.sort();
     directories.dedup();
     directories.retain(|directory| !SYSTEM.iter().any(|system| directory == Path::new(system)));

@@ -40,9 +40,22 @@ impl Present {
         Self(object::all().into_iter().map(|object| object.path).collect())
     }
 
-    /// Whether the object is a part of a Julia that was loaded since.
-    pub(super) fn precedes_julia(&self, object: &Object) -> bool {
-        object.name().starts_with("libjulia") && !self.0.contains(&object.path)
+    /// The libraries of a Julia that was loaded since.
+    pub(super) fn julia(&self) -> impl Iterator<Item = Object> {
+        let is_julia =
+            |object: &Object| object.name().starts_with("libjulia") && !self.0.contains(&object.path);
+        object::all().into_iter().filter(is_julia)
+    }
+
+    /// Lets the libraries of a Julia that was loaded since call `with` where they import `name`.
+    ///
+    /// # Safety
+    /// `with` has the C type of the function of this name, and does for Julia what that would do.
+    pub(super) unsafe fn replace(&self, name: &CStr, with: *mut c_void) {
+        for library in self.julia() {
+            // SAFETY: Julia's libraries stay loaded; the rest is the caller's promise.
+            unsafe { Replaced::in_library(library, &[name], with) };
+        }
     }
 }
 
@@ -69,11 +82,11 @@ pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
         return;
     }
     let function: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = julia_dlsym;
-    for object in object::all() {
-        if present.precedes_julia(&object) || object.name().starts_with("libLLVM") {
-            // SAFETY: the object stays loaded: it is one of Julia's, or is needed by one. The function has the type of
-            // `dlsym`, and finds all that this finds.
-            unsafe { Replaced::in_library(object, &[c"dlsym"], function as *mut c_void) };
+    // SAFETY: the function has the type of `dlsym`, and finds all that this finds. LLVM stays loaded: Julia needs it.
+    unsafe {
+        present.replace(c"dlsym", function as *mut c_void);
+        for llvm in object::all().into_iter().filter(|object| object.name().starts_with("libLLVM")) {
+            Replaced::in_library(llvm, &[c"dlsym"], function as *mut c_void);
         }
     }
 }

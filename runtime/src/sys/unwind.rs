@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::dl::Library;
-use super::imports::Replaced;
 use super::machine::{GET_REGISTER, PROGRAM_COUNTER, STEP};
 use super::object;
 use super::scope::Present;
@@ -46,10 +45,8 @@ pub(crate) fn end_at_calls(opened: &[&Library], present: &Present) {
     if UNWINDER.set(unwinder).is_err() {
         return;
     }
-    for object in object::all().into_iter().filter(|object| present.precedes_julia(object)) {
-        // SAFETY: the library is Julia's and stays loaded. The function has the type of `step`, and does as that does.
-        unsafe { Replaced::in_library(object, &[STEP], function as *mut c_void) };
-    }
+    // SAFETY: the function has the type of `step`, and does as that does.
+    unsafe { present.replace(STEP, function as *mut c_void) };
 }
 
 /// `unw_step` as Julia calls it, in handlers of signals too.

@@ -59,7 +59,7 @@ impl Lines<'_> {
         if let Some(floor) = &inventory.floor {
             let because = floor.because.as_ref().map(|because| {
                 let file = because.file.rsplit('/').next().unwrap_or_default();
-                format!(": {file} asks {} for {}", because.library, because.symbol_version)
+                format!(": {file} needs {} of {}", because.symbol_version, because.library)
             });
             self.fact("floor", &format!("glibc {}{}", floor.glibc, because.unwrap_or_default()));
         }

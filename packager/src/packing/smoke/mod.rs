@@ -12,7 +12,7 @@ pub use error::SmokeError;
 
 use crate::packing::{Error, python};
 use crate::stages::image;
-use crate::stages::inventory::inventory;
+use crate::stages::inventory::{Identity, identify};
 use jnumpy_base::path::file_name;
 use jnumpy_base::process::{self, LastLines, Output};
 use jnumpy_base::{Report, Stage};
@@ -121,11 +121,9 @@ impl SmokeRequest {
     pub fn run(&self, report: &Report) -> Result<Smoke, Error> {
         let wheel = std::path::absolute(&self.wheel)?;
         let name = file_name(&wheel);
-        let contents = inventory(&wheel, report)?;
-        let (Some(bundle), Some(distribution)) = (contents.bundle, contents.distribution) else {
+        let Identity { package: Some(package), distribution: Some(distribution) } = identify(&wheel)? else {
             return Err(SmokeError::NoBundle { path: self.wheel.clone() }.into());
         };
-        let package = bundle.package;
         let python = match &self.python {
             Some(python) => python.clone(),
             None => image::python()?.map_err(|reason| SmokeError::Python { reason })?,

@@ -15,7 +15,7 @@ pub enum WheelhouseError {
     #[error("no wheel is named")]
     NoWheels,
     /// The name says for which systems a wheel is.
-    #[error("`{}` has no name of a wheel for Linux", path.display())]
+    #[error("the file name of `{}` is not that of a wheel for Linux", path.display())]
     NotAWheel { path: PathBuf },
     /// One machine cannot install them all.
     #[error("the wheels are for different processors: {machines}")]

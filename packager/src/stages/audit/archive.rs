@@ -81,7 +81,9 @@ impl Archive {
         }
         let claimed = records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.size));
         if claimed > LARGEST_WHEEL {
-            return Err(broken(&format!("its files claim to take {claimed} bytes, as those of no wheel do")));
+            return Err(broken(&format!(
+                "the declared uncompressed size, {claimed} bytes, is larger than a wheel may have"
+            )));
         }
         let mut names = BTreeSet::new();
         let mut order: Vec<usize> = (0..records.len()).collect();

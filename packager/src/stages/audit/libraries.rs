@@ -137,9 +137,9 @@ impl<'a> Libraries<'a> {
             Err(PolicyError::TooNew { demands, .. }) => {
                 for demand in demands {
                     let what = format!(
-                        "it asks `{}` for `{}`, which `{platform}` does not promise",
-                        printable(&demand.need.library),
-                        printable(&demand.need.version)
+                        "it needs `{}` of `{}`, which `{platform}` does not provide",
+                        printable(&demand.need.version),
+                        printable(&demand.need.library)
                     );
                     findings.push(Check::Symbols.failure(demand.file.to_str(), what));
                 }

@@ -78,7 +78,7 @@ pub(super) fn check(
             let what = format!("it was made for {}, and `{name}` has {}", words(&julia), words(&given.julia));
             fail(Some(path.as_str()), what);
         }
-        Some((_, Err(_))) | None => fail(None, format!("`{name}` is no wheel of Julia")),
+        Some((_, Err(_))) | None => fail(None, format!("`{name}` is not a wheel of Julia")),
     }
     let mut elves = BTreeMap::new();
     other.look_at_all(

@@ -316,7 +316,7 @@ fn err_libraries() {
             asking("GLIBC_2.29"),
             Check::Symbols,
             Level::Failure,
-            "`GLIBC_2.29`, which `manylinux_2_28_",
+            "`GLIBC_2.29` of `libc.so.6`, which `manylinux_2_28_",
         ),
     ] {
         let findings = check(TAG, vec![library(), (name, elf)]);

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::packages::BundledPackage;
 use crate::formats::contract::BUNDLE_FORMAT;
 
-/// Where TyPython's sources are below `_jnumpy`, when there are any.
-pub(super) const TYPYTHON: &str = "jnumpy/julia/TyPython";
-
 /// The file's contents. Paths are relative to `_jnumpy`, with `/` between the parts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Description {

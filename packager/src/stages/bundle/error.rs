@@ -24,8 +24,8 @@ pub enum BundleError {
         /// What is wrong with it.
         source: ElfError,
     },
-    /// A changed library does not open any more: a mistake of ours.
-    #[error("`{}` does not open any more after its run path was set or debug sections were stripped", path.display())]
+    /// A changed library no longer opens: a mistake of ours.
+    #[error("`{}` no longer opens after its run path was set or debug sections were stripped", path.display())]
     Unloadable {
         /// The library, as it was.
         path: PathBuf,
@@ -52,10 +52,10 @@ pub enum BundleError {
         path: PathBuf,
     },
     /// The rules about what stays out cannot be read: a mistake of ours.
-    #[error("the rules about what stays out cannot be read")]
+    #[error("the rules about files to leave out cannot be read")]
     Rules(#[source] toml::de::Error),
-    /// An entry of `exclude` or `include` is no pattern.
-    #[error("`{pattern}` in `[tool.jnumpy]` is no pattern: {why}")]
+    /// An entry of `exclude` or `include` is not a pattern.
+    #[error("`{pattern}` in `[tool.jnumpy]` is not a valid pattern: {why}")]
     Pattern {
         /// The entry.
         pattern: String,
@@ -81,9 +81,7 @@ pub enum BundleError {
         chain: Vec<String>,
     },
     /// Nothing of this name is in the bundle, nor was left out.
-    #[error(
-        "nothing called `{name}` is in the wheel, nor in Julia's directory of libraries, nor was left out by a rule"
-    )]
+    #[error("`{name}` is neither in the wheel nor among Julia's libraries, and no rule left it out")]
     Unexplained {
         /// The name asked about.
         name: String,
@@ -101,7 +99,7 @@ pub enum BundleError {
     #[error(transparent)]
     Project(#[from] ProjectError),
     /// The wheel of Julia has another Julia, or another build of it.
-    #[error("`{}` is of another build of Julia than the one in use: `{path}` is not the same", wheel.display())]
+    #[error("`{}` contains another build of Julia than the one in use: `{path}` differs", wheel.display())]
     OtherJulia {
         /// The file in `_jnumpy`.
         path: String,

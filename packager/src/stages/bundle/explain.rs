@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::libraries::{Libraries, Location};
 use super::{BundleError, Closure, Decisions, Prune};
+use crate::formats::contract::{JULIA, in_bundle};
 use crate::formats::policy::is_system_library;
 use crate::stages::image::StandardLibraries;
 use crate::stages::julia::Julia;
@@ -39,7 +40,7 @@ impl Explanations {
         contents: BTreeMap<String, &'static str>,
         stdlibs: StandardLibraries,
     ) -> Self {
-        let below = |path: &Path| format!("julia/{}", path.to_string_lossy());
+        let below = |path: &Path| format!("{JULIA}/{}", path.to_string_lossy());
         let main = |location: &Location| below(&location.path);
         let locations: BTreeMap<String, PathBuf> =
             libraries.locations.iter().map(|(real, location)| (main(location), real.clone())).collect();
@@ -79,7 +80,7 @@ impl Explanations {
     /// Why the files of this name, or at this path below `_jnumpy`, are in the bundle or not; a paragraph for each. If
     /// there is none, `libLLVM` means `libLLVM.so`, `libLLVM-9.so.1`, and whatever else begins so.
     pub fn of(&self, name: &str) -> Result<String, BundleError> {
-        let name = name.rsplit_once("_jnumpy/").map_or(name, |(_, below)| below);
+        let name = name.rsplit_once(&in_bundle("")).map_or(name, |(_, below)| below);
         if let Some(text) = self.standard_library(name) {
             return Ok(text);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::formats::policy::Platform;
 use crate::stages::depot::Resolution;
-use crate::stages::image::Image;
+use crate::stages::image::{Image, StandardLibraries};
 use crate::stages::julia::Julia;
 use crate::stages::julia_wheel::Sharing;
 use crate::stages::project::Project;
@@ -31,4 +31,11 @@ pub struct BundleInputs<'a> {
     pub sharing: Sharing<'a>,
     /// The platform that the wheel has to run on; the oldest possible when none is demanded.
     pub platform: Option<Platform>,
+}
+
+impl<'a> BundleInputs<'a> {
+    /// The standard libraries that were chosen for the image; none when it has those of Julia's own.
+    pub(super) fn stdlibs(&self) -> Option<&'a StandardLibraries> {
+        self.image?.stdlibs.as_ref()
+    }
 }

@@ -11,6 +11,7 @@ use super::loader::Loader;
 use super::names::{loaded_first, mentioned, standard_libraries};
 use super::prune::{self, Decisions, LeftOut, Verdict};
 use super::{BundleError, Closure, Library, Opened, Origin, Prune, Search, unique_names};
+use crate::formats::contract::JULIA;
 use crate::formats::policy::{is_system_library, system_copy};
 use crate::stages::image::PackageImage;
 use crate::stages::julia::Julia;
@@ -678,7 +679,7 @@ fn mentioned_outside(julia: &Julia, image: &[u8]) -> Result<BTreeSet<String>, Bu
 
 /// A path below Julia's prefix as a path below `_jnumpy`.
 fn in_bundle(path: &Path) -> String {
-    format!("julia/{}", path.to_string_lossy())
+    format!("{JULIA}/{}", path.to_string_lossy())
 }
 
 /// Whether the library stands for one that belongs to the user's system, whatever it is called here.

@@ -7,9 +7,7 @@ use tempfile::TempDir;
 
 use super::binaries::{read_elf, starts_as_elf};
 use super::bootstrap::with_bootstrap;
-use super::description::{
-    Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart, TYPYTHON,
-};
+use super::description::{Description, ImagePart, JuliaPart, PlatformPart, ProjectPart, RelocationPart};
 use super::explain::Explanations;
 use super::inputs::BundleInputs;
 use super::libraries::{self, Libraries};
@@ -19,9 +17,11 @@ use super::provenance::{self, Provenance};
 use super::shared::{self, Files};
 use super::trees::Trees;
 use super::{BundleError, Decisions, Prune};
-use crate::formats::contract::{BUNDLE, BUNDLE_FORMAT, DESCRIPTION};
+use crate::formats::contract::{
+    ARTIFACTS, BUNDLE, BUNDLE_FORMAT, DEPOT, DESCRIPTION, JULIA, RUNTIME, TYPYTHON, below, below_bundle,
+};
 use crate::formats::policy::{self, Demand};
-use crate::stages::depot::{ARTIFACTS, manifest_entry};
+use crate::stages::depot::manifest_entry;
 use crate::stages::image::{PackageImage, StandardLibraries, load_script};
 use crate::stages::julia_wheel::{CACHE_HEADER, Sharing};
 use crate::stages::project::{Manifest, ProjectError, list_files};
@@ -66,7 +66,7 @@ impl BundleInputs<'_> {
         let image_bytes = fs_err::read(&image_path)?;
         let settings = &self.project.settings;
         let unused = self.image.map_or(&[][..], |image| &image.unused);
-        let stdlibs = self.image.and_then(|image| image.stdlibs.clone()).unwrap_or_default();
+        let stdlibs = self.stdlibs().cloned().unwrap_or_default();
         let prune = Prune::new(settings, self.dependencies, &image_bytes, unused, &stdlibs.left_out)?;
         let scratch = tempfile::Builder::new().prefix("jnumpy-pack-").tempdir()?;
         let layout = &self.julia.layout;
@@ -221,9 +221,9 @@ impl BundleInputs<'_> {
     fn add_runtime(&self, inside: &mut Inside<'_>) -> Result<(), BundleError> {
         const BY: &str = "a part of the runtime";
         for (name, path) in &self.runtime.files {
-            let is_source = Path::new(&format!("jnumpy/{name}")).starts_with(TYPYTHON);
-            if !(is_source && self.image.is_some()) {
-                inside.add(&format!("jnumpy/{name}"), Content::file(path), BY)?;
+            let location = format!("{RUNTIME}/{name}");
+            if self.image.is_none() || below(&location, TYPYTHON).is_none() {
+                inside.add(&location, Content::file(path), BY)?;
             }
         }
         inside.add("__init__.py", Content::file(&self.runtime.files["_bootstrap.py"]), BY)
@@ -255,8 +255,7 @@ impl BundleInputs<'_> {
             let script = load_script(&packages, &directory, self.project.uuid(), shared);
             inside.add(LOAD_SCRIPT, Content::bytes(script), "loads the package images")?;
         }
-        let stdlibs = self.image.and_then(|image| image.stdlibs.as_ref());
-        let left_out = |below: &Path| stdlibs?.named(below.strip_prefix(&layout.stdlib).ok()?);
+        let left_out = |below: &Path| self.stdlibs()?.named(below.strip_prefix(&layout.stdlib).ok()?);
         for file in list_files(&self.julia.prefix.join(&layout.share_julia))? {
             interrupt::check()?;
             let below = layout.share_julia.join(&file.name);
@@ -274,19 +273,19 @@ impl BundleInputs<'_> {
     /// The depot: sources of packages, and artifacts.
     fn trees(&self, inside: &mut Inside<'_>) -> Result<Trees, BundleError> {
         let mut trees = Trees::default();
-        let below = |location: &str| location.strip_prefix("_jnumpy/").unwrap_or(location).to_owned();
+        let in_the_bundle = |location: &str| below_bundle(location).unwrap_or(location).to_owned();
         let mut takes = |location: &Path, source: &Path| inside.takes(&utf8(location)?, source);
         for located in self.resolution.located(&self.project.package_dir) {
             if let Some((location, directory)) = located.copied() {
                 let may_leave = located.package.tree_hash.is_none();
-                trees.add(&below(location), directory, may_leave, &mut takes)?;
+                trees.add(&in_the_bundle(location), directory, may_leave, &mut takes)?;
                 for (name, text) in &located.package.relocated {
-                    trees.replace(&Path::new(&below(location)).join(name), text);
+                    trees.replace(&Path::new(&in_the_bundle(location)).join(name), text);
                 }
             }
         }
         for (hash, artifact) in &self.resolution.artifacts {
-            trees.add(&below(&format!("{ARTIFACTS}/{hash}")), &artifact.directory, false, &mut takes)?;
+            trees.add(&format!("{ARTIFACTS}/{hash}"), &artifact.directory, false, &mut takes)?;
         }
         Ok(trees)
     }
@@ -299,7 +298,7 @@ impl BundleInputs<'_> {
         glibc: (u32, u32),
     ) -> Result<Description, BundleError> {
         let mut files = BTreeMap::new();
-        let opened = |path: &str| ["julia/", "depot/artifacts/"].iter().any(|start| path.starts_with(start));
+        let opened = |path: &str| [JULIA, ARTIFACTS].iter().any(|directory| below(path, directory).is_some());
         for (path, (content, _)) in inside.files.iter().filter(|(path, _)| opened(path)) {
             let (size, elf) = match &content.source {
                 Bytes::File(file) => (fs_err::metadata(file)?.len(), starts_as_elf(file)?),
@@ -330,7 +329,7 @@ impl BundleInputs<'_> {
                 packages: self.image.filter(|image| !image.packages.is_empty()).map(|_| LOAD_SCRIPT.into()),
                 relocation: self.relocation(libraries)?,
             },
-            depot: "depot".into(),
+            depot: DEPOT.into(),
             typython: self.image.is_none().then(|| TYPYTHON.into()),
             project: ProjectPart {
                 name: self.project.julia.name.clone(),
@@ -387,7 +386,7 @@ impl Inside<'_> {
 
 /// A path below Julia's prefix as a path in `_jnumpy`.
 fn in_julia(path: &Path) -> Result<String, BundleError> {
-    Ok(format!("julia/{}", utf8(path)?))
+    Ok(format!("{JULIA}/{}", utf8(path)?))
 }
 
 fn utf8(path: &Path) -> Result<String, BundleError> {

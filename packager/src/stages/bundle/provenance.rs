@@ -7,6 +7,7 @@ use super::inputs::BundleInputs;
 use super::libraries::Libraries;
 use super::{BundleError, Origin};
 use crate::formats::Uuid;
+use crate::formats::contract::JULIA;
 use crate::stages::depot::{self, Source, files};
 use crate::stages::julia::{Package, Record};
 use crate::stages::project::TreeHash;
@@ -109,7 +110,7 @@ fn julia_itself(
             .filter(|(path, library)| {
                 !matches!(library.origin, Origin::Needed(_)) && !libraries.replaced.contains_key(*path)
             })
-            .map(|(path, _)| format!("file:julia/{}", libraries.locations[path].path.to_string_lossy()))
+            .map(|(path, _)| format!("file:{JULIA}/{}", libraries.locations[path].path.to_string_lossy()))
             .collect(),
         properties: standard_libraries(inputs),
         ..Component::new(ComponentKind::Application, "julia")
@@ -119,7 +120,7 @@ fn julia_itself(
 
 /// What Julia has of its standard libraries, where that was chosen.
 fn standard_libraries(inputs: &BundleInputs<'_>) -> BTreeMap<String, String> {
-    let Some(stdlibs) = inputs.image.and_then(|image| image.stdlibs.as_ref()) else { return BTreeMap::new() };
+    let Some(stdlibs) = inputs.stdlibs() else { return BTreeMap::new() };
     let inside: Vec<&str> = stdlibs.inside.keys().map(String::as_str).collect();
     let left_out: Vec<&str> = stdlibs.left_out.iter().map(String::as_str).collect();
     BTreeMap::from([
@@ -234,11 +235,11 @@ fn julia_libraries(
         format!("pkg:deb/{}/{name}@{version}?arch={}&distro={}", record.0, package.architecture, record.1)
     };
     let file = |location: &Path| {
-        Component::new(ComponentKind::File, format!("julia/{}", location.to_string_lossy()))
+        Component::new(ComponentKind::File, format!("{JULIA}/{}", location.to_string_lossy()))
     };
     let found = &libraries.closure.libraries;
     let is_given = |path: &Path| {
-        let location = format!("julia/{}", libraries.locations[path].path.to_string_lossy());
+        let location = format!("{JULIA}/{}", libraries.locations[path].path.to_string_lossy());
         inputs.sharing.wheel().is_some_and(|shared| shared.file(&location).is_some())
     };
     let mut packages = BTreeSet::new();

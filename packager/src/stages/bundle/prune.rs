@@ -510,6 +510,9 @@ mod tests {
         }
         let error =
             Prune::new(&own(&["a***"], &[]), &BTreeSet::new(), b"", &[], &BTreeSet::new()).unwrap_err();
-        assert!(error.to_string().starts_with("`a***` in `[tool.jnumpy]` is no pattern: "), "{error}");
+        assert!(
+            error.to_string().starts_with("`a***` in `[tool.jnumpy]` is not a valid pattern: "),
+            "{error}"
+        );
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
-use super::description::{Description, ImagePart, SharedPart, TYPYTHON};
-use crate::formats::contract::BUNDLE;
+use super::description::{Description, ImagePart, SharedPart};
+use crate::formats::contract::{BUNDLE, JULIA, RUNTIME, TYPYTHON, below};
 use crate::stages::image::PackageImage;
 use crate::stages::julia_wheel::{JuliaWheel, Sharing};
 use jnumpy_base::interrupt;
@@ -21,7 +21,7 @@ pub(super) type Files = BTreeMap<String, (Content, &'static str)>;
 
 /// Whether a path below `_jnumpy` can be one of the wheel of Julia.
 pub(super) fn is_given(path: &str) -> bool {
-    path.starts_with("julia/") || path.starts_with("jnumpy/")
+    [JULIA, RUNTIME].iter().any(|directory| below(path, directory).is_some())
 }
 
 /// Takes out what the wheel of Julia has, which must have the same libjulia, and the same image if that is `bound` to what the
@@ -40,7 +40,7 @@ pub(super) fn leave_to(
         }
     }
     // The runtime is always that of the other wheel, which was made by the same version.
-    files.retain(|path, _| !is_given(path) || (path.starts_with("julia/") && shared.file(path).is_none()));
+    files.retain(|path, _| !is_given(path) || (below(path, JULIA).is_some() && shared.file(path).is_none()));
     Ok(())
 }
 
@@ -69,7 +69,7 @@ pub(super) fn placed(sharing: Sharing<'_>, package: &PackageImage) -> PackageIma
 /// A digest of Julia's files and TyPython's sources.
 pub(super) fn build(files: &Files) -> Result<String, BundleError> {
     let mut digest = Sha256::new();
-    let is_julia = |path: &str| path.starts_with("julia/") || path.starts_with(TYPYTHON);
+    let is_julia = |path: &str| [JULIA, TYPYTHON].iter().any(|directory| below(path, directory).is_some());
     for (path, (content, _)) in files.iter().filter(|(path, _)| is_julia(path)) {
         interrupt::check()?;
         digest.update(format!("{path}\0"));

@@ -8,14 +8,8 @@ use std::path::Path;
 
 use super::{Package, Resolution, Source, slug};
 use crate::formats::Uuid;
+use crate::formats::contract::{PACKAGES, TYPYTHON, below, below_bundle, in_bundle};
 use crate::stages::project::TreeHash;
-
-/// TyPython, below the Python package.
-pub const RUNTIME: &str = "_jnumpy/jnumpy/julia/TyPython";
-/// The depot's packages, below the Python package.
-const PACKAGES: &str = "_jnumpy/depot/packages";
-/// The depot's artifacts, below the Python package.
-pub const ARTIFACTS: &str = "_jnumpy/depot/artifacts";
 
 /// A dependency and where it lies below the Python package.
 #[derive(Debug)]
@@ -32,7 +26,8 @@ impl<'a> Located<'a> {
     /// The directory whose files must be copied to the location; none if they are there already.
     #[must_use]
     pub fn copied(&self) -> Option<(&str, &'a Path)> {
-        let location = self.location.as_deref().filter(|location| location.starts_with(PACKAGES))?;
+        let location = self.location.as_deref()?;
+        below(below_bundle(location)?, PACKAGES)?;
         if let Source::Directory(directory) = &self.package.source {
             Some((location, directory))
         } else {
@@ -47,7 +42,7 @@ impl Resolution {
         self.packages.iter().map(|(uuid, package)| {
             let location = match &package.source {
                 Source::StandardLibrary => None,
-                Source::RuntimeWheel => Some(RUNTIME.to_owned()),
+                Source::RuntimeWheel => Some(in_bundle(TYPYTHON)),
                 Source::Directory(directory) => Some(location(*uuid, package, directory, package_dir)),
             };
             Located { uuid: *uuid, package, location }
@@ -58,11 +53,11 @@ impl Resolution {
 fn location(uuid: Uuid, package: &Package, directory: &Path, package_dir: &Path) -> String {
     let name = &package.name;
     if let Some(hash) = package.tree_hash.as_deref().and_then(|hash| hash.parse::<TreeHash>().ok()) {
-        return format!("{PACKAGES}/{name}/{}", slug(uuid, &hash, 5));
+        return in_bundle(&format!("{PACKAGES}/{name}/{}", slug(uuid, &hash, 5)));
     }
     match directory.strip_prefix(package_dir).ok().and_then(Path::to_str) {
         Some(inside) if !inside.is_empty() => inside.to_owned(),
-        _ => format!("{PACKAGES}/{name}/local"),
+        _ => in_bundle(&format!("{PACKAGES}/{name}/local")),
     }
 }
 

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 pub use artifacts::Artifact;
 pub(crate) use artifacts::text as hexadecimal_text;
+pub use environment::Located;
 pub(crate) use environment::manifest_entry;
-pub use environment::{ARTIFACTS, Located, RUNTIME};
 pub use files::{TreeFile, files};
 pub use slug::slug;
 pub use tree_hash::tree_hash;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::formats::contract::{TYPYTHON, in_bundle};
 use crate::stages::julia::{Layout, Origin};
 use crate::stages::project::TreeHash;
 
@@ -177,7 +178,10 @@ fn ok_a_directory_that_the_project_names() {
     assert!(resolution.notes.is_empty());
     let root = fs_err::canonicalize(scene.directory.path().join("p/a")).unwrap();
     let locations: Vec<_> = resolution.located(&root).map(|located| located.location).collect();
-    assert_eq!(locations, [Some("_jnumpy/depot/packages/Example/local".into()), Some(RUNTIME.into()), None]);
+    assert_eq!(
+        locations,
+        [Some("_jnumpy/depot/packages/Example/local".into()), Some(in_bundle(TYPYTHON)), None]
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::ImageError;
 use super::build_tree::TreeFile;
 use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, calls_entry, named};
 use crate::formats::Uuid;
-use crate::formats::contract::SOURCES;
-use crate::stages::depot::{ARTIFACTS, Package, Resolution, Source, files as files_of, manifest_entry};
+use crate::formats::contract::{ARTIFACTS, SOURCES, below, below_bundle, in_bundle};
+use crate::stages::depot::{Package, Resolution, Source, files as files_of, manifest_entry};
 use crate::stages::project::{Project, list_files};
 
 /// Files with the preferences of packages, beside the project file.
@@ -74,7 +74,7 @@ impl Environment {
         for (hash, artifact) in &resolution.artifacts {
             let link =
                 TreeFile::Link { target: artifact.directory.clone(), content: artifact.found.to_string() };
-            files.insert(format!("{SOURCES}/{ARTIFACTS}/{hash}"), link);
+            files.insert(format!("{SOURCES}/{}", in_bundle(&format!("{ARTIFACTS}/{hash}"))), link);
         }
         for name in PREFERENCES {
             let path = project.package_dir.join(name);
@@ -94,8 +94,7 @@ impl Environment {
 impl Environment {
     /// Whether a file is a source of the project itself.
     pub(super) fn is_own(name: &str) -> bool {
-        let own = name.strip_prefix(SOURCES).and_then(|name| name.strip_prefix('/'));
-        own.is_some_and(|name| !name.starts_with("_jnumpy/"))
+        below(name, SOURCES).is_some_and(|name| below_bundle(name).is_none())
     }
 
     /// Adds the package that compiles the calls of a recorded run, and those that the runtime makes of any project unless

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ImageError;
 use super::target::CpuTarget;
 use crate::formats::Uuid;
-use crate::formats::contract::SOURCES;
+use crate::formats::contract::{BUNDLE, DEPOT, JULIA, SOURCES, in_bundle};
 use crate::stages::julia::{Julia, JuliaError, Run};
 use jnumpy_base::process::ChildError;
 
@@ -77,7 +77,7 @@ impl Compiler<'_> {
         progress: impl FnMut(Duration),
     ) -> Result<Vec<Loaded>, ImageError> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        let sources = self.tree.join(SOURCES).join("_jnumpy/depot");
+        let sources = self.tree.join(SOURCES).join(in_bundle(DEPOT));
         let depots = depots.iter().cloned().chain([sources, own]);
         let run = Run::new(self.julia)
             .args(["--color=no", "--history-file=no", "-e", SCRIPT])
@@ -113,10 +113,10 @@ impl Compiler<'_> {
     fn location(&self, source: &Path) -> Option<String> {
         let below = |root: &Path| source.strip_prefix(root).ok()?.to_str();
         let sources = self.tree.join(SOURCES);
-        below(&sources.join("_jnumpy"))
+        below(&sources.join(BUNDLE))
             .map(str::to_owned)
             .or_else(|| below(&sources).map(|rest| format!("../{rest}")))
-            .or_else(|| below(&self.julia.prefix).map(|rest| format!("julia/{rest}")))
+            .or_else(|| below(&self.julia.prefix).map(|rest| format!("{JULIA}/{rest}")))
     }
 }
 

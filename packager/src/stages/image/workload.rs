@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::ImageError;
 use super::statements;
-use crate::formats::contract::SOURCES;
-use crate::stages::depot::RUNTIME;
+use crate::formats::contract::{DEPOT, RUNTIME, SOURCES, TYPYTHON, in_bundle};
 use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::project::Project;
 use crate::stages::runtime_wheel::RuntimeWheel;
@@ -217,7 +216,7 @@ impl Recording<'_> {
     /// A writable directory, the artifacts, and Julia's own depots; nothing of the user's.
     fn depot_path(&self, scratch: &Path) -> std::io::Result<OsString> {
         let own = self.julia.prefix.join(&self.julia.layout.share_julia);
-        let sources = self.build_tree.join(SOURCES).join("_jnumpy/depot");
+        let sources = self.build_tree.join(SOURCES).join(in_bundle(DEPOT));
         let compiled = self.compiled.iter().cloned();
         let depots = std::iter::once(scratch.join("depot")).chain(compiled).chain([sources, own]);
         std::env::join_paths(depots).map_err(std::io::Error::other)
@@ -229,9 +228,9 @@ impl Recording<'_> {
 
     /// The runtime, with the staged TyPython in it: Julia takes a package image only for the very file it was made from.
     fn link_runtime(&self, directory: &Path) -> std::io::Result<()> {
-        let (from, to) = (self.runtime.python_path().join("jnumpy"), directory.join("jnumpy"));
-        let typython = Path::new(RUNTIME).strip_prefix("_jnumpy/jnumpy").unwrap_or(Path::new(RUNTIME));
-        fs_err::create_dir_all(to.join(typython).parent().unwrap_or(&to))?;
+        let (from, to) = (self.runtime.python_path().join(RUNTIME), directory.join(RUNTIME));
+        let typython = directory.join(TYPYTHON);
+        fs_err::create_dir_all(typython.parent().unwrap_or(&to))?;
         for entry in fs_err::read_dir(from)? {
             let entry = entry?;
             let location = to.join(entry.file_name());
@@ -239,7 +238,7 @@ impl Recording<'_> {
                 fs_err::os::unix::fs::symlink(entry.path(), location)?;
             }
         }
-        fs_err::os::unix::fs::symlink(self.build_tree.join(SOURCES).join(RUNTIME), to.join(typython))
+        fs_err::os::unix::fs::symlink(self.build_tree.join(SOURCES).join(in_bundle(TYPYTHON)), typython)
     }
 
     fn load_path(&self) -> String {

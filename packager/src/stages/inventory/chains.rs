@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::formats::contract::{self, ARTIFACTS, RUNTIME};
 use crate::stages::audit::Libraries;
 use crate::stages::bundle::Description;
 use jnumpy_base::text::printable;
@@ -70,10 +71,10 @@ impl<'a> Chains<'a> {
                     ComponentKind::Application => is_image,
                     ComponentKind::Data => {
                         let hash =
-                            below.strip_prefix("depot/artifacts/").and_then(|below| below.split('/').next());
+                            contract::below(below, ARTIFACTS).and_then(|below| below.split('/').next());
                         component.hashes.iter().any(|known| Some(known.content.as_str()) == hash)
                     }
-                    _ => named("jnumpy-runtime") && below.starts_with("jnumpy/"),
+                    _ => named("jnumpy-runtime") && contract::below(below, RUNTIME).is_some(),
                 };
                 if belongs {
                     chains.add(Node::File(path), node);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::chains::Chains;
 use self::source::{File, Files};
-use crate::formats::contract::DESCRIPTION;
+use crate::formats::contract::{self, ARTIFACTS, DEPOT, DESCRIPTION, JULIA, RUNTIME};
 use crate::formats::policy;
 use crate::stages::audit::{AuditError, Libraries};
 use crate::stages::bundle::{Description, is_compiler, licensed_parts};
@@ -178,7 +178,7 @@ pub struct FileSize {
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// There is no wheel to be seen.
-    #[error("`{}` is no wheel, and no directory with the files of one", path.display())]
+    #[error("`{}` is neither a wheel nor a directory with the files of one", path.display())]
     NoWheel { path: PathBuf },
     /// Several packages are in one directory.
     #[error("`{}` has several packages with a bundle: {}", path.display(), packages.join(", "))]
@@ -210,6 +210,21 @@ impl Hint for InventoryError {
     }
 }
 
+/// What a wheel is called.
+#[derive(Debug)]
+pub struct Identity {
+    /// The package with the bundle, as Python imports it; `None` without a bundle.
+    pub package: Option<String>,
+    /// What the metadata says.
+    pub distribution: Option<Distribution>,
+}
+
+/// Reads what a wheel says of itself, and none of its other files.
+pub fn identify(wheel: &Path) -> Result<Identity, InventoryError> {
+    let files = Files::read_descriptions(wheel)?;
+    Ok(Identity { package: files.package(), distribution: files.distribution()? })
+}
+
 /// Reads what is at `path`: a wheel, the directory that one was unpacked in, or an installed package.
 pub fn inventory(path: &Path, report: &Report) -> Result<Inventory, InventoryError> {
     let stage = report.stage("read");
@@ -217,11 +232,11 @@ pub fn inventory(path: &Path, report: &Report) -> Result<Inventory, InventoryErr
     let described =
         files.bundle.as_ref().and_then(|directory| files.by_path.get(&directory.join(DESCRIPTION).ok()?));
     let description = described.map(|file| parsed(file, Description::read)).transpose()?;
-    let inside =
-        |name: &str| files.dist_info.as_ref()?.join(name).ok().and_then(|path| files.by_path.get(&path));
-    let distribution = inside(METADATA).map(|file| distribution(file, inside(WHEEL))).transpose()?;
-    let sbom =
-        inside(SBOM_PATH).map(|file| parsed(file, |bytes| Sbom::read(bytes).map_err(said))).transpose()?;
+    let distribution = files.distribution()?;
+    let sbom = files
+        .inside(SBOM_PATH)
+        .map(|file| parsed(file, |bytes| Sbom::read(bytes).map_err(said)))
+        .transpose()?;
 
     let elves = files.by_path.iter().filter_map(|(path, file)| Some((path, file.elf.as_ref()?)));
     let libraries = Libraries::new(elves);
@@ -270,6 +285,22 @@ fn parsed<T>(file: &File, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Res
     parse(bytes).map_err(|reason| InventoryError::File { file: name.to_owned(), reason: printable(&reason) })
 }
 
+impl Files {
+    /// A file of `.dist-info`.
+    fn inside(&self, name: &str) -> Option<&File> {
+        self.by_path.get(&self.dist_info.as_ref()?.join(name).ok()?)
+    }
+
+    fn distribution(&self) -> Result<Option<Distribution>, InventoryError> {
+        self.inside(METADATA).map(|file| distribution(file, self.inside(WHEEL))).transpose()
+    }
+
+    /// The package with the bundle, as Python imports it.
+    fn package(&self) -> Option<String> {
+        Some(self.bundle.as_ref()?.parent()?.as_str().replace('/', "."))
+    }
+}
+
 fn distribution(metadata: &File, wheel: Option<&File>) -> Result<Distribution, InventoryError> {
     let read = |file: &File| parsed(file, |bytes| ReadMetadata::read(bytes).map_err(said));
     let fields = read(metadata)?;
@@ -288,10 +319,9 @@ fn distribution(metadata: &File, wheel: Option<&File>) -> Result<Distribution, I
 }
 
 fn bundle(files: &Files, description: &Description) -> Bundle {
-    let package = files.bundle.as_ref().and_then(WheelPath::parent);
     let image = &description.image;
     Bundle {
-        package: package.map(|package| package.as_str().replace('/', ".")).unwrap_or_default(),
+        package: files.package().unwrap_or_default(),
         julia: printable(&description.julia.version),
         shared: description.shared.as_ref().map(|shared| printable(&shared.requirement)),
         compiler: description
@@ -348,17 +378,18 @@ fn part_of(path: &WheelPath, file: &File, files: &Files, description: Option<&De
     let (Some(below), Some(description)) = (below, description) else {
         return "Python package";
     };
+    let is_in = |directory| contract::below(below, directory).is_some();
     if below == description.image.path {
         "system image"
-    } else if below.starts_with("jnumpy/") {
+    } else if is_in(RUNTIME) {
         "runtime"
-    } else if below.starts_with("depot/artifacts/") {
+    } else if is_in(ARTIFACTS) {
         "artifacts"
-    } else if below.starts_with("depot/") {
+    } else if is_in(DEPOT) {
         "Julia packages"
-    } else if below.starts_with("julia/") && file.elf.is_some() {
+    } else if is_in(JULIA) && file.elf.is_some() {
         "libraries"
-    } else if below.starts_with("julia/") {
+    } else if is_in(JULIA) {
         "other files of Julia"
     } else {
         "description of the bundle"

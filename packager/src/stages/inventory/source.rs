@@ -39,6 +39,10 @@ impl File {
         self.kept.as_ref().map_or(("", &[]), |(name, bytes)| (name, bytes))
     }
 
+    fn unread(size: u64, compressed: Option<u64>) -> Self {
+        Self { size, compressed, elf: None, kept: None }
+    }
+
     fn of(path: &WheelPath, bytes: Vec<u8>, compressed: Option<u64>) -> Self {
         Self {
             size: bytes.len() as u64,
@@ -64,10 +68,23 @@ fn is_description(path: &str) -> bool {
 impl Files {
     /// Reads all files at `path`. `progress` is called with their number.
     pub(super) fn read(path: &Path, progress: impl FnMut(usize)) -> Result<Self, InventoryError> {
-        if path.is_dir() { Self::in_directory(path, progress) } else { Self::in_archive(path, progress) }
+        if path.is_dir() {
+            Self::in_directory(path, progress)
+        } else {
+            Self::in_archive(path, |_| true, progress)
+        }
     }
 
-    fn in_archive(path: &Path, mut progress: impl FnMut(usize)) -> Result<Self, InventoryError> {
+    /// Reads those files of a wheel that describe others; of the rest, it takes note of the sizes.
+    pub(super) fn read_descriptions(wheel: &Path) -> Result<Self, InventoryError> {
+        Self::in_archive(wheel, describes, |_| ())
+    }
+
+    fn in_archive(
+        path: &Path,
+        is_read: impl Fn(&WheelPath) -> bool + Sync,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, InventoryError> {
         // What is wrong but lets the rest be read is for the audit to say.
         let archive = Archive::open(path, &mut Vec::new()).map_err(|error| match error {
             AuditError::Broken { path, .. }
@@ -78,6 +95,9 @@ impl Files {
             error => error.into(),
         })?;
         let look = |entry: &Entry| {
+            if !is_read(&entry.path) {
+                return Ok(Ok(File::unread(entry.size, Some(entry.compressed()))));
+            }
             let bytes = archive.read(entry)?;
             Ok(bytes.map(|bytes| File::of(&entry.path, bytes, Some(entry.compressed()))))
         };
@@ -116,7 +136,7 @@ impl Files {
             let file = if describes(&name) || starts_as_elf(&location)? {
                 File::of(&name, fs_err::read(&location)?, None)
             } else {
-                File { size: fs_err::metadata(&location)?.len(), compressed: None, elf: None, kept: None }
+                File::unread(fs_err::metadata(&location)?.len(), None)
             };
             files.insert(name, file);
             progress(files.len());

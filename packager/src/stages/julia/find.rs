@@ -16,7 +16,7 @@ use jnumpy_base::{Report, env_vars};
 const COMMAND: &str = "julia";
 
 /// What the user wants: the value of `--julia`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Choice {
     /// Nothing was said: search.
     #[default]
@@ -25,6 +25,8 @@ pub enum Choice {
     Auto,
     /// This one.
     Given(PathBuf),
+    /// This one, which was found before.
+    Found(Box<Julia>),
 }
 
 impl Choice {
@@ -32,7 +34,7 @@ impl Choice {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Given(path) => Some(path),
-            Self::Search | Self::Auto => None,
+            Self::Search | Self::Auto | Self::Found(_) => None,
         }
     }
 }

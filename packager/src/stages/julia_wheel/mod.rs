@@ -256,13 +256,13 @@ pub enum JuliaWheelError {
         directory: PathBuf,
     },
     /// There are several.
-    #[error("several wheels of one Julia: {}", wheels.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
+    #[error("several wheels of the same Julia: {}", wheels.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
     Several {
         /// The wheels.
         wheels: Vec<PathBuf>,
     },
     /// It is another wheel.
-    #[error("`{}` is no wheel of Julia {julia}, the Julia in use: {reason}", wheel.display())]
+    #[error("`{}` is not a wheel of Julia {julia}, the Julia in use: {reason}", wheel.display())]
     NoJulia {
         /// The wheel.
         wheel: PathBuf,

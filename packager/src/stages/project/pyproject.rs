@@ -367,7 +367,7 @@ impl Reader<'_> {
             require_literal_leading_dot: false,
         };
         let found = glob::glob_with(&format!("{root}/{pattern}"), options)
-            .map_err(|error| fail(&format!("it is no pattern: {}", error.msg)))?;
+            .map_err(|error| fail(&format!("it is not a valid pattern: {}", error.msg)))?;
         let mut any = false;
         for path in found {
             let path = path.map_err(|error| PyprojectError::Io(error.into()))?;

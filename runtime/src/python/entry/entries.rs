@@ -30,11 +30,35 @@ pub(super) struct Entries {
     root: u64,
     /// The world in which `unguarded` is proven.
     proven: Cell<usize>,
-    /// The world in which calls are counted.
-    counted: Cell<usize>,
-    calls: Cell<u32>,
-    /// How many calls are many.
+    calls: Calls,
+}
+
+/// Counts guarded calls, and says when there were many of them in one world.
+struct Calls {
+    world: Cell<usize>,
+    /// How many there were in this world.
+    count: Cell<u32>,
+    /// How many are many.
     many: Cell<u32>,
+}
+
+impl Calls {
+    fn new() -> Self {
+        Self { world: Cell::new(NO_WORLD), count: Cell::new(0), many: Cell::new(OFTEN) }
+    }
+
+    /// Counts a call. True for one call in a world at most, and the next time after twice as many.
+    #[inline]
+    fn are_many(&self, world: usize) -> bool {
+        let before = if self.world.replace(world) == world { self.count.get() } else { 0 };
+        let count = before.saturating_add(1);
+        self.count.set(count);
+        let are_many = count == self.many.get();
+        if are_many {
+            self.many.set(count.saturating_mul(2));
+        }
+        are_many
+    }
 }
 
 impl Entries {
@@ -45,9 +69,7 @@ impl Entries {
             unguarded: Cell::new(guarded),
             root,
             proven: Cell::new(NO_WORLD),
-            counted: Cell::new(NO_WORLD),
-            calls: Cell::new(0),
-            many: Cell::new(OFTEN),
+            calls: Calls::new(),
         }
     }
 
@@ -64,22 +86,11 @@ impl Entries {
             unsafe { self.unguarded.get()(arguments, result) };
             return;
         }
-        self.count(running, world);
-        // SAFETY: the caller's promise.
-        unsafe { running.enter(self.guarded.get(), arguments, result) };
-    }
-
-    fn count(&self, running: &Running, world: usize) {
-        if self.counted.replace(world) != world {
-            self.calls.set(0);
-        }
-        // A function without a proof is not asked for one again in the same world.
-        let calls = self.calls.get().saturating_add(1);
-        self.calls.set(calls);
-        if calls == self.many.get() {
-            self.many.set(calls.saturating_mul(2));
+        if self.calls.are_many(world) {
             self.improve(running, world);
         }
+        // SAFETY: the caller's promise.
+        unsafe { running.enter(self.guarded.get(), arguments, result) };
     }
 
     #[cold]
@@ -112,5 +123,21 @@ impl Entries {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_many_once_in_a_world_and_then_after_twice_as_many() {
+        let calls = Calls::new();
+        let mut turns = |world, count| (1..=count).filter(|_| calls.are_many(world)).count();
+        assert_eq!(turns(1, OFTEN - 1), 0);
+        assert_eq!(turns(2, OFTEN - 1), 0, "those of another world do not count");
+        assert_eq!(turns(2, 1), 1);
+        assert_eq!(turns(3, 2 * OFTEN - 1), 0);
+        assert_eq!(turns(3, 1), 1);
     }
 }

@@ -64,7 +64,7 @@ pub enum InstallError {
     #[error(transparent)]
     Tool(ChildError),
     /// A program of apt or dpkg said something unexpected.
-    #[error("cannot make sense of what `{tool}` says: {line}")]
+    #[error("cannot read the output of `{tool}`: {line}")]
     Answer {
         /// The program.
         tool: &'static str,
@@ -72,7 +72,7 @@ pub enum InstallError {
         line: String,
     },
     /// A package would be used without its license at hand.
-    #[error("the package `{package}` brings no copyright file")]
+    #[error("the package `{package}` contains no copyright file")]
     License {
         /// The package.
         package: String,

@@ -63,6 +63,9 @@ pub struct Outcome {
 
 /// Finds the Julia that `choice` asks for; with [`Choice::Auto`] an official one is installed when none is found.
 pub fn provide(choice: &Choice, surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaError> {
+    if let Choice::Found(julia) = choice {
+        return Ok((**julia).clone());
+    }
     match (choice, find(choice.path(), surroundings, report)) {
         (Choice::Auto, Err(JuliaError::NotFound { .. })) => {
             let request = Request::Official { wanted: Wanted::Lts, origins: Origins::default() };
