@@ -105,7 +105,7 @@ end
 The Python method that calls `f`: of its exported methods, those that take a `T` as the first argument; all if `T` is `nothing`.
 """
 function method_for(@nospecialize(T), name::String, @nospecialize(f), may_be_operator::Bool)
-    applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    is_exported(f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
     overloads = filter(one -> T === nothing || takes_first(one.described, T), overloads_of(f))
     isempty(overloads) &&
         error("`", name, "` cannot be a method of `", T, "`: no exported method of `", f, "` takes one as its first argument")
@@ -355,7 +355,7 @@ function write_value(writer::ClassWriter, name::Symbol, value)
     end
     found isa Function || found isa Type ||
         return add_member!(writer, shown, :constant, value)
-    if applicable(exported, found)
+    if is_exported(found)
         kind = name in (:__init__, :__setstate__) ? :constructor : :method
         return add_member!(writer, shown, kind, value)
     end
