@@ -127,9 +127,8 @@ takes_first(described::Export, @nospecialize(T)) =
 
 # --- instances both ways
 
-"The instance for a Julia object, as an owned reference: for a mutable one always the same, as long as Python holds it."
-function instance_of(@nospecialize(value))
-    class = Pyclass(typeof(value))
+"The instance of its class for a Julia object, as an owned reference: for a mutable one always the same, as long as Python holds it."
+function instance_of(@nospecialize(value), class::Py)
     mutable = ismutable(value)
     if mutable
         found = GC.@preserve value ccall(HOST[].find_instance, PyPtr, (Ptr{Cvoid},), pointer_from_objref(value))

@@ -340,9 +340,14 @@ function fill_tuple(tuple, index, first, rest...)
     return fill_tuple(tuple, index + 1, rest...)
 end
 
-# What has no faster way, somebody's own type among them.
-to_python(value) =
-    exports_instances(typeof(value)) ? instance_of(value) : new_reference(py_cast(Py, value)::Py)
+# What has no faster way, somebody's own type among them. A class that has been made already is found sooner than the question
+# whether there is one is answered.
+function to_python(value)
+    class = value isa Exception ? nothing : look_up(CLASSES, typeof(value))
+    class === nothing || return instance_of(value, class::Py)
+    exports_instances(typeof(value)) && return instance_of(value, Pyclass(typeof(value)))
+    return new_reference(py_cast(Py, value)::Py)
+end
 
 "What `to_python` does by itself."
 const Direct = Union{
@@ -388,8 +393,8 @@ function py_cast(::Type{Py}, value::AbstractDict)
 end
 
 py_cast(::Type{Py}, value) =
-    exports_instances(typeof(value)) ? Py(instance_of(value)) :
-    is_iterator(typeof(value)) ? Py(instance_of(JuliaIterator(value, NotStarted(), false))) :
+    exports_instances(typeof(value)) ? Py(instance_of(value, Pyclass(typeof(value)))) :
+    is_iterator(typeof(value)) ? Py(instance_of(JuliaIterator(value, NotStarted(), false), Pyclass(JuliaIterator))) :
     py_throw(:TypeError, string("a ", typeof(value), " has no counterpart in Python; ", method_hint(typeof(value))))
 
 """
