@@ -600,7 +600,12 @@ def test_callbacks(export: Callable) -> None:
         ([1], "Py"),
         ({"a": 1}, "Py"),
         (object(), "Py"),
-        (np.float64(1.5), "Py"),
+        (np.float64(1.5), "Float64"),
+        (np.float32(1.5), "Float32"),
+        (np.int8(3), "Int8"),
+        (np.True_, "Bool"),
+        ((np.float64(1.5), np.int8(3)), "Tuple{Float64, Int8}"),
+        (np.datetime64("2020-01-01"), "Py"),
         (np.array(["a"]), "Py"),
     ],
 )
@@ -609,6 +614,46 @@ def test_what_a_callback_returns(export: Callable, value: object, seen: str) -> 
     kind, result = f(lambda: value)
     assert kind.replace(" ", "").replace("ComplexF64", "Complex{Float64}") == seen.replace(" ", "")
     assert result is value or result == value
+
+
+@pytest.mark.parametrize(
+    ("values", "shared"),
+    [
+        (np.arange(3.0), True),
+        (np.arange(6).reshape(2, 3), True),
+        (np.arange(24).reshape(2, 3, 4).astype("c8", order="F"), True),
+        (np.array(2.5), True),
+        (np.arange(6.0)[::2], False),
+        (np.arange(3.0, dtype=">f8"), False),
+    ],
+    ids=["vector", "C order", "F order", "no dimensions", "strided", "swapped"],
+)
+def test_arrays_that_a_callback_returns_are_shared(export: Callable, values: np.ndarray, *, shared: bool) -> None:
+    f = export(
+        "function f(g::Function)::Any\n"
+        "for _ in 1:100; g(); end\ny = g()\nGC.gc(false)\nreturn y isa AbstractArray, y\nend"
+    )
+    before = sys.getrefcount(values)
+    is_array, result = f(lambda: values)
+    assert is_array
+    np.testing.assert_array_equal(result, values)
+    assert (result.dtype, result.shape) == (values.dtype.newbyteorder("="), values.shape)
+    assert np.shares_memory(result, values) == shared
+    del result
+    jnumpy.exec_julia("GC.gc()")
+    export("g()::Nothing = nothing")()
+    assert sys.getrefcount(values) <= before
+
+
+def test_the_copy_policy_is_asked_for_what_a_callback_returns(export: Callable) -> None:
+    f = export("f(g::Function)::Float64 = sum(g())")
+    jnumpy.set_copy_policy("error")
+    try:
+        assert f(lambda: np.arange(3.0)) == 3.0
+        with pytest.raises(ValueError, match="it is not contiguous"):
+            f(lambda: np.arange(6.0)[::2])
+    finally:
+        jnumpy.set_copy_policy("default")
 
 
 def test_callbacks_take_anything(export: Callable) -> None:

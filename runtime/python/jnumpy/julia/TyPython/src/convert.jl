@@ -343,6 +343,7 @@ end
 # What has no faster way, somebody's own type among them. A class that has been made already is found sooner than the question
 # whether there is one is answered.
 function to_python(value)
+    hold_lock()
     class = value isa Exception ? nothing : look_up(CLASSES, typeof(value))
     class === nothing || return instance_of(value, class::Py)
     exports_instances(typeof(value)) && return instance_of(value, Pyclass(typeof(value)))

@@ -96,8 +96,8 @@ function natural_type(object::Py)
         types = map(natural_type, collect(Py, py_coerce(Tuple, object)))
         return nothing in types ? nothing : Tuple{types...}
     end
-    numpy = py_import("sys").modules.get("numpy")
-    is_none(numpy) && return nothing
+    numpy = loaded_numpy()
+    numpy === nothing && return nothing
     if PyObject_IsInstance(object, numpy.generic) == 1
         return element_of(object.dtype)
     elseif PyObject_IsInstance(object, numpy.ndarray) == 1
