@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::python::exception::{self, Root};
-use crate::sys::slot::{C_ORDER, Element, IN_PLACE, Slot};
+use crate::sys::slot::{C_ORDER, Element, IN_PLACE, READ_ONLY, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
 static COPY_POLICY: AtomicU8 = AtomicU8::new(DEFAULT);
@@ -88,7 +88,8 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
             return Err(unsupported(&Bound::from_borrowed_ptr(py, object)));
         };
         let in_place = slot.flags & IN_PLACE;
-        *slot = match order(array) {
+        let needed = if slot.flags & READ_ONLY == 0 { SHAREABLE } else { npyffi::NPY_ARRAY_ALIGNED };
+        *slot = match order(array, needed) {
             Some(order) => {
                 ffi::Py_IncRef(object);
                 describe(array, element, order | in_place)
@@ -114,7 +115,7 @@ pub(super) unsafe fn read_shared(py: Python<'_>, object: *mut ffi::PyObject) -> 
         }
         let array = object.cast::<PyArrayObject>();
         let element = element((*(*array).fields.descr).fields.type_num)?;
-        let order = order(array)?;
+        let order = order(array, SHAREABLE)?;
         ffi::Py_IncRef(object);
         Some(describe(array, element, order))
     }
@@ -127,15 +128,15 @@ pub(super) fn is_float64(py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool 
     READY.get(py).is_some() && class == unsafe { npyffi::get_type_object(py, NpyTypes::PyDoubleArrType_Type) }
 }
 
-/// The flag for the order of an array's elements, if Julia can use its memory.
+/// The flag for the order of an array's elements, if Julia can use its memory: if it has the `needed` flags of NumPy's.
 ///
 /// # Safety
 /// `array` is a live ndarray.
 #[inline]
-unsafe fn order(array: *mut PyArrayObject) -> Option<u8> {
+unsafe fn order(array: *mut PyArrayObject, needed: i32) -> Option<u8> {
     // SAFETY: the caller's promise.
     let (fields, descr) = unsafe { (&(*array).fields, &(*(*array).fields.descr).fields) };
-    if fields.flags & SHAREABLE != SHAREABLE || descr.byteorder == FOREIGN_BYTE_ORDER {
+    if fields.flags & needed != needed || descr.byteorder == FOREIGN_BYTE_ORDER {
         None
     } else if fields.flags & npyffi::NPY_ARRAY_F_CONTIGUOUS != 0 {
         Some(0)

@@ -106,6 +106,11 @@ for (Family, Read) in
     end
 end
 
+@inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:PyReadOnlyArray}
+    kind(slot) == OBJECT && return coerced(T, slot, label)
+    return read_only(T, array(slot), label)
+end
+
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
     kind(slot) == OBJECT && return coerced(T, slot, label)
     found = array(slot)
@@ -146,7 +151,7 @@ const WRITES = Ref(false)
 
 "Reads a Python object, with the owner that its slot may hold given back afterwards."
 function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
-    holder = Ref(Slot(NOTHING; flags=WRITES[] ? IN_PLACE : 0x00))
+    holder = Ref(Slot(NOTHING; flags=T <: PyReadOnlyArray ? READ_ONLY : WRITES[] ? IN_PLACE : 0x00))
     GC.@preserve holder object begin
         slot = Base.unsafe_convert(Ptr{Slot}, holder)
         status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
@@ -154,6 +159,7 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
         try
             if lenient && kind(slot) == ARRAY
                 found = array(slot)
+                T <: PyReadOnlyArray && return read_only(T, found, "")
                 return found isa T ? found : fit(T, found, "", WRITES[], true)
             end
             return load(T, slot, "")
@@ -358,6 +364,7 @@ const Direct = Union{
     Transpose{T,<:VecOrMat{T}} where {T<:Element},
     PermutedDimsArray{T,N,P,Q,Array{T,N}} where {T<:Element,N,P,Q},
     StridedView{T} where {T<:Element},
+    PyReadOnlyArray,
 }
 
 py_cast(::Type{Py}, value::Direct) = Py(to_python(value))

@@ -203,6 +203,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
     converted_elsewhere(T) && return nothing
     T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
     if T <: AbstractArray
+        T <: PyReadOnlyArray && return takes_list(T) ? T : nothing
         E = element_for(T)
         takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
         # Some array that is made for the type, or is converted to it.
@@ -301,6 +302,7 @@ const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 const WRITTEN = 0x08
+const ONLY_READ = 0x10
 
 # Flags of a function, in its slot with the roots.
 const METHOD = 0x01
@@ -327,7 +329,7 @@ function make_function(
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
         takes_none && (traits |= NULLABLE)
-        in_place && (traits |= WRITTEN)
+        type <: PyReadOnlyArray ? (traits |= ONLY_READ) : in_place && (traits |= WRITTEN)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         class = wanted == INSTANCE ? getfield(Pyclass(type), :ptr) : NULL
