@@ -22,6 +22,16 @@ const TEXTS = [string("item ", number) for number in 1:1000]
     return total
 end
 
+mutable struct Counter
+    count::Int
+    step::Float64
+end
+@export_py advance(counter::Counter, n::Int)::Int = counter.count += n
+@export_pyclass Counter begin
+    count, step
+    advance
+end
+
 @export_pymodule _calls begin
     convert_float = Pyfunc(convert_float)
     total = Pyfunc(total)
@@ -30,4 +40,6 @@ end
     count_texts = Pyfunc(count_texts)
     kept_texts = Pyfunc(kept_texts)
     callbacks = Pyfunc(callbacks)
+    advance = Pyfunc(advance)
+    Counter = Pyclass(Counter)
 end

@@ -50,6 +50,8 @@ BASES = {
     "encode": "[item.encode() for item in texts]",
     "decode": "[item.decode() for item in raw]",
     "python": "call_often(square, 1000)",
+    "function": "advance(counter, 1)",
+    "class": "PlainCounter(1, 2.5)",
 }
 
 ROWS = [
@@ -65,6 +67,11 @@ ROWS = [
     Row("list of 1,000 str into Vector{String}", "count_texts(texts)", "encode", 3.0),
     Row("Vector{String} of 1,000 out", "kept_texts()", "decode", 3.0),
     Row("1,000 callbacks, float → float", "callbacks(square, 1000)", "python", 3.0),
+    Row("method of an object, int → int", "counter.advance(1)", "function", 1.2),
+    Row("field of an object read, int", "counter.count", "floor", 3.0),
+    Row("field of an object read, float", "counter.step", "floor", 3.0),
+    Row("field of an object set, int", "counter.count = 1", "floor", 3.0),
+    Row("object made of an int and a float", "Counter(1, 2.5)", "class", 3.0),
     Row("exception caught", "try: fail()\nexcept ValueError: pass", None, 20e3),
     Row(
         "exception with text and backtrace",
@@ -76,7 +83,27 @@ ROWS = [
 
 
 #: What `calls.jl` exports for the statements.
-CALLS = ("convert_float", "total", "new_matrix", "fail", "count_texts", "kept_texts", "callbacks")
+CALLS = (
+    "convert_float",
+    "total",
+    "new_matrix",
+    "fail",
+    "count_texts",
+    "kept_texts",
+    "callbacks",
+    "advance",
+    "Counter",
+)
+
+
+class PlainCounter:
+    """What `Counter` in `calls.jl` is, in Python."""
+
+    __slots__ = ("count", "step")
+
+    def __init__(self, count: int, step: float) -> None:
+        self.count = count
+        self.step = step
 
 
 def square(x: float) -> float:
@@ -130,6 +157,8 @@ def load() -> dict[str, object]:
         **{name: getattr(calls, name) for name in CALLS},
         "texts": texts,
         "raw": [text.encode() for text in texts],
+        "counter": calls.Counter(1, 2.5),
+        "PlainCounter": PlainCounter,
         "square": square,
         "call_often": call_often,
         "x": x,

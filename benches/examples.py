@@ -113,6 +113,29 @@ def grid(n: int) -> str:
     return f"a = jl_laplacian({n}).copy(); x = np.random.default_rng(0).random({n * n})"
 
 
+ODE = """
+import numpy as np
+from jl_ode import Event, jl_solve
+from scipy.integrate import solve_ivp
+
+def lorenz(t, y):
+    a, b, c = y
+    return np.array([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c])
+
+def pendulum(t, y):
+    return np.array([y[1], -np.sin(y[0])])
+
+def turns(t, y):
+    return y[1]
+
+def heat(t, y):
+    # Second differences of a rod, whose ends are kept at 0.
+    slope = -2 * y
+    slope[1:] += y[:-1]
+    slope[:-1] += y[1:]
+    return slope
+"""
+
 KMEANS = "import itertools; from jl_kmeans import jl_kmeans; from sklearn.cluster import KMeans"
 
 
@@ -167,6 +190,38 @@ EXAMPLES = {
                 talk,
             )
             for n, k, talk in ((1000, 32, False), (10_000, 32, False), (100_000, 32, True), (1_000_000, 4, False))
+        ],
+    ),
+    "ode": Example(
+        "scipy",
+        ODE,
+        [
+            Row(
+                "3 equations, chaotic",
+                "y = np.ones(3)",
+                "jl_solve(lorenz, (0, 10), y, rtol=1e-6)",
+                "solve_ivp(lorenz, (0, 10), y, rtol=1e-6, dense_output=True)",
+            ),
+            Row(
+                "pendulum, 32 events",
+                "y = np.array([1.0, 0.0])",
+                "jl_solve(pendulum, (0, 107), y, rtol=1e-6, events=[turns])",
+                "solve_ivp(pendulum, (0, 107), y, rtol=1e-6, events=[turns], dense_output=True)",
+            ),
+            Row(
+                "10,000 equations, heat",
+                "y = np.random.default_rng(0).random(10_000)",
+                "jl_solve(heat, (0, 20), y)",
+                "solve_ivp(heat, (0, 20), y, dense_output=True)",
+            ),
+            Row(
+                "10,000 values of a solution",
+                "ours = jl_solve(lorenz, (0, 10), np.ones(3)); "
+                "theirs = solve_ivp(lorenz, (0, 10), np.ones(3), dense_output=True).sol; "
+                "t = np.linspace(0, 10, 10_000)",
+                "ours(t)",
+                "theirs(t)",
+            ),
         ],
     ),
     "poisson": Example(

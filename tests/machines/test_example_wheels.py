@@ -27,6 +27,7 @@ ANSWERS = {
         "[a.tolist() for a in jl_kmeans1d.jl_cluster(np.array([0.0, 9, 2]), 2)]",
         "[[0, 1, 0], [1.0, 9.0]]",
     ),
+    "jl_ode": ("jl_ode.jl_solve(lambda t, y: 2 * t, (0, 3), [1]).y[0, -1].round(9)", "10.0"),
     "jl_poisson": ("np.round(jl_poisson.jl_poisson([2.0, 2.0, 2.0], 1.0)[0], 9).tolist()", "[-3.0, -4.0, -3.0]"),
     "jl_sparse": ("jl_sparse.jl_laplacian(2).toarray()[0].tolist()", "[4.0, -1.0, -1.0, 0.0]"),
 }

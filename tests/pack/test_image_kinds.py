@@ -31,6 +31,7 @@ FILES = {
         precompile = "workload.py"
     """,
     "workload.py": """
+        import pickle
         import jl_kinds
         import numpy as np
         assert jl_kinds.total(np.array([1.0, 2.0])) == 3.0
@@ -42,12 +43,20 @@ FILES = {
             jl_kinds.squared(2.0)
         except RuntimeError:
             pass
+        counter = jl_kinds.Counter(1)
+        counter.step = 2.5
+        assert (counter.advance(2), counter.count, counter.step, len(counter)) == (3, 3, 2.5, 3)
+        assert pickle.loads(pickle.dumps(counter)).count == 3
+        try:
+            counter.advance(-1)
+        except jl_kinds.Backwards as error:
+            assert error.by == 1
     """,
     "jl_kinds/__init__.py": """
         from jnumpy import init_jl, init_project
         init_jl()
         init_project(__file__)
-        from _kinds import color, fail, place, root, size, squared, total, unrecorded
+        from ._kinds import Backwards, Counter, color, fail, place, root, size, squared, total, unrecorded
     """,
     "jl_kinds/Project.toml": """
         name = "Kinds"
@@ -88,6 +97,28 @@ FILES = {
         struct Odd <: Exception
             text::String
         end
+        struct Backwards <: Exception
+            by::Int
+        end
+        mutable struct Counter
+            count::Int
+            step::Float64
+        end
+        @export_py counted_from(count::Int; step::Float64 = 1.0)::Counter = Counter(count, step)
+        @export_py function advance(counter::Counter, n::Int)::Int
+            n >= 0 || throw(Backwards(-n))
+            return counter.count += n
+        end
+        @export_pyclass Backwards begin
+            __base__ = ValueError
+            by
+        end
+        @export_pyclass Counter begin
+            __init__ = counted_from
+            count, step
+            advance
+            __len__(self)::Int = self.count
+        end
         @export_py total(xs::Vector{{Float64}})::Float64 = sum(xs)
         @export_py largest(xs::Vector)::Float64 = maximum(xs)
         @export_py root(x::Float64)::Float64 = sqrt(x)
@@ -100,6 +131,8 @@ FILES = {
         @export_py unrecorded(n::Int)::Int = Base.inferencebarrier(steps)(n)
         function init()
             @export_pymodule _kinds begin
+                Backwards = Pyclass(Backwards)
+                Counter = Pyclass(Counter)
                 total = Pyfunc(total)
                 largest = Pyfunc(largest)
                 root = Pyfunc(root)
@@ -178,10 +211,19 @@ def refused(pack, julia, project: Path, *options: str) -> str:
 
 
 WORKS = """
+import copy
 import numpy as np
-from jl_kinds import color, place, size, total
+from jl_kinds import Backwards, Counter, color, place, size, total
 print(total(np.array([1.0, 2.5])), color(), size())
 print(place())
+counter = Counter(4, step=0.5)
+counter.step *= 4
+assert (counter.advance(n=3), len(copy.copy(counter)), counter.step) == (7, 7, 2.0)
+assert repr(counter).startswith("Kinds.Counter(7, 2.0)"), repr(counter)
+try:
+    counter.advance(-2)
+except ValueError as error:
+    assert isinstance(error, Backwards) and error.by == 2
 """
 
 

@@ -13,6 +13,7 @@ import threading
 import traceback
 import weakref
 
+import child
 import jnumpy
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ def test_constructor_attributes_and_methods(bank, account) -> None:
     assert bank.Account.parse("Cy:4").balance == 4.0
     assert bank.Account.named("Di").owner == "Di"
     assert account.parse("Cy:4").owner == "Cy"
+
+
+def test_the_project_is_precompiled_without_a_word(julia):
+    # Julia refuses to overwrite a method while it precompiles, as a second method of one function did.
+    outcome = child.run("import bank; print(bank._bank.area(bank._bank.Circle(1.0)))", julia)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "3.0\n", "")
 
 
 def test_array_fields_share_memory(account) -> None:

@@ -600,7 +600,12 @@ def test_callbacks(export: Callable) -> None:
         ([1], "Py"),
         ({"a": 1}, "Py"),
         (object(), "Py"),
-        (np.float64(1.5), "Py"),
+        (np.float64(1.5), "Float64"),
+        (np.float32(1.5), "Float32"),
+        (np.int8(3), "Int8"),
+        (np.True_, "Bool"),
+        ((np.float64(1.5), np.int8(3)), "Tuple{Float64, Int8}"),
+        (np.datetime64("2020-01-01"), "Py"),
         (np.array(["a"]), "Py"),
     ],
 )
@@ -609,6 +614,112 @@ def test_what_a_callback_returns(export: Callable, value: object, seen: str) -> 
     kind, result = f(lambda: value)
     assert kind.replace(" ", "").replace("ComplexF64", "Complex{Float64}") == seen.replace(" ", "")
     assert result is value or result == value
+
+
+@pytest.mark.parametrize(
+    ("values", "shared"),
+    [
+        (np.arange(3.0), True),
+        (np.arange(6).reshape(2, 3), True),
+        (np.arange(24).reshape(2, 3, 4).astype("c8", order="F"), True),
+        (np.array(2.5), True),
+        (np.arange(6.0)[::2], False),
+        (np.arange(3.0, dtype=">f8"), False),
+    ],
+    ids=["vector", "C order", "F order", "no dimensions", "strided", "swapped"],
+)
+def test_arrays_that_a_callback_returns_are_shared(export: Callable, values: np.ndarray, *, shared: bool) -> None:
+    f = export(
+        "function f(g::Function)::Any\n"
+        "for _ in 1:100; g(); end\ny = g()\nGC.gc(false)\nreturn y isa AbstractArray, y\nend"
+    )
+    before = sys.getrefcount(values)
+    is_array, result = f(lambda: values)
+    assert is_array
+    np.testing.assert_array_equal(result, values)
+    assert (result.dtype, result.shape) == (values.dtype.newbyteorder("="), values.shape)
+    assert np.shares_memory(result, values) == shared
+    del result
+    jnumpy.exec_julia("GC.gc()")
+    export("g()::Nothing = nothing")()
+    assert sys.getrefcount(values) <= before
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    values.flags.writeable = False
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "copied"),
+    [
+        (read_only(np.arange(3.0)), False),
+        (np.arange(3.0), False),
+        (read_only(np.arange(6.0).reshape(2, 3)), False),
+        (read_only(np.arange(24.0).reshape(2, 3, 4).T), False),
+        (read_only(np.arange(6.0)[::2]), True),
+        (read_only(np.arange(3, dtype="i2")), True),
+    ],
+    ids=["vector", "writeable", "C order", "F order", "strided", "integers"],
+)
+def test_read_only_memory_is_shared_with_what_only_reads(export: Callable, values: np.ndarray, *, copied: bool) -> None:
+    f = export("f(x::PyReadOnlyArray{Float64})::Any = (sum(x), size(x), x)")
+    nested = export('g(x::Dict{String,PyReadOnlyArray{Float64}})::Any = sum(x["a"])')
+    jnumpy.set_copy_policy("error")
+    try:
+        if copied:
+            with pytest.raises(ValueError, match="an array is copied on its way into Julia"):
+                f(values)
+            jnumpy.set_copy_policy("allow")
+        total, shape, same = f(values)
+        assert nested({"a": values}) == total == values.sum()
+    finally:
+        jnumpy.set_copy_policy("default")
+    assert shape == values.shape
+    np.testing.assert_array_equal(same, values)
+    assert np.shares_memory(same, values) != copied
+    # What Julia gives back does not make the memory writeable.
+    assert copied or same.flags.writeable == values.flags.writeable
+
+
+def test_what_only_reads_takes_bytes_and_no_lists(export: Callable) -> None:
+    f = export("f(x::PyReadOnlyVector{UInt8})::Int = sum(Int, x)")
+    jnumpy.set_copy_policy("error")
+    try:
+        assert f(b"abc") == f(bytearray(b"abc")) == sum(b"abc")
+    finally:
+        jnumpy.set_copy_policy("default")
+    with pytest.raises(TypeError, match=r"f\(\) argument `x`: expected numpy.ndarray, got list"):
+        f([1, 2])
+    with pytest.raises(TypeError, match="expected an array for"):
+        f(np.ones(3))
+    with pytest.raises(jnumpy.JuliaError, match=r"no Python object is converted to .*declare `AbstractVector`"):
+        jnumpy.exec_julia("module No\nusing TyPython.CPython\n@export_py f(x::PyReadOnlyVector{String})::Int = 1\nend")
+
+
+def test_what_only_reads_cannot_be_written_into(export: Callable) -> None:
+    # A copy that a function writes into is refused; this one does not write.
+    f = export("f!(x::PyReadOnlyVector{Float64}, y::AbstractVector{Float64})::Nothing = (y .= 2 .* x; nothing)")
+    x, y = read_only(np.arange(3.0)), np.zeros(3)
+    f(x, y)
+    assert y.tolist() == [0.0, 2.0, 4.0]
+    with pytest.raises(jnumpy.JuliaError):
+        export("f(x::PyReadOnlyVector{Float64})::Nothing = (x .= 1; nothing)")(x)
+    assert x.tolist() == [0.0, 1.0, 2.0]
+    # Elsewhere the same array is copied, as before.
+    assert export("f(x::Vector{Float64})::Float64 = (x[1] = 7; x[1])")(x) == 7.0
+    assert x[0] == 0.0
+
+
+def test_the_copy_policy_is_asked_for_what_a_callback_returns(export: Callable) -> None:
+    f = export("f(g::Function)::Float64 = sum(g())")
+    jnumpy.set_copy_policy("error")
+    try:
+        assert f(lambda: np.arange(3.0)) == 3.0
+        with pytest.raises(ValueError, match="it is not contiguous"):
+            f(lambda: np.arange(6.0)[::2])
+    finally:
+        jnumpy.set_copy_policy("default")
 
 
 def test_callbacks_take_anything(export: Callable) -> None:

@@ -13,7 +13,7 @@ use crate::sys::libjulia::Value;
 
 /// Addresses are spread well enough by one multiplication (Knuth's multiplicative hash).
 #[derive(Default)]
-struct AddressHasher(u64);
+pub(crate) struct AddressHasher(u64);
 
 impl Hasher for AddressHasher {
     fn finish(&self) -> u64 {
@@ -34,6 +34,9 @@ impl Hasher for AddressHasher {
         self.write_u64(value as u64);
     }
 }
+
+/// A table whose keys are addresses.
+pub(crate) type ByAddress<V> = HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
 
 /// The memory of an array: where it is, how many elements it has, and their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +74,7 @@ struct Recent {
 }
 
 struct Leases {
-    arrays: HashMap<usize, Lease, BuildHasherDefault<AddressHasher>>,
+    arrays: ByAddress<Lease>,
     recent: Box<[Recent]>,
     returned: Vec<usize>,
 }
@@ -79,7 +82,7 @@ struct Leases {
 impl Default for Leases {
     fn default() -> Self {
         Self {
-            arrays: HashMap::default(),
+            arrays: ByAddress::default(),
             recent: vec![Recent::default(); RECENT].into_boxed_slice(),
             returned: Vec::new(),
         }

@@ -112,6 +112,9 @@ pub(crate) const IN_PLACE: u8 = 2;
 /// not take.
 pub(crate) const OPERAND: u8 = 4;
 
+/// Flag of an array argument: the function only reads it, so that memory which Python has made read-only is shared, too.
+pub(crate) const READ_ONLY: u8 = 8;
+
 /// One value on its way across. 32 bytes; see [`Kind`] for the meaning of `a`, `b`, `c`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

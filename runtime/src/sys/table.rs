@@ -51,8 +51,9 @@ pub(crate) struct HostFunctions {
     /// `read_items(kind, takes none, tuple, start, count, slots)`: reads items of a tuple as `kind`, or as `nothing`, into
     /// slots, and returns how many; fewer than `count` with a Python exception set. Not for kinds whose slots own something.
     pub(crate) read_items: unsafe extern "C" fn(u8, c_int, *mut PyObject, isize, isize, *mut Slot) -> isize,
-    /// `call(callable, arguments, count, result)`: 0 with the result in a slot, a number or an owned object; -1 with a
-    /// Python exception set; -2 in a thread that Python does not know. Objects in the arguments are borrowed.
+    /// `call(callable, arguments, count, result)`: 0 with the result in a slot, a number, an array whose owner is owned, or an
+    /// owned object; -1 with a Python exception set; -2 in a thread that Python does not know. Objects in the arguments are
+    /// borrowed.
     pub(crate) call: unsafe extern "C" fn(*mut PyObject, *const Slot, usize, *mut Slot) -> c_int,
     /// `write_output(stream, text, length)`: writes to `sys.stdout` (1) or `sys.stderr` (2). 0, or -1 with a Python exception
     /// set. Any thread: where Python's lock is not held, the text is written soon.

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::python::exception::{self, Root};
-use crate::sys::slot::{C_ORDER, Element, IN_PLACE, Slot};
+use crate::sys::slot::{C_ORDER, Element, IN_PLACE, READ_ONLY, Slot};
 
 /// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
 static COPY_POLICY: AtomicU8 = AtomicU8::new(DEFAULT);
@@ -57,9 +57,10 @@ const FOREIGN_BYTE_ORDER: c_char = c_char::from_ne_bytes([b'>']);
 #[cfg(target_endian = "big")]
 const FOREIGN_BYTE_ORDER: c_char = c_char::from_ne_bytes([b'<']);
 
+static READY: PyOnceLock<()> = PyOnceLock::new();
+
 /// Makes NumPy's C API usable; NumPy is imported when the first array is met, not before.
 fn numpy_ready(py: Python<'_>) -> PyResult<()> {
-    static READY: PyOnceLock<()> = PyOnceLock::new();
     READY.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
 }
 
@@ -86,36 +87,77 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
         let Some(element) = element(descr.type_num) else {
             return Err(unsupported(&Bound::from_borrowed_ptr(py, object)));
         };
-        let shareable = fields.flags & SHAREABLE == SHAREABLE && descr.byteorder != FOREIGN_BYTE_ORDER;
-        let order = if !shareable {
-            None
-        } else if fields.flags & npyffi::NPY_ARRAY_F_CONTIGUOUS != 0 {
-            Some(0)
-        } else if fields.flags & npyffi::NPY_ARRAY_C_CONTIGUOUS != 0 {
-            Some(C_ORDER)
-        } else {
-            None
-        };
         let in_place = slot.flags & IN_PLACE;
-        let (owner, order) = match order {
+        let needed = if slot.flags & READ_ONLY == 0 { SHAREABLE } else { npyffi::NPY_ARRAY_ALIGNED };
+        *slot = match order(array, needed) {
             Some(order) => {
                 ffi::Py_IncRef(object);
-                (array, order)
+                describe(array, element, order | in_place)
             }
-            None => (copy(py, array, in_place != 0)?, 0),
+            None => describe(copy(py, array, in_place != 0)?, element, in_place),
         };
-        let fields = &(*owner).fields;
-        *slot = Slot::array(
-            element,
-            order | in_place,
-            fields.data.cast(),
-            owner.cast(),
-            // NumPy's limit is 64.
-            u8::try_from(fields.nd).unwrap_or(u8::MAX),
-            fields.dimensions,
-        );
     }
     Ok(())
+}
+
+/// Describes the memory of a plain ndarray that Julia can use as it is, as [`read`] does. `None` for any other object, and
+/// before the first array has been met.
+///
+/// # Safety
+/// `object` is a live Python object.
+#[inline]
+pub(super) unsafe fn read_shared(py: Python<'_>, object: *mut ffi::PyObject) -> Option<Slot> {
+    READY.get(py)?;
+    // SAFETY: as in `read`.
+    unsafe {
+        if ffi::Py_TYPE(object) != npyffi::get_type_object(py, NpyTypes::PyArray_Type) {
+            return None;
+        }
+        let array = object.cast::<PyArrayObject>();
+        let element = element((*(*array).fields.descr).fields.type_num)?;
+        let order = order(array, SHAREABLE)?;
+        ffi::Py_IncRef(object);
+        Some(describe(array, element, order))
+    }
+}
+
+/// Whether a class is `np.float64`, a subclass of `float`. Not before the first array has been met.
+#[inline]
+pub(super) fn is_float64(py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: NumPy's C API is ready.
+    READY.get(py).is_some() && class == unsafe { npyffi::get_type_object(py, NpyTypes::PyDoubleArrType_Type) }
+}
+
+/// The flag for the order of an array's elements, if Julia can use its memory: if it has the `needed` flags of NumPy's.
+///
+/// # Safety
+/// `array` is a live ndarray.
+#[inline]
+unsafe fn order(array: *mut PyArrayObject, needed: i32) -> Option<u8> {
+    // SAFETY: the caller's promise.
+    let (fields, descr) = unsafe { (&(*array).fields, &(*(*array).fields.descr).fields) };
+    if fields.flags & needed != needed || descr.byteorder == FOREIGN_BYTE_ORDER {
+        None
+    } else if fields.flags & npyffi::NPY_ARRAY_F_CONTIGUOUS != 0 {
+        Some(0)
+    } else if fields.flags & npyffi::NPY_ARRAY_C_CONTIGUOUS != 0 {
+        Some(C_ORDER)
+    } else {
+        None
+    }
+}
+
+/// The slot of an array, which takes over a reference to it.
+///
+/// # Safety
+/// `array` is a live ndarray.
+#[inline]
+unsafe fn describe(array: *mut PyArrayObject, element: Element, flags: u8) -> Slot {
+    // SAFETY: the caller's promise.
+    let fields = unsafe { &(*array).fields };
+    // NumPy's limit is 64.
+    let dimensions = u8::try_from(fields.nd).unwrap_or(u8::MAX);
+    Slot::array(element, flags, fields.data.cast(), array.cast(), dimensions, fields.dimensions)
 }
 
 /// The object itself if it is of a subclass of ndarray, or an ndarray over the memory that it offers.

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::write;
+use super::{array, write};
 use crate::sys::slot::{Kind, Slot};
 
 /// Calls with up to this many arguments need no tuple.
@@ -47,7 +47,9 @@ pub(super) unsafe fn call(
         if made.is_null() {
             return -1;
         }
-        *result = number(made);
+        *result = number(py, made)
+            .or_else(|| array::read_shared(py, made))
+            .unwrap_or_else(|| Slot::borrowed(made, 0));
         // The reference in an object's slot is taken over by Julia.
         if result.kind != Kind::Object as u8 {
             ffi::Py_DecRef(made);
@@ -101,29 +103,29 @@ unsafe fn argument(py: Python<'_>, slot: &Slot) -> *mut ffi::PyObject {
     }
 }
 
-/// The number that an object of exactly a built-in type is, else a slot for an object.
+/// The number that an object of exactly a built-in type, or an element of a float64 array, is.
 ///
 /// # Safety
 /// `object` is a live object.
 #[inline]
-unsafe fn number(object: *mut ffi::PyObject) -> Slot {
+unsafe fn number(py: Python<'_>, object: *mut ffi::PyObject) -> Option<Slot> {
     // SAFETY: the caller's promise; each function gets an object of its type.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        if class == &raw mut ffi::PyFloat_Type {
-            return Slot::float(ffi::PyFloat_AsDouble(object));
+        if class == &raw mut ffi::PyFloat_Type || array::is_float64(py, class) {
+            return Some(Slot::float(ffi::PyFloat_AsDouble(object)));
         }
         if class == &raw mut ffi::PyLong_Type {
             let mut overflow = 0;
             let value = ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow);
             if overflow == 0 {
-                return Slot::integer(value);
+                return Some(Slot::integer(value));
             }
         } else if object == ffi::Py_None() {
-            return Slot::nothing();
+            return Some(Slot::nothing());
         } else if class == &raw mut ffi::PyBool_Type {
-            return Slot::boolean(object == ffi::Py_True());
+            return Some(Slot::boolean(object == ffi::Py_True()));
         }
     }
-    Slot::borrowed(object, 0)
+    None
 }

@@ -17,13 +17,14 @@ use super::read::{self, Mode};
 use super::write;
 use crate::julia::start::running;
 use crate::python::exception::{Root, refused};
-use crate::sys::slot::{Entry, IN_PLACE, Kind, OPERAND, Slot};
+use crate::sys::slot::{Entry, IN_PLACE, Kind, OPERAND, READ_ONLY, Slot};
 
 /// Flags of a parameter in the slots that TyPython sends (`Slot::flags`).
 const OPTIONAL: u8 = 1;
 const KEYWORD_ONLY: u8 = 2;
 const NULLABLE: u8 = 4;
 const WRITTEN: u8 = 8;
+const ONLY_READ: u8 = 16;
 /// Flags of a function in its slot with the roots.
 const METHOD: u8 = 1;
 const OPERATOR: u8 = 2;
@@ -110,6 +111,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
             keyword_only,
             nullable: slot.flags & NULLABLE != 0,
             flags: if slot.flags & WRITTEN == 0 { 0 } else { IN_PLACE }
+                | if slot.flags & ONLY_READ == 0 { 0 } else { READ_ONLY }
                 | if traits & OPERATOR == 0 || parameters.is_empty() { 0 } else { OPERAND },
             class: kept_class(slot, kind),
         });

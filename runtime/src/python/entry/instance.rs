@@ -1,18 +1,19 @@
 //! Julia objects as Python objects: the base of all exported classes, and the conversion both ways.
 
-use std::collections::HashMap;
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::guard;
 use super::heap_type::{self, slot};
 use super::write;
+use crate::julia::lease::ByAddress;
 use crate::julia::roots;
 use crate::sys::libjulia::Value;
 use crate::sys::slot::Slot;
@@ -29,11 +30,11 @@ struct InstanceObject {
 }
 
 /// The Python objects of mutable Julia objects, by the address of the latter. An entry goes with the Python object.
-static LIVE: Mutex<Option<HashMap<usize, usize>>> = Mutex::new(None);
+static LIVE: Mutex<Option<ByAddress<usize>>> = Mutex::new(None);
 
-fn with_live<R>(work: impl FnOnce(&mut HashMap<usize, usize>) -> R) -> R {
+fn with_live<R>(work: impl FnOnce(&mut ByAddress<usize>) -> R) -> R {
     let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
-    work(live.get_or_insert_with(HashMap::new))
+    work(live.get_or_insert_default())
 }
 
 /// A new reference to the Python object of a mutable Julia object, or NULL if there is none.
@@ -202,7 +203,7 @@ unsafe extern "C" fn initialize(
             let keywords =
                 Bound::from_borrowed_ptr_or_opt(py, keywords).map(Bound::cast_into::<PyDict>).transpose()?;
             let object = Bound::from_borrowed_ptr(py, object);
-            let Some(constructor) = maker(&object, "__julia_new__")? else {
+            let Some(constructor) = maker(&object, intern!(py, "__julia_new__"))? else {
                 let text =
                     format!("{} cannot be made in Python: it has no constructor", shown(&object.get_type()));
                 return Err(PyTypeError::new_err(text));
@@ -220,7 +221,7 @@ unsafe extern "C" fn restore(object: *mut ffi::PyObject, state: *mut ffi::PyObje
         guard::object(|py| {
             let object = Bound::from_borrowed_ptr(py, object);
             let state = Bound::from_borrowed_ptr(py, state);
-            let Some(constructor) = maker(&object, "__julia_setstate__")? else {
+            let Some(constructor) = maker(&object, intern!(py, "__julia_setstate__"))? else {
                 let text = format!("a {} cannot be made of a pickle", shown(&object.get_type()));
                 return Err(PyTypeError::new_err(text));
             };
@@ -231,7 +232,10 @@ unsafe extern "C" fn restore(object: *mut ffi::PyObject, state: *mut ffi::PyObje
 }
 
 /// The function in a class that makes its Julia objects.
-fn maker<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn maker<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let function = object.get_type().getattr_opt(name)?;
     Ok(function.filter(|function| !function.is_none()))
 }
@@ -256,7 +260,9 @@ unsafe fn take<'py>(
         }
         let instance = make()?;
         let made_class = instance.get_type();
-        if !made_class.is_subclass(instance_type(py)?)? || !class.is_subclass(&made_class)? {
+        let fits = made_class.is(&class)
+            || made_class.is_subclass(instance_type(py)?)? && class.is_subclass(&made_class)?;
+        if !fits {
             let text = format!("the constructor of {} has returned a {}", shown(&class), shown(&made_class));
             return Err(PyTypeError::new_err(text));
         }

@@ -8,7 +8,7 @@ using LinearAlgebra: Transpose
 
 export Py, PyException, PyAPI, py_import, py_throw, get_numpy, get_py_builtin, WITH_GIL, GILNoRaise
 export py_cast, py_coerce
-export PyIterable
+export PyIterable, PyReadOnlyArray, PyReadOnlyVector, PyReadOnlyMatrix
 export check_signals
 export Pyfunc, Pyclass, @export_py, @export_pyclass, @export_pymodule
 

@@ -106,6 +106,37 @@ end
     return shared
 end
 
+"""
+    PyReadOnlyArray{T,N}
+    PyReadOnlyVector{T}
+    PyReadOnlyMatrix{T}
+
+An array that Julia only reads. As the type of an argument it shares memory that Python has made read-only, where any other
+array type gets a copy: read-only ndarrays, `bytes`, columns of pandas, polars, and pyarrow. It has no `setindex!`. `parent` is
+the array itself, for functions that want a `Vector` or a `Matrix`; nobody may write into that.
+"""
+struct PyReadOnlyArray{T,N,A<:AbstractArray{T,N}} <: AbstractArray{T,N}
+    parent::A
+
+    PyReadOnlyArray(array::AbstractArray{T,N}) where {T,N} = new{T,N,typeof(array)}(array)
+end
+const PyReadOnlyVector{T} = PyReadOnlyArray{T,1}
+const PyReadOnlyMatrix{T} = PyReadOnlyArray{T,2}
+
+Base.parent(array::PyReadOnlyArray) = array.parent
+Base.size(array::PyReadOnlyArray) = size(array.parent)
+Base.IndexStyle(::Type{<:PyReadOnlyArray{T,N,A}}) where {T,N,A} = IndexStyle(A)
+Base.@propagate_inbounds Base.getindex(array::PyReadOnlyArray{T,N}, index::Vararg{Int,N}) where {T,N} = array.parent[index...]
+Base.@propagate_inbounds Base.getindex(array::PyReadOnlyArray, index::Int) = array.parent[index]
+Base.@propagate_inbounds Base.getindex(array::PyReadOnlyVector, index::Int) = array.parent[index]
+Base.dataids(array::PyReadOnlyArray) = Base.dataids(array.parent)
+
+"An array that Julia sees as the read-only one that a parameter declares: a copy only where elements have to be converted."
+function read_only(::Type{T}, found, label::String) where {T}
+    made = PyReadOnlyArray(found)
+    return made isa T ? made : PyReadOnlyArray(fit(supertype(T), found, label, false))::T
+end
+
 is_likely(::Type{T}, found) where {T} =
     Matrix{Float64} <: T && found isa Matrix{Float64} ||
     Transpose{Float64,Matrix{Float64}} <: T && found isa Transpose{Float64,Matrix{Float64}} ||
@@ -245,6 +276,8 @@ function to_python(array::PermutedDimsArray{T,N,P,Q,Array{T,N}}) where {T<:Eleme
     end
     return new_array(array, pointer(parent(array)), byte_strides(array))
 end
+
+to_python(array::PyReadOnlyArray) = to_python(array.parent)
 
 const StridedView{T} = Union{
     SubArray{T,N,<:Array{T}} where {N},

@@ -3,8 +3,8 @@
 """
 A Python callable as a Julia function: what an argument declared as `Function` is.
 
-A call converts the arguments as results are, and its result by what it is: `float`, `int`, `bool`, `complex`, `str`, `None`,
-tuples and arrays of numbers become Julia's, anything else stays a [`Py`](@ref). In the function that declares the argument,
+A call converts the arguments as results are, and its result by what it is: `float`, `int`, `bool`, `complex`, NumPy's numbers,
+`str`, `None`, tuples and arrays of numbers become Julia's, anything else stays a [`Py`](@ref). In the function that declares the argument,
 `f(x)::T` converts to `T` as strictly as an argument of that type.
 """
 struct PyCallable <: Function
@@ -65,17 +65,37 @@ end
     slot.kind == INT && return slot.a % Int64
     slot.kind == BOOL && return slot.a == 1
     slot.kind == NOTHING && return nothing
+    slot.kind == ARRAY && return shared_array(slot)
     return natural(Py(PyPtr(UInt(slot.a))))
+end
+
+"The array of a slot, whose owner is given back: the array has a reference of its own."
+@noinline function shared_array(slot::Slot)
+    holder = Ref(slot)
+    return GC.@preserve holder begin
+        try
+            array(Base.unsafe_convert(Ptr{Slot}, holder))
+        finally
+            Py_DecRef(PyPtr(UInt(slot.b)))
+        end
+    end
 end
 
 @noinline function natural(object::Py)
     is_none(object) && return nothing
+    type = object.__class__
     for (class, T) in ((:bool, Bool), (:int, Int64), (:float, Float64), (:complex, ComplexF64), (:str, String))
-        is_class(object.__class__, class) && return natural(T, object)
+        is_class(type, class) && return natural(T, object)
     end
-    is_class(object.__class__, :tuple) && return map(natural, py_coerce(Tuple, object))
-    is_ndarray(object) && py_coerce(String, object.dtype.kind) in ("b", "i", "u", "f", "c") &&
-        return py_coerce(AbstractArray, object)
+    is_class(type, :tuple) && return map(natural, py_coerce(Tuple, object))
+    numpy = loaded_numpy()
+    numpy === nothing && return object
+    if PyObject_IsInstance(object, numpy.ndarray) == 1
+        py_coerce(String, object.dtype.kind) in ("b", "i", "u", "f", "c") && return py_coerce(AbstractArray, object)
+    elseif PyObject_IsInstance(object, numpy.generic) == 1
+        T = element_of(object.dtype)
+        T === nothing || return py_coerce(T, object)
+    end
     return object
 end
 natural(::Type{T}, object::Py) where {T} = py_coerce(T, object)

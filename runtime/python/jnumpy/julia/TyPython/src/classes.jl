@@ -105,7 +105,7 @@ end
 The Python method that calls `f`: of its exported methods, those that take a `T` as the first argument; all if `T` is `nothing`.
 """
 function method_for(@nospecialize(T), name::String, @nospecialize(f), may_be_operator::Bool)
-    applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
+    is_exported(f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
     overloads = filter(one -> T === nothing || takes_first(one.described, T), overloads_of(f))
     isempty(overloads) &&
         error("`", name, "` cannot be a method of `", T, "`: no exported method of `", f, "` takes one as its first argument")
@@ -127,9 +127,8 @@ takes_first(described::Export, @nospecialize(T)) =
 
 # --- instances both ways
 
-"The instance for a Julia object, as an owned reference: for a mutable one always the same, as long as Python holds it."
-function instance_of(@nospecialize(value))
-    class = Pyclass(typeof(value))
+"The instance of its class for a Julia object, as an owned reference: for a mutable one always the same, as long as Python holds it."
+function instance_of(@nospecialize(value), class::Py)
     mutable = ismutable(value)
     if mutable
         found = GC.@preserve value ccall(HOST[].find_instance, PyPtr, (Ptr{Cvoid},), pointer_from_objref(value))
@@ -355,7 +354,7 @@ function write_value(writer::ClassWriter, name::Symbol, value)
     end
     found isa Function || found isa Type ||
         return add_member!(writer, shown, :constant, value)
-    if applicable(exported, found)
+    if is_exported(found)
         kind = name in (:__init__, :__setstate__) ? :constructor : :method
         return add_member!(writer, shown, kind, value)
     end

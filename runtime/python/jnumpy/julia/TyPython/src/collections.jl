@@ -117,10 +117,15 @@ read_items(wanted::UInt8, takes_none::Bool, items::Py, start::Int, count::Int, s
 
 # --- ndarrays whose elements are no numbers
 
+"NumPy, if somebody has imported it; else `nothing`."
+function loaded_numpy()
+    numpy = borrowed(PyImport_GetModuleDict()).get("numpy")
+    return is_none(numpy) ? nothing : numpy
+end
+
 function is_ndarray(object::Py)
-    numpy = py_import("sys").modules.get("numpy")
-    is_none(numpy) && return false
-    return PyObject_IsInstance(object, numpy.ndarray) == 1
+    numpy = loaded_numpy()
+    return numpy !== nothing && PyObject_IsInstance(object, numpy.ndarray) == 1
 end
 
 function from_ndarray(::Type{T}, object::Py, convert_item) where {T}

@@ -106,6 +106,11 @@ for (Family, Read) in
     end
 end
 
+@inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:PyReadOnlyArray}
+    kind(slot) == OBJECT && return coerced(T, slot, label)
+    return read_only(T, array(slot), label)
+end
+
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
     kind(slot) == OBJECT && return coerced(T, slot, label)
     found = array(slot)
@@ -146,7 +151,7 @@ const WRITES = Ref(false)
 
 "Reads a Python object, with the owner that its slot may hold given back afterwards."
 function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
-    holder = Ref(Slot(NOTHING; flags=WRITES[] ? IN_PLACE : 0x00))
+    holder = Ref(Slot(NOTHING; flags=T <: PyReadOnlyArray ? READ_ONLY : WRITES[] ? IN_PLACE : 0x00))
     GC.@preserve holder object begin
         slot = Base.unsafe_convert(Ptr{Slot}, holder)
         status = @python ccall(HOST[].read, Cint, (UInt8, Cint, PyPtr, Ptr{Slot}), wanted, lenient, object, slot)
@@ -154,6 +159,7 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
         try
             if lenient && kind(slot) == ARRAY
                 found = array(slot)
+                T <: PyReadOnlyArray && return read_only(T, found, "")
                 return found isa T ? found : fit(T, found, "", WRITES[], true)
             end
             return load(T, slot, "")
@@ -340,9 +346,15 @@ function fill_tuple(tuple, index, first, rest...)
     return fill_tuple(tuple, index + 1, rest...)
 end
 
-# What has no faster way, somebody's own type among them.
-to_python(value) =
-    exports_instances(typeof(value)) ? instance_of(value) : new_reference(py_cast(Py, value)::Py)
+# What has no faster way, somebody's own type among them. A class that has been made already is found sooner than the question
+# whether there is one is answered.
+function to_python(value)
+    hold_lock()
+    class = value isa Exception ? nothing : look_up(CLASSES, typeof(value))
+    class === nothing || return instance_of(value, class::Py)
+    exports_instances(typeof(value)) && return instance_of(value, Pyclass(typeof(value)))
+    return new_reference(py_cast(Py, value)::Py)
+end
 
 "What `to_python` does by itself."
 const Direct = Union{
@@ -352,6 +364,7 @@ const Direct = Union{
     Transpose{T,<:VecOrMat{T}} where {T<:Element},
     PermutedDimsArray{T,N,P,Q,Array{T,N}} where {T<:Element,N,P,Q},
     StridedView{T} where {T<:Element},
+    PyReadOnlyArray,
 }
 
 py_cast(::Type{Py}, value::Direct) = Py(to_python(value))
@@ -388,8 +401,8 @@ function py_cast(::Type{Py}, value::AbstractDict)
 end
 
 py_cast(::Type{Py}, value) =
-    exports_instances(typeof(value)) ? Py(instance_of(value)) :
-    is_iterator(typeof(value)) ? Py(instance_of(JuliaIterator(value, NotStarted(), false))) :
+    exports_instances(typeof(value)) ? Py(instance_of(value, Pyclass(typeof(value)))) :
+    is_iterator(typeof(value)) ? Py(instance_of(JuliaIterator(value, NotStarted(), false), Pyclass(JuliaIterator))) :
     py_throw(:TypeError, string("a ", typeof(value), " has no counterpart in Python; ", method_hint(typeof(value))))
 
 """

@@ -152,7 +152,16 @@ function findinterrupt(@nospecialize(failure))
     return nothing
 end
 
-is_class(type::Py, class::Symbol) = getfield(type, :ptr) == getfield(getproperty(G_PyBuiltin, class), :ptr)
+"The addresses of built-in classes that were asked for."
+const BUILTIN_CLASSES = Dict{Symbol,PyPtr}()
+
+"Whether `type` is the built-in class of that name."
+function is_class(type::Py, class::Symbol)
+    hold_lock()
+    known = get(BUILTIN_CLASSES, class, NULL)
+    known == NULL && (known = BUILTIN_CLASSES[class] = getfield(getproperty(G_PyBuiltin, class), :ptr))
+    return getfield(type, :ptr) == known
+end
 
 """
 The instance that Python raises for `failure`. Anybody can make a [`PyException`](@ref) of anything, and CPython trusts

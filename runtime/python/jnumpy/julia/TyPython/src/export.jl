@@ -32,17 +32,17 @@ end
 "`overload(f, signature) -> Overload`, with a method for each exported method."
 function overload end
 
-"`exported(f) -> Export`, with a method for each exported function."
-function exported end
+"Whether `f` has a method that is exported with [`@export_py`](@ref)."
+is_exported(@nospecialize(f)) = !isempty(overload_methods(f))
+
+"`entry_function(f)`: what Python calls for `f`, which has one exported method, as a Julia function."
+entry_function(@nospecialize(f)) = only(overloads_of(f)).entry
+
+"`unguarded_function(f)`: the entry without `try`, called where it is [`proven`](@ref) not to throw."
+unguarded_function(@nospecialize(f)) = only(overloads_of(f)).unguarded
 
 "`entry_pointer(entry) -> Ptr{Cvoid}`: the C entry of an [`entry_function`](@ref)."
 function entry_pointer end
-
-"`entry_function(f)`: what Python calls for `f`, as a Julia function."
-function entry_function end
-
-"`unguarded_function(f)`: the entry without `try`, called where it is [`proven`](@ref) not to throw."
-function unguarded_function end
 
 "`unguarded_pointer(unguarded) -> Ptr{Cvoid}`: the C entry of an [`unguarded_function`](@ref)."
 function unguarded_pointer end
@@ -132,11 +132,8 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
                 return $fail($result, $of_any_type($failure))
             end
         end
-        $CPython.unguarded_function(::typeof($name)) = $unguarded
         $CPython.unguarded_pointer(::typeof($unguarded)) = @cfunction($unguarded, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.entry_function(::typeof($name)) = $entry
         $CPython.entry_pointer(::typeof($entry)) = @cfunction($entry, Cvoid, (Ptr{$Slot}, Ptr{$Slot}))
-        $CPython.exported(::typeof($name)) = $about
         $CPython.overload(::typeof($name), ::Type{Tuple{$(types...)}}) =
             $Overload($about, Tuple{$(types...)}, $entry, $unguarded)
         $refuse_unpassable($(QuoteNode(name)), $Parameter[$(described...)], $owner)
@@ -206,6 +203,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
     converted_elsewhere(T) && return nothing
     T <: Tuple && return first_unpassable(Base.unwrap_unionall(T).parameters, depth)
     if T <: AbstractArray
+        T <: PyReadOnlyArray && return takes_list(T) ? T : nothing
         E = element_for(T)
         takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
         # Some array that is made for the type, or is converted to it.
@@ -289,13 +287,14 @@ defined again. If several methods of `f` are exported, a call picks one by the t
 """
 function Pyfunc(f)
     hold_lock()
-    applicable(exported, f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
-    length(overload_methods(f)) == 1 || return overloaded(f)
-    entry = entry_function(f)
+    overloads = overloads_of(f)
+    isempty(overloads) && error("`", f, "` is not exported to Python; define it with `@export_py`")
+    length(overloads) == 1 || return overloaded(overloads)
+    one = overloads[1]
     # No `get!` with a closure: that would be compiled anew for each function.
-    haskey(FUNCTIONS, entry) && return FUNCTIONS[entry]
-    refuse_unpassable(nameof(f), exported(f).parameters, nothing)
-    return FUNCTIONS[entry] = make_function(exported(f), root(f), entry, unguarded_function(f), 0x00)
+    haskey(FUNCTIONS, one.entry) && return FUNCTIONS[one.entry]
+    refuse_unpassable(nameof(f), one.described.parameters, nothing)
+    return FUNCTIONS[one.entry] = make_function(one.described, root(f), one.entry, one.unguarded, 0x00)
 end
 
 # Flags of a parameter slot.
@@ -303,6 +302,7 @@ const OPTIONAL = 0x01
 const KEYWORD_ONLY = 0x02
 const NULLABLE = 0x04
 const WRITTEN = 0x08
+const ONLY_READ = 0x10
 
 # Flags of a function, in its slot with the roots.
 const METHOD = 0x01
@@ -329,7 +329,7 @@ function make_function(
         parameter.default === nothing || (traits |= OPTIONAL)
         parameter.keyword && (traits |= KEYWORD_ONLY)
         takes_none && (traits |= NULLABLE)
-        in_place && (traits |= WRITTEN)
+        type <: PyReadOnlyArray ? (traits |= ONLY_READ) : in_place && (traits |= WRITTEN)
         more = String[parameter.name, string(parameter.type), something(parameter.default, "")]
         append!(texts, more)
         class = wanted == INSTANCE ? getfield(Pyclass(type), :ptr) : NULL
@@ -434,7 +434,7 @@ function compiled_calls()
         (eltype, (Type,)),
         (Base.IteratorEltype, (Type,)),
         (methods, (Any, Any)),
-        (overload_methods, (Function,)),
+        (overloads_of, (Any,)),
         (Pyfunc, (Function,)),
         (make_function, (Export, UInt64, Any, Any, UInt8)),
         (export_module, (String, Vector{Pair{Symbol,Any}})),
@@ -451,14 +451,15 @@ function compiled_calls()
         type = Base.unwrap_unionall(method.sig).parameters[2]
         push!(calls, (class_description, (type,)))
     end
-    for method in methods(exported)
-        type = Base.unwrap_unionall(method.sig).parameters[2]
+    for method in methods(overload)
+        _, type, signature_type = Base.unwrap_unionall(method.sig).parameters
         isdefined(type, :instance) || continue
         f = type.instance
-        entry, unguarded = entry_function(f), unguarded_function(f)
-        push!(calls, (entry, (Ptr{Slot}, Ptr{Slot})), (entry_pointer, (typeof(entry),)), (exported, (type,)))
+        one = overload(f, signature_type.parameters[1])
+        entry, unguarded = one.entry, one.unguarded
+        push!(calls, (entry, (Ptr{Slot}, Ptr{Slot})), (entry_pointer, (typeof(entry),)), (overload, (type, signature_type)))
         proven(unguarded) && push!(calls, (unguarded_pointer, (typeof(unguarded),)))
-        positional = filter(parameter -> !parameter.keyword, exported(f).parameters)
+        positional = filter(parameter -> !parameter.keyword, one.described.parameters)
         choices = map(parameter -> likely_types(parameter.type), positional)
         mapreduce(length, *, choices; init=1) <= 16 || continue
         for types in Iterators.product(choices...)

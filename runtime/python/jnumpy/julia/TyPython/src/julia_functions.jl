@@ -145,6 +145,7 @@ function start(host_functions::Ptr{Cvoid})
         mend_half_precision()
         # An image may have been made in a session that had some of these.
         empty!(NAMES)
+        empty!(BUILTIN_CLASSES)
         empty!(FUNCTIONS)
         empty!(NAMED_TUPLES)
         empty!(ENUMS)

@@ -1,7 +1,7 @@
 # Several exported methods of one function: one callable in Python, which picks by types as Julia does.
 
 "The exported methods of `f`."
-function overloads_of(f)
+function overloads_of(@nospecialize(f))
     signatures = Any[Base.unwrap_unionall(method.sig).parameters[3].parameters[1] for method in overload_methods(f)]
     # Julia lists methods in an order that depends on its version.
     sort!(signatures; by=signature -> (map(preference, collect(Any, signature.parameters)), string(signature)))
@@ -12,7 +12,7 @@ end
 preference(@nospecialize(T)) =
     T === Py ? 8 : T <: PyIterable ? 7 : something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
 
-overload_methods(f) = methods(overload, Tuple{typeof(f),Type})
+overload_methods(@nospecialize(f)) = methods(overload, Tuple{typeof(f),Type})
 
 "Each one before those that it is more specific than."
 function sorted_by_specificity(overloads::Vector{Overload})
@@ -96,8 +96,8 @@ function natural_type(object::Py)
         types = map(natural_type, collect(Py, py_coerce(Tuple, object)))
         return nothing in types ? nothing : Tuple{types...}
     end
-    numpy = py_import("sys").modules.get("numpy")
-    is_none(numpy) && return nothing
+    numpy = loaded_numpy()
+    numpy === nothing && return nothing
     if PyObject_IsInstance(object, numpy.generic) == 1
         return element_of(object.dtype)
     elseif PyObject_IsInstance(object, numpy.ndarray) == 1
@@ -188,13 +188,12 @@ function declared(described::Export)
     return string('(', shown(false), any(parameter -> parameter.keyword, described.parameters) ? "; " : "", shown(true), ')')
 end
 
-"The Python callable for the exported methods of `f`, more than one."
-function overloaded(f)
-    overloads = overloads_of(f)
+"The Python callable for the exported methods of a function, more than one."
+function overloaded(overloads::Vector{Overload})
     key = Tuple(one.entry for one in overloads)
     haskey(FUNCTIONS, key) && return FUNCTIONS[key]
     functions = map(overloads) do one
-        refuse_unpassable(nameof(f), one.described.parameters, nothing)
+        refuse_unpassable(one.described.symbol, one.described.parameters, nothing)
         make_function(one.described, root(one), one.entry, one.unguarded, 0x00)
     end
     push!(OVERLOADS, overloads)

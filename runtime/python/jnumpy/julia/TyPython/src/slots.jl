@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(10)
+const PROTOCOL = UInt64(11)
 
 "A Python object as C sees it."
 abstract type PyObject end
@@ -30,6 +30,8 @@ const C_ORDER = 0x01
 const IN_PLACE = 0x02
 "Flag of an argument: the other operand of an operator, which gives `NotImplemented` for one that it does not take."
 const OPERAND = 0x04
+"Flag of an array argument: the function only reads it, so that memory which Python has made read-only is shared, too."
+const READ_ONLY = 0x08
 
 "One value on its way across."
 struct Slot
