@@ -640,8 +640,10 @@ def test_arrays_that_a_callback_returns_are_shared(export: Callable, values: np.
     assert (result.dtype, result.shape) == (values.dtype.newbyteorder("="), values.shape)
     assert np.shares_memory(result, values) == shared
     del result
-    jnumpy.exec_julia("GC.gc()")
-    export("g()::Nothing = nothing")()
+    # What is left on Julia's stack may keep the array once.
+    for _ in range(3):
+        jnumpy.exec_julia("GC.gc()")
+        export("g()::Nothing = nothing")()
     assert sys.getrefcount(values) <= before
 
 
@@ -668,7 +670,8 @@ def test_read_only_memory_is_shared_with_what_only_reads(export: Callable, value
     jnumpy.set_copy_policy("error")
     try:
         if copied:
-            with pytest.raises(ValueError, match="an array is copied on its way into Julia"):
+            reason = "it is not contiguous" if values.dtype == float else "is declared"
+            with pytest.raises(ValueError, match=f"an array is copied on its way into Julia: .*{reason}"):
                 f(values)
             jnumpy.set_copy_policy("allow")
         total, shape, same = f(values)

@@ -94,7 +94,7 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
                 ffi::Py_IncRef(object);
                 describe(array, element, order | in_place)
             }
-            None => describe(copy(py, array, in_place != 0)?, element, in_place),
+            None => describe(copy(py, array, needed, in_place != 0)?, element, in_place),
         };
     }
     Ok(())
@@ -219,14 +219,20 @@ pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: b
     }
 }
 
-/// A copy in column-major order and native byte order.
+/// A copy in column-major order and native byte order, of an array that lacks `needed` flags or order.
 ///
 /// # Safety
 /// `array` is a live ndarray of a supported dtype.
 #[cold]
-unsafe fn copy(py: Python<'_>, array: *mut PyArrayObject, in_place: bool) -> PyResult<*mut PyArrayObject> {
+unsafe fn copy(
+    py: Python<'_>,
+    array: *mut PyArrayObject,
+    needed: i32,
+    in_place: bool,
+) -> PyResult<*mut PyArrayObject> {
     // SAFETY: the caller's promise.
-    let read_only = unsafe { (*array).fields.flags } & npyffi::NPY_ARRAY_WRITEABLE == 0;
+    let missing = needed & !unsafe { (*array).fields.flags };
+    let read_only = missing & npyffi::NPY_ARRAY_WRITEABLE != 0;
     let reason = if read_only {
         "it is read-only; pass a writeable array, such as `y = x.copy()`"
     } else {
