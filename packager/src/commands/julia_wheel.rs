@@ -49,7 +49,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, report: &Report) -> Result<(), Error> {
     let project = tempfile::Builder::new().prefix("jnumpy-project-").tempdir()?;
-    let mut request = julia_wheel::request(arguments.julia.unwrap_or_default(), project.path(), report)?;
+    let mut request = julia_wheel::request(&arguments.julia.unwrap_or_default(), project.path(), report)?;
     request.out_dir = arguments.out_dir;
     request.cpu_target = arguments.cpu_target;
     request.image = arguments.image;

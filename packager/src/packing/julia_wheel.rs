@@ -32,8 +32,8 @@ const PROJECT: [(&str, &str); 4] = [
 ];
 
 /// Writes the project for a Julia into `directory`; returns the request to pack it, with its defaults.
-pub fn request(julia: Choice, directory: &Path, report: &Report) -> Result<PackRequest, Error> {
-    let found = install::provide(&julia, &Surroundings::from_environment()?, report)?;
+pub fn request(julia: &Choice, directory: &Path, report: &Report) -> Result<PackRequest, Error> {
+    let found = install::provide(julia, &Surroundings::from_environment()?, report)?;
     let fill = |text: &str| {
         text.replace("{distribution}", &distribution(&found.version))
             .replace("{package}", &package(&found.version))

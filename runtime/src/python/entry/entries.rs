@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn calls_are_many_once_in_a_world_and_then_after_twice_as_many() {
         let calls = Calls::new();
-        let mut turns = |world, count| (1..=count).filter(|_| calls.are_many(world)).count();
+        let turns = |world, count| (1..=count).filter(|_| calls.are_many(world)).count();
         assert_eq!(turns(1, OFTEN - 1), 0);
         assert_eq!(turns(2, OFTEN - 1), 0, "those of another world do not count");
         assert_eq!(turns(2, 1), 1);
