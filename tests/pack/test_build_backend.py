@@ -1,6 +1,7 @@
 """`jnumpy-pack` installed from its wheel, as a command and as the build backend of pip and uv."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -102,6 +103,27 @@ def test_the_archive_of_sources_builds_the_same_wheel(environment, project, whee
     assert "adder-0.1.0/tests/test_adder.py" in names
     succeeds(sys.executable, "-m", "twine", "check", "--strict", sdist)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_pdm_builds_the_same_wheel(environment, project, wheel, settings, tmp_path):
+    # PDM leaves files of its own in a project.
+    own = shutil.copytree(project, tmp_path / "adder")
+    words = [word for name, value in settings.items() for word in ("--config-setting", f"{name}={value}")]
+    pdm = [sys.executable, "-m", "pdm", "build", "--no-isolation", "--no-sdist", "--project", own]
+    path = f"{environment / 'bin'}:{os.environ['PATH']}"
+    succeeds(*pdm, *words, "--dest", tmp_path / "dist", PATH=path, VIRTUAL_ENV=str(environment), PDM_CHECK_UPDATE="0")
+    assert (tmp_path / "dist" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_hatch_builds_in_an_environment_of_its_own(project, tmp_path):
+    own = shutil.copytree(project, tmp_path / "adder")
+    find = str(REPOSITORY / "dist")
+    variables = {"PIP_FIND_LINKS": find, "UV_FIND_LINKS": find, "HATCH_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "hatch", "build", "--target", "sdist"]
+    outcome = subprocess.run(command, cwd=own, env=os.environ | variables, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    with tarfile.open(own / "dist/adder-0.1.0.tar.gz") as archive:
+        assert archive.getnames()[0] == "adder-0.1.0/PKG-INFO"
 
 
 def test_an_editable_install_follows_the_sources(environment, project, julia):

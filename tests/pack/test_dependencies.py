@@ -119,6 +119,64 @@ def test_a_project_without_manifest_is_resolved_by_pkg(pack, julia, depot):
     }
 
 
+def test_packages_are_added(pack, julia, depot, tmp_path):
+    variables = environment(depot, julia)
+    subprocess.run([pack, "new", "adder"], cwd=tmp_path, check=True, capture_output=True)
+    shutil.copytree(FIXTURES / "chain/near", tmp_path / "near")
+    file = tmp_path / "adder/adder/Project.toml"
+    old = file.read_text().replace("[deps]\n", "[deps] # of mine\n")
+    file.write_text(old)
+
+    def add(*words: str, **more: str) -> subprocess.CompletedProcess:
+        command = [pack, "add", "--julia", julia, *words]
+        return subprocess.run(
+            command, cwd=tmp_path / "adder", env=variables | more, capture_output=True, text=True, check=False
+        )
+
+    # Neither registry nor depot is needed.
+    added = add("LinearAlgebra", JULIA_DEPOT_PATH="")
+    assert added.returncode == 0, added.stderr
+    assert added.stdout.split()[0] == "LinearAlgebra"
+    assert "next: `using LinearAlgebra` in `adder/src/Adder.jl`" in added.stderr
+    line = 'LinearAlgebra = "37e2e46d-f89d-539d-b4ee-838fcccc9c8e"\n'
+    text = old.replace("# of mine\n", f"# of mine\n{line}")
+    assert file.read_text() == text
+    assert "`LinearAlgebra` is a dependency already" in add("LinearAlgebra").stderr
+
+    for words, message, hint in (
+        (["../near", "Gama"], "nor a registry has a package `Gama`", "did you mean `Gamma`?"),
+        (["./adder"], "`Adder` is the project itself", ""),
+        (["Alpha.jl"], "`Alpha.jl` is not the name of a Julia package", "give a name"),
+        (["./tests"], "`./tests` is not a Julia package: it has no `Project.toml`", "a package has"),
+    ):
+        refused = add(*words)
+        assert refused.returncode == 1
+        assert message in refused.stderr
+        assert hint in refused.stderr
+    planned = json.loads(add("--dry-run", "--json", "Dates").stdout)
+    assert [(one["name"], one["kind"], one["path"]) for one in planned["added"]] == [
+        ("Dates", "standard-library", None)
+    ]
+    assert planned["files"] == [str(file)]
+    assert file.read_text() == text
+    assert sorted(path.name for path in file.parent.iterdir()) == ["Project.toml", "__init__.py", "src"]
+
+    # One after the other: the second has a manifest to start from.
+    assert add("Alpha").stdout == "Alpha\t2.0.0+1\tregistry\n"
+    assert add("../near").stdout == "Near\t0.1.0\t../../near\n"
+    assert add("Random").returncode == 0
+    fetched = add()
+    assert (fetched.returncode, fetched.stdout) == (0, ""), fetched.stderr
+    assert "Random" in (file.parent / "Manifest.toml").read_text()
+    assert '[sources]\nNear = { path = "../../near" }\n' in file.read_text()
+    code = "using Alpha, Near, LinearAlgebra; print(nameof(Alpha), nameof(Near))"
+    command = [julia, "--startup-file=no", "--compiled-modules=no", f"--project={file.parent}", "-e", code]
+    assert subprocess.check_output(command, env=variables, text=True) == "AlphaNear"
+    command = [pack, "wheel", tmp_path / "adder", "--julia", julia, "--no-image", "--dry-run"]
+    packed = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert packed.returncode == 0, packed.stderr
+
+
 def test_rules_hold_for_the_depot(pack, julia, project, depot):
     edit(project / PACKAGE / "Manifest.toml", str(FIXTURES / "chain/near"), str(project / "near"))
     (project / "near/test").mkdir()

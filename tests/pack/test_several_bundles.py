@@ -24,6 +24,11 @@ def site(small, tmp_path_factory):
     return sites.install(tmp_path_factory.mktemp("site"), *small.wheels)
 
 
+def test_a_wrong_option_is_quoted_as_the_user_wrote_it(site):
+    said = sites.refused(site, "import jl_one", TYPY_JL_OPTS="'x")
+    assert said == 'RuntimeError: TYPY_JL_OPTS is "\'x": a quote is not closed'
+
+
 @pytest.fixture
 def bundles(site):
     return {name: site / name / "_jnumpy" for name in ("jl_one", "jl_two", "jl_later")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import decimal
 import fractions
 import itertools
@@ -131,7 +132,10 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
         ([{1: 1.0}], TypeError, " key [1]: expected str type, got int"),
         ([{b"a": 1.0}], TypeError, " key [<bytes>]: expected str type, got bytes"),
     ],
-    "Symbol": [([1, None], TypeError, "expected str type, got {class}")],
+    "Symbol": [
+        ([1, None], TypeError, "expected str type, got {class}"),
+        (["a\0b"], ValueError, "the name of a Symbol cannot contain a NUL character"),
+    ],
     "Char": [
         ([1, b"a", None], TypeError, "expected a str of one character, got {class}"),
         (["", "ab"], ValueError, "expected a str of one character, got {length}"),
@@ -141,6 +145,7 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
         ([fractions.Fraction(1, 2**63)], OverflowError, f"{2**63} is out of range for Int64"),
     ],
     "Vector{String}": [
+        ([array.array("d")], TypeError, "expected a list or tuple, got {class}; pass `x.tolist()`"),
         (["ab", None, 1, {"a"}, {"a": 1}, iter("ab")], TypeError, "expected a list or tuple, got {class}"),
         ([["a", 1], ("a", 1)], TypeError, "[1]: expected str type, got int"),
         ([["a"] * 100 + [None]], TypeError, "[100]: expected str type, got NoneType"),
@@ -153,6 +158,14 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
     "Set{Int}": [
         ([[1], (1,), {}, 1], TypeError, "expected a set or frozenset, got {class}"),
         ([{1.5}], TypeError, "{…}: expected int type, got float"),
+    ],
+    "Set{Float32}": [([{1.0, 1.00000001}], ValueError, "two items are equal as Float32")],
+    "Dict{Float32,Int}": [
+        ([{1.0: 1, 1.00000001: 2}], ValueError, " key [1.00000001]: another key is equal as Float32")
+    ],
+    "Vector{UInt8}": [([[1]], TypeError, "expected numpy.ndarray, got list; pass `np.asarray(x, dtype=np.uint8)`")],
+    "AbstractMatrix{ComplexF64}": [
+        ([[1]], TypeError, "expected numpy.ndarray, got list; pass `np.asarray(x, dtype=complex)`")
     ],
     "Pair{Int,String}": [([[1, "a"]], TypeError, "expected a tuple, got list")],
     "Function": [([1, "f", None], TypeError, "expected a callable, got {class}")],
@@ -278,10 +291,14 @@ def test_arrays_that_do_not_fit(
 def test_errors_of_an_arguments_own_code_pass_unchanged(export: Callable) -> None:
     with pytest.raises(LookupError, match=r"^no number today$"):
         export("f(x::Int)::Any = 0")(Stubborn())
-    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-        export("f(x::String)::Any = 0")("\ud800")
-    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-        export("f(x::Tuple{String})::Any = 0")(("\ud800",))
+
+
+def test_errors_of_encoding_name_the_argument(export: Callable) -> None:
+    for declared, value in (("String", "\ud800"), ("Tuple{String}", ("\ud800",))):
+        with pytest.raises(UnicodeEncodeError) as raised:
+            export(f"f(x::{declared})::Any = 0")(value)
+        text = "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed (f() argument `x`)"
+        assert str(raised.value) == text
 
 
 #: Parameters of a Python function, and of the Julia function with the same ones.

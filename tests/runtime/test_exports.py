@@ -216,6 +216,11 @@ def test_a_copy_for_a_declared_type_is_reported(export: Callable) -> None:
         jnumpy.set_copy_policy("allow")
 
 
+def test_a_signature_shows_defaults_as_they_were_written(export: Callable) -> None:
+    f = export("f(a::String=\"x, y\", b::Char='c', d::Symbol=:e)::Any = 0")
+    assert str(inspect.signature(f)) == "(a: String = \"x, y\", b: Char = 'c', d: Symbol = :e) -> Any"
+
+
 # --- settings
 
 

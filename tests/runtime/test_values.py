@@ -191,6 +191,13 @@ def test_functions_that_write_into_arrays_refuse_copies(export: Callable, value:
             else:
                 with pytest.raises(ValueError, match="an array is copied" if policy == "error" else words):
                     f(value)
+        if value.dtype == int:
+            # An `AbstractArray` of the declared elements would be a copy too.
+            jnumpy.set_copy_policy("default")
+            for declared in ("Vector", "AbstractVector"):
+                g = export(f"zero!(x::{declared}{{Float64}})::Nothing = (fill!(x, 0); nothing)")
+                with pytest.raises(ValueError, match="; pass an array of dtype float64; more"):
+                    g(value)
     finally:
         jnumpy.set_copy_policy("default")
 
@@ -410,12 +417,17 @@ def test_enums_are_int_enums(export: Callable) -> None:
             f(wrong)
 
 
+class NaTType(datetime.datetime):
+    """What the NaT of pandas looks like."""
+
+
 @pytest.mark.parametrize(
     ("declared", "value", "error", "words"),
     [
         ("Date", datetime.datetime(2020, 1, 1), TypeError, "expected a date, got datetime"),
         ("DateTime", datetime.date(2020, 1, 1), TypeError, "expected a datetime, got date"),
         ("DateTime", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
+        ("DateTime", NaTType(2020, 1, 1), ValueError, "argument `x`: NaT has no counterpart in Julia"),
         ("Time", datetime.time(tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
         ("Minute", datetime.timedelta(seconds=90), ValueError, "0:01:30 is no whole number of"),
         ("Minute", 3, TypeError, "expected a timedelta, got int"),

@@ -13,7 +13,9 @@ pub fn printable(name: &str) -> String {
 
 /// The known name that a misspelt one most likely means.
 pub fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a str> {
-    let distance = |other: &&str| strsim::damerau_levenshtein(&name.to_lowercase().replace('_', "-"), other);
+    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    let wanted = plain(name);
+    let distance = |other: &&str| strsim::damerau_levenshtein(&wanted, &plain(other));
     let known = known.iter().map(AsRef::as_ref);
     known.min_by_key(distance).filter(|best| distance(best) <= best.len().div_ceil(3))
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command. A command parses its arguments, calls the library, and prints the result.
 
 mod about;
+mod add;
 mod audit;
 mod cache;
 mod doctor;
@@ -54,6 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     New(new::Arguments),
+    Add(add::Arguments),
     Wheel(wheel::Arguments),
     JuliaWheel(julia_wheel::Arguments),
     Sdist(sdist::Arguments),
@@ -74,6 +76,7 @@ impl Command {
     /// Whether stdout is for one JSON object.
     fn json(&self) -> bool {
         match self {
+            Self::Add(arguments) => arguments.json,
             Self::Wheel(arguments) => arguments.json,
             Self::JuliaWheel(arguments) => arguments.json,
             Self::Audit(arguments) => arguments.json,
@@ -175,6 +178,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, report: &Report) -> Result<(), Error> {
     match command {
         Command::New(arguments) => new::run(&arguments, report),
+        Command::Add(arguments) => add::run(&arguments, report),
         Command::Wheel(arguments) => wheel::run(arguments, report),
         Command::JuliaWheel(arguments) => julia_wheel::run(arguments, report),
         Command::Sdist(arguments) => sdist::run(&arguments, report),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::packing::add::AddError;
 use crate::packing::scaffold::ScaffoldError;
 use crate::packing::sdist::SdistError;
 use crate::packing::smoke::SmokeError;
@@ -63,6 +64,9 @@ pub enum Error {
     /// A new project cannot be made.
     #[error(transparent)]
     Scaffold(#[from] ScaffoldError),
+    /// A dependency cannot be added.
+    #[error(transparent)]
+    Add(#[from] AddError),
     /// The project is not one that can be packed.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -137,6 +141,7 @@ impl Error {
             Self::Variable { .. } => "environment",
             Self::Proof { .. } => "proof",
             Self::Scaffold(_) => "new-project",
+            Self::Add(_) => "add",
             Self::Project(_) => "project",
             Self::Julia(_) => "julia",
             Self::RuntimeWheel(_) => "runtime",
@@ -165,6 +170,7 @@ impl Hint for Error {
         }
         match self {
             Self::Scaffold(error) => error.hint(),
+            Self::Add(error) => error.hint(),
             Self::Project(error) => error.hint(),
             Self::Julia(error) => error.hint(),
             Self::RuntimeWheel(error) => error.hint(),

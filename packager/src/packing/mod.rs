@@ -1,6 +1,7 @@
 //! What a command does as a whole: pack and finalize a wheel, try one, collect some, make an editable wheel, a source
-//! distribution, or a project.
+//! distribution, or a project, and add dependencies to one.
 
+pub mod add;
 pub mod editable;
 mod error;
 pub mod finalize;

@@ -40,6 +40,7 @@ class _Relocation(Protocol):
 def refuse_subinterpreter() -> None: ...
 def start(
     paths: tuple[str, str, str, str | None, str | None, _Relocation | None],
+    own_options: Sequence[str],
     options: str,
     environment: Sequence[tuple[str, str]],
 ) -> None: ...

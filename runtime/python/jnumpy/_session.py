@@ -57,21 +57,19 @@ def _start() -> None:
         from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
 
         paths = _find.start()
-    options, environment = _options(bundle), _environment(bundle)
+    # A bundle has no `julia` to run for precompiling a package, and no place to keep the result.
+    own_options = [] if bundle is None else ["--compiled-modules=no"]
+    options, environment = os.environ.get("TYPY_JL_OPTS", ""), _environment(bundle)
     trace(f"jnumpy {_runtime.__version__} in {os.path.dirname(__file__)} starts Julia")
-    trace(f"libjulia {paths[0]}, image {paths[2]}, options {options!r}, environment {dict(environment)}")
-    _runtime.start(paths, options, environment)
+    trace(
+        f"libjulia {paths[0]}, image {paths[2]}, options {' '.join([*own_options, options])!r}, "
+        f"environment {dict(environment)}"
+    )
+    _runtime.start(paths, own_options, options, environment)
     trace(f"Julia {_runtime.julia_version()} runs")
     atexit.register(_runtime.end)
     _ready = True
     _bundle.started(bundle)
-
-
-def _options(bundle: Bundle | None) -> str:
-    """Options as for ``julia``."""
-    options = os.environ.get("TYPY_JL_OPTS", "")
-    # A bundle has no `julia` to run for precompiling a package, and no place to keep the result.
-    return options if bundle is None else f"--compiled-modules=no {options}"
 
 
 def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:

@@ -118,6 +118,8 @@ pub(crate) struct Start {
     pub(crate) packages: Option<PathBuf>,
     /// What has to be written into the image before Julia sees it.
     pub(crate) relocation: Option<Relocation>,
+    /// The runtime's own options, in the form `--name=value`.
+    pub(crate) own_options: Vec<String>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
     /// Environment variables for the time of the start only.
@@ -261,7 +263,9 @@ pub(crate) fn start(
     let _environment = EnvironmentGuard::set(&start.environment);
     let libjulia = LibJulia::open(&start.libjulia)?;
     let (version, minor) = (libjulia.version.text.clone(), libjulia.version.minor);
-    let options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
+    let mut options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
+    // Those of the user come later, and win.
+    options.arguments.splice(0..0, start.own_options.iter().cloned());
     // The relocation is that of the bundle's own image.
     let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);

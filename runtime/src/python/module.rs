@@ -25,13 +25,15 @@ type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Optio
 fn start_julia(
     py: Python<'_>,
     place: Place,
+    own_options: Vec<String>,
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
     // The classes must be there before the first exception: nothing can be imported while one is raised.
     py.import("jnumpy._errors")?;
     let (libjulia, bindir, image, typython, packages, relocation) = place;
-    let start = Start { libjulia, bindir, image, typython, packages, relocation, options, environment };
+    let start =
+        Start { libjulia, bindir, image, typython, packages, relocation, own_options, options, environment };
     let mut early = [Vec::new(), Vec::new()];
     let outcome = start::start(&start, &HOST, &mut early);
     for (stream, text) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&early) {

@@ -241,7 +241,7 @@ pub enum DepotError {
         source: Box<ChildError>,
     },
     /// There is no manifest, and no depot that Pkg could resolve one in.
-    #[error("the project `{project}` has no manifest, and Pkg cannot resolve it without a depot")]
+    #[error("Pkg cannot resolve the project `{project}` without a depot")]
     NoDepot {
         /// The project's Julia name.
         project: String,
@@ -289,7 +289,7 @@ impl Hint for DepotError {
                     .into(),
             ),
             Self::NotFound { .. } | Self::NoArtifact { .. } => Some(
-                "fetch them: `julia --project=PACKAGE_DIRECTORY -e 'using Pkg; Pkg.instantiate()'`; other depots are read \
+                "fetch them: `jnumpy-pack add`, without a name, runs `Pkg.instantiate()`; other depots are read \
                  from `JULIA_DEPOT_PATH`; more: `jnumpy-pack about sources`"
                     .into(),
             ),
@@ -345,6 +345,47 @@ pub fn user_depots(julia: &Julia) -> Vec<PathBuf> {
         depots.push(own);
     }
     depots
+}
+
+/// The project file of a package of the standard library.
+pub(crate) fn standard_library(julia: &Julia, name: &str) -> Result<Option<ProjectToml>, DepotError> {
+    let path = julia.prefix.join(&julia.layout.stdlib).join(name).join("Project.toml");
+    Ok(if path.is_file() { Some(ProjectToml::read(&path)?) } else { None })
+}
+
+/// Julia with a script for Pkg to resolve a project, which sees these depots and the user's settings of Pkg.
+pub(crate) fn pkg(project: &str, julia: &Julia, depots: &[PathBuf], script: &str) -> Result<Run, DepotError> {
+    // It would write into Julia's own directory.
+    if has_no_depot() {
+        return Err(DepotError::NoDepot { project: project.to_owned() });
+    }
+    let depots = std::env::join_paths(depots).map_err(std::io::Error::other)?;
+    let mut run = Run::new(julia)
+        .args(["-e", script])
+        .env("JULIA_DEPOT_PATH", depots)
+        // Nothing is loaded from there, and it takes minutes.
+        .env("JULIA_PKG_PRECOMPILE_AUTO", "0");
+    for variable in ["JULIA_PKG_SERVER", "JULIA_PKG_OFFLINE"] {
+        if let Some(value) = std::env::var_os(variable) {
+            run = run.env(variable, value);
+        }
+    }
+    Ok(run)
+}
+
+/// The project file of an environment with the dependencies of a package, except some, and with its bounds for them.
+pub(crate) fn environment_of(package: &ProjectToml, except: impl Fn(&str, Uuid) -> bool) -> toml::Table {
+    let others = package.deps.iter().filter(|(name, uuid)| !except(name, **uuid));
+    let deps: toml::Table =
+        others.map(|(name, uuid)| (name.clone(), toml::Value::String(uuid.to_string()))).collect();
+    let mut table = toml::Table::new();
+    if let Some(toml::Value::Table(mut compat)) = package.rest.get("compat").cloned() {
+        // Only what is a dependency, or Julia itself, may have a bound.
+        compat.retain(|name, _| name == "julia" || deps.contains_key(name));
+        table.insert("compat".into(), toml::Value::Table(compat));
+    }
+    table.insert("deps".into(), toml::Value::Table(deps));
+    table
 }
 
 /// Finds every dependency of `project`, of its dependencies, and of TyPython, whose sources are at `typython`.
@@ -439,9 +480,10 @@ impl Resolver<'_> {
             self.manifest.as_ref().and_then(|manifest| Some((manifest, manifest.packages.get(&uuid)?)));
         // Since Julia 1.9 some packages of the standard library can be had newer.
         if !pinned.is_some_and(|(_, pinned)| pinned.tree_hash.is_some() || pinned.directory.is_some())
-            && let Some(package) = self.standard_library(name, uuid)?
+            && let Some(library) = standard_library(self.julia, name)?
+            && library.uuid == Some(uuid)
         {
-            return Ok(Some(package));
+            return Ok(Some(Package::of(library, Source::StandardLibrary)));
         }
         if let Some((manifest, pinned)) = pinned {
             let directory = self.directory(uuid, pinned, manifest)?;
@@ -479,15 +521,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn standard_library(&self, name: &str, uuid: Uuid) -> Result<Option<Package>, DepotError> {
-        let path = self.julia.prefix.join(&self.julia.layout.stdlib).join(name).join("Project.toml");
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let project = ProjectToml::read(&path)?;
-        Ok((project.uuid == Some(uuid)).then(|| Package::of(project, Source::StandardLibrary)))
-    }
-
     /// The directory that the manifest says holds a package: named by `path`, or in a depot by its tree hash.
     fn directory(&self, uuid: Uuid, pinned: &Pinned, manifest: &Manifest) -> Result<PathBuf, DepotError> {
         let mut searched: Vec<PathBuf> = Vec::new();
@@ -520,40 +553,14 @@ impl Resolver<'_> {
     /// Has Pkg resolve the project, in a directory of its own: the user's files stay as they are.
     fn run_pkg(&self) -> Result<Manifest, DepotError> {
         let own = &self.project.julia;
-        // It would write into Julia's own directory.
-        if has_no_depot() {
-            return Err(DepotError::NoDepot { project: own.name.clone() });
-        }
         let directory = tempfile::Builder::new().prefix("jnumpy-resolve-").tempdir()?;
-        let developed = |name: &String, uuid: Uuid| uuid == Uuid::TYPYTHON || own.sources.contains_key(name);
-        let mut table: toml::Table = own
-            .rest
-            .iter()
-            .filter(|(key, _)| *key == "compat")
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        let others = own.deps.iter().filter(|(name, uuid)| !developed(name, **uuid));
-        let deps = others.map(|(name, uuid)| (name.clone(), toml::Value::String(uuid.to_string()))).collect();
-        table.insert("deps".into(), toml::Value::Table(deps));
-        // Only what is a dependency, or Julia itself, may have a bound.
-        if let Some(toml::Value::Table(compat)) = table.get_mut("compat") {
-            compat.retain(|name, _| name == "julia" || own.deps.contains_key(name));
-        }
+        let table =
+            environment_of(own, |name, uuid| uuid == Uuid::TYPYTHON || own.sources.contains_key(name));
         fs_err::write(directory.path().join("Project.toml"), table.to_string())?;
-        let depots = std::env::join_paths(self.depots).map_err(std::io::Error::other)?;
-        let mut run = Run::new(self.julia)
-            .args(["-e", RESOLVE])
+        let run = pkg(&own.name, self.julia, self.depots, RESOLVE)?
             .arg(directory.path())
             .arg(self.typython)
-            .args(own.sources.values())
-            .env("JULIA_DEPOT_PATH", depots)
-            // Nothing is loaded from there, and it takes minutes.
-            .env("JULIA_PKG_PRECOMPILE_AUTO", "0");
-        for variable in ["JULIA_PKG_SERVER", "JULIA_PKG_OFFLINE"] {
-            if let Some(value) = std::env::var_os(variable) {
-                run = run.env(variable, value);
-            }
-        }
+            .args(own.sources.values());
         run.run(|_| ()).map_err(|error| match error {
             JuliaError::Child(source @ ChildError::Failed { .. }) => {
                 DepotError::Resolve { project: own.name.clone(), source: source.into() }

@@ -114,6 +114,12 @@ impl Project {
         Ok(Some(manifest))
     }
 
+    /// Whether the manifest is another one than beside the project file: named there, or that of a workspace.
+    #[must_use]
+    pub fn has_foreign_manifest(&self) -> bool {
+        self.julia.manifest.is_some() || project_toml::workspace(&self.package_dir).is_some()
+    }
+
     /// Every file of the project that belongs into a source distribution, sorted by path.
     pub fn sources(&self) -> Result<Vec<PackageFile>, ProjectError> {
         files::list_sources(&self.root)

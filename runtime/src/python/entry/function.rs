@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
 
-use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PySystemError, PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -42,6 +42,8 @@ struct Parameter {
     text: String,
     /// What the declared type is called when it is an integer of less than 64 bits: all are read as `Int64`.
     narrow: Option<&'static str>,
+    /// What NumPy calls the elements of the declared array type, when they are others than `float`.
+    dtype: Option<&'static str>,
     kind: Kind,
     optional: bool,
     keyword_only: bool,
@@ -106,6 +108,7 @@ pub(super) unsafe fn new(py: Python<'_>, entry: Entry, slots: &[Slot]) -> PyResu
             name: PyString::intern(py, text).into_ptr(),
             text: text.to_owned(),
             narrow: narrow_integer(texts[1].to_str()?),
+            dtype: dtype(texts[1].to_str()?),
             kind,
             optional,
             keyword_only,
@@ -143,6 +146,30 @@ fn narrow_integer(julia_type: &str) -> Option<&'static str> {
     ["Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32"]
         .into_iter()
         .find(|&narrow| inner.unwrap_or(julia_type) == narrow)
+}
+
+/// What NumPy calls the elements of an array type, as in `Union{Nothing, Array{UInt8,1}}` and `Vector{Complex{Float64}}`.
+fn dtype(julia_type: &str) -> Option<&'static str> {
+    let (front, element) = julia_type.rsplit_once('{')?;
+    let element = element.split([',', '}']).next()?.trim_start_matches("<:");
+    Some(match element {
+        "Float64" if front.ends_with("Complex") => "complex",
+        "Float32" if front.ends_with("Complex") => "np.complex64",
+        "ComplexF64" => "complex",
+        "ComplexF32" => "np.complex64",
+        "Bool" => "bool",
+        "Int8" => "np.int8",
+        "Int16" => "np.int16",
+        "Int32" => "np.int32",
+        "Int64" => "np.int64",
+        "UInt8" => "np.uint8",
+        "UInt16" => "np.uint16",
+        "UInt32" => "np.uint32",
+        "UInt64" => "np.uint64",
+        "Float16" => "np.float16",
+        "Float32" => "np.float32",
+        _ => return None,
+    })
 }
 
 /// The class of a parameter that takes instances, with a reference that stays.
@@ -394,7 +421,19 @@ fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error
         && parameter.kind == Kind::Array
         && class.is(py.get_type::<PyValueError>());
     let reason = if is_copy || class.is(py.get_type::<PyTypeError>()) {
-        error.value(py).to_string()
+        let reason = error.value(py).to_string();
+        match parameter.dtype {
+            Some(dtype) => reason.replace("dtype=float)", &format!("dtype={dtype})")),
+            None => reason,
+        }
+    } else if class.is(py.get_type::<PyUnicodeEncodeError>()) {
+        // Its text is made of its attributes.
+        let value = error.value(py);
+        if let Ok(reason) = value.getattr("reason") {
+            let _ = value
+                .setattr("reason", format!("{reason} ({}() argument `{}`)", function.name, parameter.text));
+        }
+        return error;
     } else if class.is(py.get_type::<PyOverflowError>()) {
         let reason = error.value(py).to_string();
         parameter

@@ -175,10 +175,22 @@ An array as the type that a parameter declares. With `in_place` the function wri
         )
     end
     Base.mightalias(fitted, found) || py_import("jnumpy._runtime").report_copy(
-        label, string("it is ", summary(found), " in Julia, but ", T, " is declared; declare `AbstractArray`"), in_place,
+        label, string("it is ", summary(found), " in Julia, but ", T, " is declared; ", way_to_share(T, found)), in_place,
     )
     return fitted
 end
+
+"What to do so that Julia gets the array itself."
+function way_to_share(@nospecialize(T), found)
+    E = element_bound(T)
+    eltype(found) <: E && return "declare `AbstractArray`"
+    E <: Element && isconcretetype(E) && return string("pass an array of dtype ", numpy_name(E))
+    return string("declare `AbstractArray{", eltype(found), "}`")
+end
+
+numpy_name(@nospecialize(E)) = lowercase(string(E))
+numpy_name(::Type{ComplexF32}) = "complex64"
+numpy_name(::Type{ComplexF64}) = "complex128"
 
 """
 Whether arrays of `S` are converted to arrays of type `T`. The types decide, never the values: `[2.0]` is no

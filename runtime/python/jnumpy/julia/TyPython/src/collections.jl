@@ -71,9 +71,17 @@ function build(::Type{T}, object::Py, convert_item) where {T<:AbstractArray}
     Array{E,1} <: T || misfit(
         :TypeError, "expected numpy.ndarray, got ", class_name(object), "; pass `np.asarray(x, dtype=object)`",
     )
-    is_instance(object, :list) || is_instance(object, :tuple) || expected("a list or tuple", object)
+    is_instance(object, :list) || is_instance(object, :tuple) || expected_list(object)
     items = Py(PySequence_Tuple(object))
     return fill_from!(Vector{E}(undef, Int(PyTuple_Size(items))), items, convert_item)
+end
+
+"Columns of data frames and other arrays have a method that makes a list."
+@noinline function expected_list(object::Py)
+    index = findfirst(name -> hasproperty(object, name), (:tolist, :to_list, :to_pylist))
+    index === nothing && expected("a list or tuple", object)
+    name = (:tolist, :to_list, :to_pylist)[index]
+    misfit(:TypeError, "expected a list or tuple, got ", class_name(object), "; pass `x.", name, "()`")
 end
 
 "How many items the runtime reads at once."
@@ -208,7 +216,9 @@ function build(::Type{T}, object::Py, convert_item) where {T<:AbstractSet}
         parts === nothing && rethrow()
         throw(misfit_at(parts[1], "{…}" * replace(parts[2], r"^\[\d+\]" => ""), parts[3]))
     end
-    return Set{E} <: T ? Set{E}(values) : T(values)
+    made = Set{E} <: T ? Set{E}(values) : T(values)
+    length(made) == length(values) || misfit(:ValueError, "two items are equal as ", E)
+    return made
 end
 
 "The types of keys and values of a dictionary type."
@@ -230,6 +240,8 @@ function fill_from!(values::AbstractDict, object::Py, @nospecialize(K), @nospeci
         catch failure
             throw(within(failure, string(" key ", step_of(key))))
         end
+        haskey(values, known) &&
+            throw(misfit_at(G_PyBuiltin.ValueError, string(" key ", step_of(key)), string("another key is equal as ", K)))
         try
             values[known] = convert_item(V, value)
         catch failure
@@ -344,7 +356,11 @@ function build(::Type{T}, object::Py, convert_item) where {T<:AbstractChar}
     return convert(isabstracttype(T) ? Char : T, first(text))
 end
 
-build(::Type{Symbol}, object::Py, convert_item) = Symbol(py_coerce(String, object))
+function build(::Type{Symbol}, object::Py, convert_item)
+    name = py_coerce(String, object)
+    '\0' in name && misfit(:ValueError, "the name of a Symbol cannot contain a NUL character")
+    return Symbol(name)
+end
 
 function build(::Type{T}, object::Py, convert_item) where {T<:Rational}
     I = isconcretetype(T) ? fieldtype(T, :num) : Int

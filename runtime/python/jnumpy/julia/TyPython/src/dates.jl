@@ -15,6 +15,8 @@ end
 "Rounded down to Julia's milliseconds."
 function build(::Type{Dates.DateTime}, object::Py, convert_item)
     is_of(object, :datetime) || expected("a datetime", object)
+    # That of pandas is an instance of `datetime`.
+    class_name(object) == "NaTType" && misfit(:ValueError, "NaT has no counterpart in Julia")
     is_none(object.tzinfo) ||
         misfit(:ValueError, "a DateTime of Julia has no time zone; pass `x.astimezone(zone).replace(tzinfo=None)`")
     return Dates.DateTime(parts(object, :year, :month, :day, :hour, :minute, :second)..., parts(object, :microsecond)[1] ÷ 1000)

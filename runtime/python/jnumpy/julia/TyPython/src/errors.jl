@@ -87,6 +87,10 @@ end
 @noinline function labelled(@nospecialize(failure), label::String)
     parts = parts_of(failure)
     MISFIT[] = nothing
+    if failure isa PyException && is_class(failure.type, :UnicodeEncodeError)
+        # Its text is made of its attributes.
+        failure.value.reason = string(py_coerce(String, failure.value.reason), " (", chop(label; tail=2), ")")
+    end
     parts === nothing && return failure
     class, path, text = parts
     return PyException(class, class(string(chop(label; tail=2), path, ": ", text)), borrowed_none())

@@ -105,7 +105,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     call = isempty(named) ? Expr(:call, callee, values...) : Expr(:call, callee, Expr(:parameters, named...), values...)
     nogil && (call = :($without_gil(() -> $call)))
     described = map(parameters) do parameter
-        default = parameter.default === nothing ? nothing : string(parameter.default)
+        default = parameter.default === nothing ? nothing : default_text(parameter.default)
         :($Parameter($(python_name(parameter.name)), $(parameter.type), $default, $(parameter.keyword)))
     end
     types = [parameter.type for parameter in positional]
@@ -262,6 +262,10 @@ function signature(definition)
     end
     return name, positional, keywords, head.args[2]
 end
+
+"A default value as it was written: `string` leaves out the quotes of a text."
+default_text(default) = string(default)
+default_text(default::Union{AbstractString,AbstractChar}) = repr(default)
 
 function parameter(name::Symbol, item, keyword::Bool)
     default = nothing
