@@ -1,5 +1,6 @@
 """Projects as they are usual in Julia's and in Python's world: packed rightly, or refused in words."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,8 +12,11 @@ from pathlib import Path
 import child
 import pytest
 import sites
+import small_projects
+import versions
 
 BUILT = "11111111-2222-4333-8444-555555555555"
+PREFERENCES = "21216c6a-2e73-6563-6e65-726566657250"
 
 
 def new(pack, directory: Path, name: str) -> Path:
@@ -223,6 +227,56 @@ def test_packages_write_into_a_directory_of_the_users(small, tmp_path):
     assert sites.printed(site, code, JNUMPY_HOME=str(home)) == f"{home}/depot\n"
     assert not home.exists()
     assert sites.printed(site, code, JNUMPY_HOME="", HOME=str(home)) == f"{home}/.jnumpy/depot\n"
+    assert sites.printed(site, code, JNUMPY_HOME="relative") == "/relative/depot\n"
+    # Never into the bundle, which is the same for all users.
+    for unusable in ("relative", "/a:b", os.fsdecode(b"/latin-\xe4")):
+        assert sites.printed(site, code, JNUMPY_HOME="", HOME=unusable) == "/nonexistent/depot\n"
+
+
+@pytest.mark.every_julia
+def test_preferences_are_the_users_and_come_first(small, version, tmp_path):
+    site = sites.install(tmp_path / "site", small.wheels[0])
+    (site / "jl_one/LocalPreferences.toml").write_text('[Shared]\ncolor = "green"\nsize = "large"\n')
+    home = tmp_path / "home"
+    project = home / "depot/environments/jl_one"
+    code = f"""
+import jl_one, jnumpy
+print(jnumpy.eval_julia('Base.active_project()'))
+if {version >= versions.PREFERENCES}:
+    found = jnumpy.eval_julia('Base.get_preferences(Base.UUID("{small_projects.SHARED}"))')
+    print(found["color"], found["size"])
+"""
+
+    def printed() -> list[str]:
+        return sites.printed(site, code, JNUMPY_HOME=str(home)).splitlines()
+
+    active, *preferences = printed()
+    assert Path(active) == project / "Project.toml"
+    assert preferences == ["green large"] * len(preferences)
+    assert not home.exists()
+    # As Preferences.jl writes them.
+    project.mkdir(parents=True)
+    (project / "Project.toml").write_text(f'[extras]\nShared = "{small_projects.SHARED}"\n')
+    (project / "LocalPreferences.toml").write_text('[Shared]\ncolor = "red"\n')
+    assert printed()[1:] == ["red large"] * len(preferences)
+
+
+def test_a_directory_for_preferences_is_there_where_packages_have_any(small, tmp_path):
+    site = sites.install(tmp_path / "site", small.wheels[0])
+    path = site / "jl_one/_jnumpy/bundle.json"
+    description = json.loads(path.read_text())
+    description["packages"][PREFERENCES] = {"name": "Preferences", "version": "1.4.3", "sources": ""}
+    path.write_text(json.dumps(description))
+    own, foreign = tmp_path / "own", tmp_path / "foreign"
+    foreign.mkdir()
+    if os.geteuid() == 0:
+        os.chown(foreign, 12345, 12345)
+    else:
+        foreign.chmod(0o500)
+    for home in (own, foreign):
+        sites.printed(site, "import jl_one", JNUMPY_HOME=str(home / "home"))
+    assert (own / "home/depot/environments/jl_one").is_dir()
+    assert not list(foreign.iterdir())
 
 
 @pytest.mark.long

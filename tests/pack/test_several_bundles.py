@@ -93,15 +93,16 @@ print(json.dumps(jnumpy.bundle_info()))
     assert shared.items() <= joined["packages"][small_projects.SHARED].items()
 
 
-def test_the_first_stays_active_and_the_environment_stays_the_users(site, bundles):
+def test_active_project_and_environment_stay_the_users(site, tmp_path):
     code = """
 import os, subprocess
 before = dict(os.environ)
 import jl_one, jl_two, jnumpy
 child = subprocess.run(["env"], stdout=subprocess.PIPE, text=True).stdout
-print(dict(os.environ) == before, "\\nJULIA_" in f"\\n{child}", jnumpy.eval_julia("Base.ACTIVE_PROJECT[]"))
+print(dict(os.environ) == before, "\\nJULIA_" in f"\\n{child}", jnumpy.eval_julia("Base.active_project()"))
 """
-    assert sites.printed(site, code) == f"True False {site}/jl_one/Project.toml\n"
+    project = f"{tmp_path}/depot/environments/jl_one/Project.toml"
+    assert sites.printed(site, code, JNUMPY_HOME=str(tmp_path)) == f"True False {project}\n"
 
 
 def test_a_library_that_the_first_leaves_out_is_found_in_the_second(site, bundles, version):

@@ -47,14 +47,27 @@ def test_stacks_of_all_sizes(julia, kib):
     assert said(outcome) == "54"
 
 
-def test_a_machine_without_proc_is_refused_in_words(julia):
-    code = f"import subprocess\n{FOUND}\nsubprocess.run(['mount', '-t', 'tmpfs', 'none', '/proc'], check=True)\n{START}"
+def test_the_stacks_of_threads_count(julia):
+    code = FOUND + (
+        "mapped = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, (mapped + (900 << 20),) * 2)\n{START}"
+    )
+    command = ["sh", "-c", 'ulimit -s 1048576 && exec "$0" -c "$1"', sys.executable, code]
+    outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=600, cwd="/")
+    assert said(outcome).startswith("MemoryError: Julia needs 1")
+
+
+@pytest.mark.parametrize(("directory", "file"), [("/proc", "/proc/self/exe"), ("/dev", "/dev/null")])
+def test_a_machine_without_these_is_refused_in_words(julia, directory, file):
+    mount = f"subprocess.run(['mount', '-t', 'tmpfs', 'none', {directory!r}], check=True)"
+    code = f"import subprocess\n{FOUND}\n{mount}\n{START}"
     command = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", code]
     outcome = subprocess.run(command, env=environment(julia), capture_output=True, text=True, timeout=600, cwd="/")
-    assert said(outcome).startswith("RuntimeError: Julia needs /proc, which is not mounted here (`/proc/self/exe`")
+    end = said(outcome)
+    assert end.startswith(f"RuntimeError: Julia needs {directory}, which is not mounted here (`{file}`")
 
 
-@pytest.mark.parametrize("option", ["--heap-size-hint=many", "--heap-size-hint=0", "--gcthreads=many"])
+@pytest.mark.parametrize("option", ["--heap-size-hint=many", "--heap-size-hint=0", "--gcthreads=many", "--gcthreads=0"])
 def test_an_option_at_which_julia_would_end_the_process(julia, option):
     end = said(run(f"import jnumpy; {START}", julia, TYPY_JL_OPTS=option))
     assert end.startswith(f'RuntimeError: TYPY_JL_OPTS has "{option}": ')
@@ -67,6 +80,15 @@ def test_a_processor_at_which_julia_would_end_the_process(julia, target):
         f'RuntimeError: TYPY_JL_OPTS has "--cpu-target={target}": Julia does not start'
     )
     assert end != "54" or target == "no-such-processor"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("JULIA_COPY_STACKS", "x"), ("JULIA_LLVM_ARGS", "--no-such"), ("JULIA_NUM_GC_THREADS", "0")]
+)
+def test_a_variable_at_which_julia_would_end_the_process(julia, name, value):
+    code = f"import jnumpy; {START}; jnumpy.eval_julia('GC.gc()')"
+    end = said(run(code, julia, **{name: value}))
+    assert end == "54" or end.startswith(f'RuntimeError: {name} has "{value}": ')
 
 
 def test_a_processor_that_julia_knows_is_accepted(julia):
@@ -92,12 +114,14 @@ def test_too_few_descriptors_are_an_exception(julia):
     assert all(second == "54" for _, second in refused), ends
 
 
-def test_too_few_threads_are_an_exception(julia):
+@pytest.mark.parametrize("number", ["1", "3"])
+def test_too_few_threads_are_an_exception(julia, number):
+    """With one thread, too, Julia starts another: for signals."""
     code = FOUND + (
         # The limit does not hold for the superuser.
         f"import os\nos.getuid() or os.setuid(12345)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n{START}"
     )
-    end = said(run(code, julia, JULIA_NUM_THREADS="3"))
+    end = said(run(code, julia, JULIA_NUM_THREADS=number))
     assert end.startswith("RuntimeError: the system refuses the threads that Julia starts (number: ")
     assert "`ulimit -u`" in end
 

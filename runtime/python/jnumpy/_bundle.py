@@ -114,7 +114,7 @@ class Bundle:
 
     def check(self) -> None:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
-        if os.pathsep in self.directory or not _is_utf8(self.directory):
+        if not is_nameable(self.directory):
             raise ImportError(
                 f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon, "
                 "and nothing but UTF-8: install the package in another place"
@@ -158,13 +158,13 @@ def _build(julia: dict[str, Any]) -> str:
     return f"Julia {julia['version']} (build {str(julia['build'])[:12]})"
 
 
-def _is_utf8(text: str) -> bool:
-    """Whether a path has no bytes that Python could not decode."""
+def is_nameable(path: str) -> bool:
+    """Whether Julia's lists of directories can hold a path: no colon, and no bytes that Python could not decode."""
     try:
-        text.encode()
+        path.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return os.pathsep not in path
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -78,18 +78,54 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     # does not bring one.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
-        depots = os.pathsep.join([*_writable_depot(), *bundle.home.depots])
-        variables += [("JULIA_DEPOT_PATH", depots), ("JULIA_LOAD_PATH", "@:@stdlib"), ("JULIA_PROJECT", "")]
+        depots = os.pathsep.join((_writable_depot(), *bundle.home.depots))
+        projects = os.pathsep.join(("@", os.path.dirname(bundle.directory), "@stdlib"))
+        variables += [
+            ("JULIA_DEPOT_PATH", depots),
+            ("JULIA_LOAD_PATH", projects),
+            ("JULIA_PROJECT", _writable_project(bundle)),
+        ]
     return variables
 
 
-def _writable_depot() -> list[str]:
+#: Stands for the user's directory where there is none: packages that write get an exception.
+_NOWHERE = "/nonexistent"
+
+
+def _writable_depot() -> str:
     """Where packages write files of their own, such as scratch spaces: Julia gives them the first depot.
 
     That of the bundle may belong to somebody else, and is the same for all users. Nothing is created here.
     """
-    depot = os.path.join(home(), "depot")
-    return [depot] if os.path.isabs(depot) and os.pathsep not in depot else []
+    from jnumpy import _bundle
+
+    # Without `HOME` and an entry of the user, it begins with `~`.
+    directory = os.path.abspath(home()) if os.environ.get("JNUMPY_HOME") else home()
+    usable = os.path.isabs(directory) and _bundle.is_nameable(directory)
+    return os.path.join(directory if usable else _NOWHERE, "depot")
+
+
+def _writable_project(bundle: Bundle) -> str:
+    """The directory of the active project, where packages write preferences: a named environment of that depot."""
+    return os.path.join(_writable_depot(), "environments", os.path.basename(os.path.dirname(bundle.directory)))
+
+
+#: The Julia package of that name, which writes into the directory of the active project but does not create it.
+_PREFERENCES = "21216c6a-2e73-6563-6e65-726566657250"
+
+
+def _create_project(directory: str) -> None:
+    """Create the directory of the active project, unless its parent belongs to somebody else, as with ``sudo``."""
+    if directory.startswith(_NOWHERE):
+        return
+    parent = directory
+    while parent and not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    try:
+        if parent and parent != directory and os.stat(parent).st_uid == os.geteuid():
+            os.makedirs(directory, exist_ok=True)
+    except OSError:
+        pass  # setting a preference will say that there is no such directory
 
 
 def _require() -> None:
@@ -132,8 +168,11 @@ def init_project(package_file: str) -> None:
         _bundle.join(bundle)
     elif _bundle.host() is not None:
         _runtime.extend_paths("", "\0".join(_user_depots()), "")
+    first = _bundle.first()
+    if bundle is not None and first is not None and _PREFERENCES in bundle.packages:
+        _create_project(_writable_project(first))
     # What joins is found without being active; what is active is asked for by `using` in `Main`.
-    stay = bundle is None or bundle is _bundle.first()
+    stay = bundle is None or bundle is first
     trace(f"loading the Julia project {name} in {directory}")
     try:
         _runtime.load_project(directory, name, _package_of(package_file), stay)

@@ -159,9 +159,7 @@ impl Options {
                 Takes::Number => value.parse::<u32>().is_ok(),
                 Takes::Threads => Threads::parse(&value).is_some(),
                 Takes::Size => is_size(&value),
-                Takes::Collectors => {
-                    value.splitn(2, ',').all(|number| number.parse::<u8>().is_ok_and(|number| number < 128))
-                }
+                Takes::Collectors => collectors(&value).is_some(),
                 Takes::Text => !value.is_empty(),
                 Takes::Optional => true,
             };
@@ -186,9 +184,22 @@ fn expectation(takes: &Takes) -> String {
         Takes::Number => "but a number".into(),
         Takes::Threads => format!("but {THREADS}"),
         Takes::Size => "but a number of bytes, or a number with one of the units K, M, G, T".into(),
-        Takes::Collectors => "but a number of threads below 128, or two with a comma between".into(),
+        Takes::Collectors => format!("but {COLLECTORS}"),
         Takes::Text | Takes::Optional => "but a text".into(),
     }
+}
+
+/// What the number of threads that collect may look like.
+pub(crate) const COLLECTORS: &str =
+    "a number of threads from 1 to 127, and 0 or 1 after a comma for one more that sweeps";
+
+/// How many threads collect, by the value of `--gcthreads` or `JULIA_NUM_GC_THREADS`. The one that asks for a collection
+/// counts.
+pub(crate) fn collectors(text: &str) -> Option<usize> {
+    let (mark, sweep) = text.split_once(',').unwrap_or((text, "0"));
+    let mark = mark.parse::<usize>().ok().filter(|mark| (1..128).contains(mark))?;
+    let sweep = sweep.parse::<usize>().ok().filter(|sweep| (0..2).contains(sweep))?;
+    Some(mark + sweep)
 }
 
 /// Whether Julia reads `text` as a size: `500M`, `1.5G`.
@@ -296,7 +307,7 @@ mod tests {
         for wrong in ["", "M", "0", "0M", "-1M", "many", "1X", "1e9", "inf"] {
             assert!(parse(&format!("--heap-size-hint={wrong}")).is_err(), "{wrong}");
         }
-        for wrong in ["", "many", "-1", "1,", "1,2,3", "500"] {
+        for wrong in ["", "many", "-1", "0", "1,", "1,2", "1,2,3", "500"] {
             assert!(parse(&format!("--gcthreads={wrong}")).is_err(), "{wrong}");
         }
     }

@@ -1,5 +1,5 @@
-//! A start of Julia in a child process first, for options at which some values make Julia end the process, and only it knows
-//! which.
+//! A start of Julia in a child process first, for options and variables at which some values make Julia end the process, and
+//! only it knows which.
 
 use std::io::Read;
 use std::os::fd::AsRawFd;

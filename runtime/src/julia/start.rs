@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::descriptors::{Early, StandIns};
 use crate::julia::frames;
-use crate::julia::options::{OptionError, Options, THREADS, Threads};
+use crate::julia::options::{self, OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::julia::{handover, rehearsal, waiting};
@@ -34,6 +34,16 @@ const HEAP_SIZE_HINT_SINCE: u32 = 9;
 /// Memory in MiB that Julia maps while it starts with one thread, beside its libraries and its image; and for one thread more.
 const START_NEEDS: u64 = 256;
 const THREAD_NEEDS: u64 = 16;
+/// The part of both that is the stack of a thread, in bytes, unless `ulimit -s` says otherwise.
+const USUAL_STACK: usize = 8 << 20;
+
+/// Since this minor version of Julia 1, threads of its own may collect: half as many as other threads, and since the second
+/// one as many. The thread that asks for a collection counts as one.
+const COLLECTORS_SINCE: [u32; 2] = [10, 11];
+/// Their number. Julia reads it without a check, and 0 ends the process at the first collection.
+const COLLECTORS_VARIABLE: &str = "JULIA_NUM_GC_THREADS";
+/// Variables with values at which Julia ends the process.
+const TRIED_FIRST: [&str; 3] = ["JULIA_COPY_STACKS", "JULIA_EXCLUSIVE", "JULIA_LLVM_ARGS"];
 
 /// How many descriptors Julia has open at a time while it starts, at most.
 const START_OPENS: usize = 24;
@@ -57,8 +67,8 @@ pub(crate) enum StartError {
     Threads { value: String },
     #[error("no descriptor can be opened for Julia's standard streams: {0}")]
     Descriptors(std::io::Error),
-    #[error("Julia needs /proc, which is not mounted here (`{path}` cannot be read): mount it")]
-    NoProc { path: &'static str },
+    #[error("Julia needs {directory}, which is not mounted here (`{path}` cannot be read): mount it")]
+    NotMounted { directory: &'static str, path: &'static str },
     #[error(
         "Julia needs {needed} MiB of memory to start, which the system refuses: raise the limit of this process \
          (`ulimit -v`, `ulimit -d`), or use fewer Julia threads"
@@ -280,30 +290,42 @@ pub(crate) fn start(
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
     // Julia ends the process where it misses one of these, or memory.
-    if let Some(path) = ["/proc/self/exe", "/proc/cpuinfo"].into_iter().find(|path| !Path::new(path).exists())
+    for (directory, path) in [("/proc", "/proc/self/exe"), ("/proc", "/proc/cpuinfo"), ("/dev", "/dev/null")]
     {
-        return Err(StartError::NoProc { path });
+        if !Path::new(path).exists() {
+            return Err(StartError::NotMounted { directory, path });
+        }
     }
-    let needed = memory_needed(threads, if relocation.is_some() { None } else { Some(&image) });
+    let more_threads = threads_needed(threads, &options, minor)?;
+    let needed = memory_needed(threads, more_threads, if relocation.is_some() { None } else { Some(&image) });
     if !memory::can_map(usize::try_from(needed << 20).unwrap_or(usize::MAX)) {
         return Err(StartError::Memory { needed });
     }
     if !limits::can_open(START_OPENS) {
         return Err(StartError::TooFewDescriptors { needed: START_OPENS });
     }
-    let needed = threads_needed(threads, minor);
-    if !limits::can_start_threads(needed) {
-        return Err(StartError::TooFewThreads { needed });
+    // OpenBLAS starts one for each processor, and sends SIGINT to the process where it gets none.
+    let with_blas = more_threads + limits::processors() - 1;
+    let threads_left = limits::threads_left(with_blas);
+    if threads_left < more_threads {
+        return Err(StartError::TooFewThreads { needed: more_threads });
     }
+    let _one_thread = (threads_left < with_blas)
+        .then(|| EnvironmentGuard::set(&[("OPENBLAS_NUM_THREADS".to_owned(), "1".to_owned())]));
     let (bindir, image) = (c_path(&start.bindir)?, c_path(&image)?);
-    if let Some(option) = options.arguments.iter().find(|option| option.starts_with("--cpu-target=")) {
+    let option = options.arguments.iter().find(|option| option.starts_with("--cpu-target="));
+    let mut tried = option.map(|option| ("TYPY_JL_OPTS", option.clone()));
+    for name in TRIED_FIRST {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        tried = tried.or(value.map(|value| (name, value)));
+    }
+    if let Some((origin, option)) = tried {
         let start = || {
             let arguments = arguments.clone();
             initialize(&libjulia, arguments, bindir.clone(), image.clone(), has_handlers(threads, minor))
                 .is_ok()
         };
         if let Err(reason) = rehearsal::rehearse(start) {
-            let (origin, option) = ("TYPY_JL_OPTS", option.clone());
             let reason = format!("Julia does not start with it: {reason}");
             return Err(OptionError::Value { origin, option, reason }.into());
         }
@@ -383,17 +405,36 @@ fn has_handlers(threads: Threads, minor: u32) -> bool {
 }
 
 /// How many MiB Julia maps while it starts. `image` is one that is not mapped yet.
-fn memory_needed(threads: Threads, image: Option<&Path>) -> u64 {
+fn memory_needed(threads: Threads, more_threads: usize, image: Option<&Path>) -> u64 {
     let image = image.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |file| file.len() >> 20);
     let more = u64::from(threads.default) + u64::from(threads.interactive) - 1;
-    START_NEEDS + image + more * THREAD_NEEDS
+    let stacks = more_threads.saturating_mul(limits::default_stack().saturating_sub(USUAL_STACK)) >> 20;
+    START_NEEDS + image + more * THREAD_NEEDS + stacks as u64
 }
 
-/// How many threads Julia starts: one that takes signals, and those that were asked for.
-fn threads_needed(threads: Threads, minor: u32) -> usize {
-    usize::from(threads.default - 1)
-        + usize::from(threads.interactive)
-        + usize::from(has_handlers(threads, minor))
+/// How many threads Julia starts: one that takes signals, in all cases, those that were asked for, and those that collect.
+fn threads_needed(threads: Threads, options: &Options, minor: u32) -> Result<usize, StartError> {
+    let others = usize::from(threads.default) + usize::from(threads.interactive);
+    Ok(others + collectors(others, options, minor)?.saturating_sub(1))
+}
+
+/// How many threads collect, at most. The one that asks for a collection counts.
+fn collectors(others: usize, options: &Options, minor: u32) -> Result<usize, StartError> {
+    let [half, all] = COLLECTORS_SINCE;
+    if minor < half {
+        return Ok(0);
+    }
+    let option = options.arguments.iter().rev().find_map(|option| option.strip_prefix("--gcthreads="));
+    if let Some(number) = option.and_then(options::collectors) {
+        return Ok(number);
+    }
+    match std::env::var(COLLECTORS_VARIABLE) {
+        Ok(value) if !value.is_empty() => options::collectors(&value).ok_or_else(|| {
+            let reason = format!("it must be {}", options::COLLECTORS);
+            OptionError::Value { origin: COLLECTORS_VARIABLE, option: value, reason }.into()
+        }),
+        _ => Ok(others / if minor < all { 2 } else { 1 }),
+    }
 }
 
 /// Julia's command line.

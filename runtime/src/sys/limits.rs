@@ -1,7 +1,10 @@
 //! How many descriptors and threads the system lets this process have, beside those that it has.
 
+use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 use fs_err::File;
 
@@ -11,22 +14,58 @@ pub(crate) fn can_open(count: usize) -> bool {
     opened.is_ok()
 }
 
-/// Whether `count` more threads can run at a time.
-pub(crate) fn can_start_threads(count: usize) -> bool {
-    const STACK: usize = 1 << 16;
+/// How many more threads can run at a time, with stacks as those of Julia have them; it tries no more than `most`.
+pub(crate) fn threads_left(most: usize) -> usize {
+    let stack = default_stack();
     let mut held = Vec::new();
-    let started: Result<Vec<_>, _> = (0..count)
-        .map(|_| {
+    let started: Vec<_> = (0..most)
+        .map_while(|_| {
             let (end, wait) = mpsc::channel::<()>();
             held.push(end);
             // It ends when the other end of the channel is dropped.
-            Builder::new().stack_size(STACK).spawn(move || {
+            let thread = Builder::new().stack_size(stack).spawn(move || {
                 let _ = wait.recv();
-            })
+                // SAFETY: the call has no preconditions.
+                unsafe { libc::syscall(libc::SYS_gettid) }
+            });
+            thread.ok()
         })
         .collect();
+    let count = started.len();
     drop(held);
-    started.is_ok_and(|threads| threads.into_iter().all(|thread| thread.join().is_ok()))
+    let deadline = Instant::now() + Duration::from_secs(1);
+    for number in started.into_iter().filter_map(|thread| thread.join().ok()) {
+        // The system counts a thread for a moment longer than others wait for it.
+        let directory = format!("/proc/self/task/{number}");
+        while Path::new(&directory).exists() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+    count
+}
+
+/// The stack in bytes of a thread that asks for none: that of `ulimit -s` when the program was started.
+pub(crate) fn default_stack() -> usize {
+    let (mut attributes, mut size) = (MaybeUninit::uninit(), 0);
+    // SAFETY: the first call initializes what the others use.
+    unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_getstacksize(attributes.as_ptr(), &raw mut size);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    size
+}
+
+/// How many processors this process may use.
+pub(crate) fn processors() -> usize {
+    // SAFETY: a set of numbers, which may be all zero; the system writes no more than its size.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) < 0 {
+            return 1;
+        }
+        usize::try_from(libc::CPU_COUNT(&set)).unwrap_or(1)
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +75,9 @@ mod tests {
     #[test]
     fn a_few_can_be_had() {
         assert!(can_open(3));
-        assert!(can_start_threads(0));
-        assert!(can_start_threads(3));
+        assert_eq!(threads_left(0), 0);
+        assert_eq!(threads_left(3), 3);
+        assert!(processors() >= 1);
+        assert!(default_stack() >= 1 << 14);
     }
 }

@@ -14,15 +14,19 @@ end
 """
 Activates the project in `directory`, loads its module and runs the `init()` of it. Modules exported meanwhile
 become submodules of the Python package `package`. Afterwards the project that was active before is so again, unless
-this one is to `stay`.
+this one is to `stay`. One that is in `LOAD_PATH` to stay does not become active: in a wheel, the active project is
+the user's, whose preferences come first.
 """
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
     files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
-    # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for their
-    # sources in the project that they came with.
-    before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
-    Base.ACTIVE_PROJECT[], PACKAGE[] = first(files), package
+    PACKAGE[] = package
+    if !(stay && directory in LOAD_PATH)
+        # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for
+        # their sources in the project that they came with.
+        before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
+        Base.ACTIVE_PROJECT[] = first(files)
+    end
     try
         identity = Base.identify_package(name)
         identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
