@@ -92,7 +92,7 @@ const char *jl_ver_string(void) { return "1.99.2"; }
 void *jl_stackovf_exception, *jl_uv_stdout, *jl_uv_stderr, *jl_uv_stdin;
 void *jl_eval_string(const char *code) { return 0; }
 void jl_parse_opts(void) {} void jl_init_with_image_file(void) {} void jl_unbox_voidpointer(void) {}
-void jl_atexit_hook(void) {} void jl_throw(void) {} void jl_gc_safe_enter(void) {}
+void jl_atexit_hook(void) {} void jl_throw(void) {} void jl_gc_safe_enter(void) {} void jl_gc_safe_leave(void) {}
 void jl_enter_threaded_region(void) {} void jl_exit_threaded_region(void) {} void jl_gc_unsafe_enter(void) {}
 """
 
