@@ -229,18 +229,37 @@ def test_threads_that_wait_at_once_do_not_mix_what_they_pass(julia, version):
     assert found == f"True {40 * (others + 1)}\n"
 
 
-def test_the_process_ends_while_a_daemon_thread_waits(julia, version):
-    if version < versions.ANY_THREAD:
-        return
-    code = PREAMBLE + (
-        "import jnumpy\n"
-        "work = lambda: jnumpy.exec_julia('began = true; sleep(600)')\n"
-        "threading.Thread(target=work, daemon=True).start()\n"
-        "while not jnumpy.eval_julia('isdefined(Main, :began)'): time.sleep(0.01)\n"
-        "print('end')"
+@pytest.mark.parametrize("work", ["jnumpy.exec_julia('sleep(0.001)')", "r.computing(0.001)", "r.call(nap)"])
+def test_the_process_ends_while_daemon_threads_call(julia, version, work):
+    """While the interpreter ends, they ask for its lock: after a wait, a function without the lock, and in Python."""
+    code = (
+        "import threading, time\n"
+        "def nap(): time.sleep(0.001)\n"
+        "calling = threading.Event()\n"
+        "def work():\n"
+        "    import jnumpy, running, _running as r\n"
+        "    while True:\n"
+        f"        {work}\n"
+        "        calling.set()\n"
+        "def start(): threading.Thread(target=work, daemon=True).start(); calling.wait(); calling.clear()\n"
     )
-    for threads in ("1", "2"):
-        assert succeeds(code, julia, JULIA_NUM_THREADS=threads) == "end\n"
+    # The thread that starts Julia; and others beside it.
+    assert succeeds(f"{code}start(); print('end')", julia) == "end\n"
+    if version >= versions.ANY_THREAD:
+        several = "import running\nfor _ in range(3): start()\nprint('end')"
+        assert succeeds(code + several, julia, JULIA_NUM_THREADS="2") == "end\n"
+
+
+def test_the_process_ends_while_a_daemon_thread_waits_for_long(julia):
+    code = (
+        "import threading, time\n"
+        "def work():\n"
+        "    import jnumpy; jnumpy.init_jl(); began.set(); jnumpy.exec_julia('sleep(600)')\n"
+        "began = threading.Event()\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "began.wait(); time.sleep(0.5); print('end')"
+    )
+    assert succeeds(code, julia) == "end\n"
 
 
 def test_a_forked_pool_is_refused_in_words(julia):

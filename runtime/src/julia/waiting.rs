@@ -4,6 +4,10 @@
 //! Julia's event loop, and in `pthread_cond_wait` if another thread does. The lock is given away around them. It is not taken back
 //! there: the thread may have a lock of Julia's, for which the holder of Python's may wait. It is taken back where Julia code
 //! needs Python (`hold_lock` in TyPython's `border.jl`), at the latest when the call ends.
+//!
+//! While the interpreter ends, nobody gets the lock any more: a daemon thread that asks for it is ended, by `pthread_exit`. That
+//! would unwind frames of Julia and run Julia's own destructor of the thread, when Julia has ended. A thread that has called Julia
+//! stays where it is instead until the process is gone, as Python's own threads do since 3.14.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -30,11 +34,19 @@ struct Lock {
     without: Cell<usize>,
     /// The thread has called Julia. For the one that started Julia, `RUNNING_IN` tells.
     inside: Cell<bool>,
+    /// It has ever done so.
+    known: Cell<bool>,
 }
 
 thread_local! {
-    static LOCK: Lock =
-        const { Lock { given_away: Cell::new(std::ptr::null_mut()), without: Cell::new(0), inside: Cell::new(false) } };
+    static LOCK: Lock = const {
+        Lock {
+            given_away: Cell::new(std::ptr::null_mut()),
+            without: Cell::new(0),
+            inside: Cell::new(false),
+            known: Cell::new(false),
+        }
+    };
 }
 
 /// What the functions below need of libjulia.
@@ -65,12 +77,17 @@ pub(crate) fn notice(libjulia: &LibJulia) {
         Replaced::new(inside, &[c"epoll_wait"], epoll as *mut c_void);
         Replaced::new(inside, &[c"epoll_pwait"], masked as *mut c_void);
         Replaced::new(inside, &[c"pthread_cond_wait"], condition as *mut c_void);
+        let exit: unsafe extern "C" fn(*mut c_void) -> ! = pthread_exit_of_python;
+        Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"pthread_exit"], exit as *mut c_void);
     }
 }
 
 /// Marks a call in a thread that has not started Julia. Gives what [`leave`] wants.
 pub(crate) fn enter() -> bool {
-    LOCK.with(|lock| lock.inside.replace(true))
+    LOCK.with(|lock| {
+        lock.known.set(true);
+        lock.inside.replace(true)
+    })
 }
 
 /// The call has ended.
@@ -134,6 +151,18 @@ pub(crate) unsafe extern "C" fn end_without_lock(state: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { ffi::PyEval_RestoreThread(state.cast()) };
     LOCK.with(|lock| lock.without.set(lock.without.get() - 1));
+}
+
+/// `pthread_exit` as Python's interpreter calls it, for a thread that asks for the lock too late.
+unsafe extern "C" fn pthread_exit_of_python(result: *mut c_void) -> ! {
+    if LOCK.with(|lock| lock.known.get()) || started_julia() {
+        loop {
+            // SAFETY: waits for a signal; handlers return here.
+            unsafe { libc::pause() };
+        }
+    }
+    // SAFETY: Python's own argument.
+    unsafe { libc::pthread_exit(result) }
 }
 
 type EpollWait = unsafe extern "C" fn(c_int, *mut libc::epoll_event, c_int, c_int) -> c_int;
