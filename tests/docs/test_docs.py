@@ -49,7 +49,7 @@ def test_few_blocks_are_not_run():
     reasons = [block.reason for page in PAGES for block in pages.blocks(page) if block.reason is not None]
     named = [re.search(r"tests/\S+\.py", reason) for reason in reasons]
     assert all((REPOSITORY / test[0]).is_file() for test in named if test), reasons
-    assert named.count(None) <= 4, reasons
+    assert named.count(None) <= 5, reasons
 
 
 def test_every_fence_names_a_language():
