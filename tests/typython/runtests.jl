@@ -45,3 +45,11 @@ end
 @testset "without Python" begin
     @test_throws C.NoPythonError C.py_import("math")
 end
+
+@testset "methods and names" begin
+    @test isempty(detect_ambiguities(TyPython; recursive=true))
+    @test isempty(detect_unbound_args(TyPython; recursive=true))
+    for part in (TyPython, C)
+        @test all(name -> isdefined(part, name), names(part))
+    end
+end

@@ -194,8 +194,8 @@ function WITH_GIL(f)
     end
 end
 
-WITH_GIL(::GILNoRaise, f) = WITH_GIL(f)
-WITH_GIL(f, ::GILNoRaise) = WITH_GIL(f)
+WITH_GIL(::GILNoRaise, f::Base.Callable) = WITH_GIL(f)
+WITH_GIL(f::Base.Callable, ::GILNoRaise) = WITH_GIL(f)
 
 "Runs `f()` without Python's lock."
 function without_gil(f)
