@@ -211,7 +211,7 @@ def test_an_empty_depot_path_means_no_depot(pack, julia, project, depot):
     assert said.startswith("error: the sources of `")
     assert remedy in said
     said = refused(pack, julia, FIXTURES / "chain", depot, JULIA_DEPOT_PATH="")
-    assert said.startswith("error: the project `Chain` has no manifest, and Pkg cannot resolve it without a depot")
+    assert said.startswith("error: Pkg cannot resolve the project `Chain` without a depot")
     assert remedy in said
 
 
