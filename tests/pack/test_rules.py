@@ -242,7 +242,7 @@ def test_platform_on_demand(wheel):
         "error: these files need symbols newer than `manylinux_2_17_x86_64` provides: `"
     ), refused.stderr
     assert re.search(r"`\S*lib\S+` needs `(GLIBC|GLIBCXX|CXXABI|GCC)_[\d.]+` of `lib\S+`", refused.stderr)
-    assert re.search(r"hint: ask for `manylinux_2_\d+` or newer", refused.stderr)
+    assert re.search(r"hint: name `manylinux_2_\d+` or newer", refused.stderr)
     newer = json.loads(wheel("--platform", "manylinux_2_39", "--dry-run", "--json").stdout)["name"]
     assert newer != deserved
     assert newer.endswith("-manylinux_2_39_x86_64.whl")
