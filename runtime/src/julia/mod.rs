@@ -11,4 +11,5 @@ pub(crate) mod relocation;
 pub(crate) mod roots;
 pub(crate) mod signals;
 pub(crate) mod start;
+pub(crate) mod starting_thread;
 pub(crate) mod waiting;

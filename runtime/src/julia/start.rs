@@ -1,7 +1,6 @@
 //! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
 //! start is final, because half of Julia is initialized then.
 
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use crate::julia::frames;
 use crate::julia::options::{self, OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
+use crate::julia::starting_thread::{set_started_julia, started_julia};
 use crate::julia::{handover, rehearsal, waiting};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
@@ -147,10 +147,6 @@ pub(crate) struct Running {
 }
 
 static RUNNING: OnceLock<Running> = OnceLock::new();
-thread_local! {
-    /// Whether this is the thread that started Julia. The system's numbers of threads are given out again when one ends.
-    static STARTED_JULIA: Cell<bool> = const { Cell::new(false) };
-}
 /// Whether another thread has called. It held Python's lock then, as every caller does, so no ordering is needed.
 static SERVES_OTHER_THREADS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
@@ -195,12 +191,6 @@ fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal
         (ENDED, _) => Err(Refusal::Ended),
         _ => Err(Refusal::NotStarted),
     }
-}
-
-/// Whether this is the thread that started Julia.
-#[inline]
-pub(super) fn started_julia() -> bool {
-    STARTED_JULIA.get()
 }
 
 impl Running {
@@ -351,7 +341,7 @@ pub(crate) fn start(
         unsafe { (libjulia.gc_safe_enter)() };
     }
     waiting::notice(&libjulia);
-    STARTED_JULIA.set(true);
+    set_started_julia(true);
     PHASE.store(SERVING, Ordering::Release);
     let _ = RUNNING.set(Running { libjulia, julia_functions, version, minor });
     // SAFETY: the handler only stores to atomics, which is allowed in a forked child.
@@ -360,7 +350,7 @@ pub(crate) fn start(
 }
 
 extern "C" fn forget_in_child() {
-    STARTED_JULIA.set(false);
+    set_started_julia(false);
     if PHASE.load(Ordering::Acquire) == SERVING {
         PHASE.store(FORKED, Ordering::Release);
     }
@@ -381,7 +371,7 @@ pub(crate) fn end() {
         }
         (running.libjulia.atexit_hook)(0);
     }
-    STARTED_JULIA.set(false);
+    set_started_julia(false);
     PHASE.store(ENDED, Ordering::Release);
 }
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::ffi;
 
 use super::signals::{JULIA, RUNNING_IN};
-use super::start::started_julia;
+use super::starting_thread::started_julia;
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::LibJulia;
 use crate::sys::object;
