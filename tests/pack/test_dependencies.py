@@ -119,7 +119,7 @@ def test_a_project_without_manifest_is_resolved_by_pkg(pack, julia, depot):
     }
 
 
-def test_packages_are_added(pack, julia, depot, tmp_path):
+def test_packages_are_added(pack, julia, version, depot, tmp_path):
     variables = environment(depot, julia)
     subprocess.run([pack, "new", "adder"], cwd=tmp_path, check=True, capture_output=True)
     shutil.copytree(FIXTURES / "chain/near", tmp_path / "near")
@@ -142,6 +142,8 @@ def test_packages_are_added(pack, julia, depot, tmp_path):
     text = old.replace("# of mine\n", f"# of mine\n{line}")
     assert file.read_text() == text
     assert "`LinearAlgebra` is a dependency already" in add("LinearAlgebra").stderr
+    if versions.SLOW_IMAGES <= version < versions.PACKAGE_IMAGES:
+        return  # Pkg of such a Julia compiles for a quarter of a minute in each of what follows.
 
     for words, message, hint in (
         (["../near", "Gama"], "nor a registry has a package `Gama`", "did you mean `Gamma`?"),
