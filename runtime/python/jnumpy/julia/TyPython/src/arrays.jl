@@ -108,8 +108,6 @@ end
 
 """
     PyReadOnlyArray{T,N}
-    PyReadOnlyVector{T}
-    PyReadOnlyMatrix{T}
 
 An array that Julia only reads. As the type of an argument it shares memory that Python has made read-only, where any other
 array type gets a copy: read-only ndarrays, `bytes`, columns of pandas, polars, and pyarrow. It has no `setindex!`. `parent` is
@@ -120,7 +118,9 @@ struct PyReadOnlyArray{T,N,A<:AbstractArray{T,N}} <: AbstractArray{T,N}
 
     PyReadOnlyArray(array::AbstractArray{T,N}) where {T,N} = new{T,N,typeof(array)}(array)
 end
+"`PyReadOnlyVector{T}`: a [`PyReadOnlyArray`](@ref) of one dimension."
 const PyReadOnlyVector{T} = PyReadOnlyArray{T,1}
+"`PyReadOnlyMatrix{T}`: a [`PyReadOnlyArray`](@ref) of two dimensions."
 const PyReadOnlyMatrix{T} = PyReadOnlyArray{T,2}
 
 Base.parent(array::PyReadOnlyArray) = array.parent
