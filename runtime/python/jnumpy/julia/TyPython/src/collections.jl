@@ -78,10 +78,11 @@ end
 
 "Columns of data frames and other arrays have a method that makes a list."
 @noinline function expected_list(object::Py)
-    index = findfirst(name -> hasproperty(object, name), (:tolist, :to_list, :to_pylist))
-    index === nothing && expected("a list or tuple", object)
-    name = (:tolist, :to_list, :to_pylist)[index]
-    misfit(:TypeError, "expected a list or tuple, got ", class_name(object), "; pass `x.", name, "()`")
+    for name in (:tolist, :to_list, :to_pylist)
+        hasproperty(object, name) &&
+            misfit(:TypeError, "expected a list or tuple, got ", class_name(object), "; pass `x.", name, "()`")
+    end
+    expected("a list or tuple", object)
 end
 
 "How many items the runtime reads at once."
