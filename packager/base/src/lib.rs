@@ -5,6 +5,7 @@ mod binary;
 pub mod env_vars;
 mod hint;
 pub mod interrupt;
+mod new_file;
 pub mod path;
 pub mod process;
 mod report;
@@ -13,4 +14,5 @@ pub mod topics;
 
 pub use binary::Binary;
 pub use hint::Hint;
+pub use new_file::{NewFile, write_files};
 pub use report::{Report, Stage, Transfer};

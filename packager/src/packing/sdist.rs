@@ -1,6 +1,6 @@
 //! Source distributions: the project's own files and PKG-INFO in one `.tar.gz`, from which the wheel can be built.
 
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
@@ -8,7 +8,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::stages::project::{PackageFile, Project, ProjectError};
 use jnumpy_base::interrupt::{self, Interrupted};
-use jnumpy_base::{Hint, Report};
+use jnumpy_base::{Hint, NewFile, Report};
 use jnumpy_wheel::{Epoch, WheelError};
 
 /// What can keep a source distribution from being written.
@@ -50,10 +50,8 @@ pub fn write(project: &Project, out_dir: &Path, report: &Report) -> Result<PathB
     let files = project.sources()?;
 
     fs_err::create_dir_all(out_dir)?;
-    // A temporary file is private by default; this is an ordinary file, so the umask alone decides.
-    let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let file = tempfile::Builder::new().prefix(".tmp-").permissions(ordinary).tempfile_in(out_dir)?;
-    let compressed = GzEncoder::new(BufWriter::new(file), flate2::Compression::best());
+    let path = out_dir.join(format!("{name}.tar.gz"));
+    let compressed = GzEncoder::new(NewFile::create(&path)?, flate2::Compression::best());
     let mut archive = Archive { tar: Builder::new(compressed), top: name.clone(), epoch };
     archive.add("PKG-INFO", false, metadata.len() as u64, metadata.as_slice())?;
     for PackageFile { name, path, executable } in &files {
@@ -62,10 +60,7 @@ pub fn write(project: &Project, out_dir: &Path, report: &Report) -> Result<PathB
         let size = file.metadata()?.len();
         archive.add(name, *executable, size, file)?;
     }
-    let file =
-        archive.tar.into_inner()?.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    let path = out_dir.join(format!("{name}.tar.gz"));
-    file.persist(&path).map_err(|error| error.error)?;
+    archive.tar.into_inner()?.finish()?.finish()?;
     stage.done(format_args!("{} files", files.len() + 1));
     Ok(path)
 }

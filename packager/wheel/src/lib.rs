@@ -19,7 +19,7 @@ mod tests;
 mod zip;
 
 use std::fmt::Write as _;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ use self::sink::{Listing, Sink};
 pub use self::tag::Tag;
 pub use self::zip::deflate_length;
 use self::zip::{Archive, Member, Options};
-use jnumpy_base::Report;
 use jnumpy_base::text::megabytes;
+use jnumpy_base::{NewFile, Report};
 
 /// The command that makes the wheels, as they name it.
 const GENERATOR: &str = "jnumpy-pack";
@@ -182,22 +182,15 @@ impl Wheel {
         let path = directory.join(self.name()?.to_string());
         let stage = report.stage("wheel");
         fs_err::create_dir_all(directory).map_err(WheelError::Write)?;
-        // A temporary file is private by default; a wheel is an ordinary file, so the umask alone decides.
-        let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        let file = tempfile::Builder::new()
-            .prefix(".tmp-")
-            .permissions(ordinary)
-            .tempfile_in(directory)
-            .map_err(WheelError::Write)?;
-        let mut archive = Archive::new(BufWriter::with_capacity(1 << 20, file), (*options).into());
+        let file = NewFile::create(&path).map_err(WheelError::Write)?;
+        let mut archive = Archive::new(file, (*options).into());
         self.feed(&mut archive, options.epoch, |done, all| {
             stage.progress(format_args!("{done} of {all} files"));
         })?;
         let entries = archive.members().iter().map(WheelEntry::from).collect();
-        let (out, size, sha256) = archive.finish()?;
-        let file = out.into_inner().map_err(|error| WheelError::Write(error.into_error()))?;
-        file.persist(&path)
-            .map_err(|error| WheelError::Location { path: path.clone(), source: error.error })?;
+        let (mut file, size, sha256) = archive.finish()?;
+        file.flush().map_err(WheelError::Write)?;
+        file.finish().map_err(|source| WheelError::Location { path: path.clone(), source })?;
         stage.done(format_args!("{}, {:.1} MB", self.name()?, megabytes(size)));
         Ok(Written { path, size, sha256: hex::encode(sha256), entries, elapsed: started.elapsed() })
     }

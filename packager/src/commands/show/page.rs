@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::stages::inventory::Inventory;
 use jnumpy_base::text::printable;
+use jnumpy_base::write_files;
 
 const TEMPLATE: &str = include_str!("page.html");
 /// Where the data goes in the template.
@@ -22,11 +23,5 @@ pub(super) fn write(inventory: &Inventory, path: &Path) -> std::io::Result<()> {
     // In a script, only `<` can end it; in a title, only `&` and `<` have a meaning.
     let json = json.replace('<', "\\u003c");
     let title = printable(&title).replace('&', "&amp;").replace('<', "&lt;");
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(directory)?;
-    std::io::Write::write_all(&mut file, [head, &title, middle, &json, end].concat().as_bytes())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    write_files([(path, [head, &title, middle, &json, end].concat())])
 }

@@ -18,9 +18,9 @@ use crate::packing::Error;
 use crate::stages::depot;
 use crate::stages::julia::{Julia, JuliaError};
 use crate::stages::project::{Manifest, Project, ProjectToml};
-use jnumpy_base::Report;
 use jnumpy_base::process::ChildError;
 use jnumpy_base::text::{is_identifier, nearest};
+use jnumpy_base::{Report, write_files};
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
@@ -102,9 +102,7 @@ pub fn add(
         files.extend(manifest);
     }
     if !dry_run {
-        for (path, text) in &files {
-            fs_err::write(path, text)?;
-        }
+        write_files(files.iter().map(|(path, text)| (path, text)))?;
     }
     let files = files.into_iter().map(|(path, _)| path).collect();
     Ok(Added { added: dependencies, dry_run, files, version: FORMAT })

@@ -1,8 +1,7 @@
 //! What the environment says about Julias, and the directory of those that were installed by us.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::formats::Version;
@@ -10,8 +9,8 @@ use crate::stages::julia::JuliaError;
 use crate::stages::julia::record::Record;
 use crate::stages::julia::rules::rules;
 use crate::stages::julia::wanted::Wanted;
-use jnumpy_base::env_vars;
 use jnumpy_base::text::printable;
+use jnumpy_base::{env_vars, write_files};
 
 /// The parts of the process's environment that the search looks at.
 #[derive(Debug, Clone)]
@@ -127,12 +126,7 @@ pub(super) fn set_default(managed: &Path, id: Option<&str>) -> Result<(), JuliaE
             _ => Ok(()),
         };
     };
-    let mut file = tempfile::NamedTempFile::new_in(managed)?;
-    writeln!(file, "{id}")?;
-    // Others may read it: the directory says who.
-    file.as_file().set_permissions(PermissionsExt::from_mode(0o644))?;
-    file.persist(&path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(write_files([(path, format!("{id}\n"))])?)
 }
 
 /// The installations that `text` names: an id, a version, or a series such as `1.10`. The newest first.
