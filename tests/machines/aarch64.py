@@ -115,8 +115,10 @@ def main() -> None:
     qemu = shutil.which(QEMU)
     if qemu is None:
         sys.exit(f"make aarch64: no `{QEMU}` on PATH; `apt-get install qemu-user-static` installs it")
-    debian = Debian(foreign.machine(arguments.cache, "arm64", PACKAGES), qemu)
-    debian.prepare(arguments.cache)
+    # apt-get works in a directory of its own.
+    cache = arguments.cache.absolute()
+    debian = Debian(foreign.machine(cache, "arm64", PACKAGES), qemu)
+    debian.prepare(cache)
     debian.put(*arguments.wheels.glob("*.whl"))
     shutil.rmtree(debian.root / "opt/kmeans1d", ignore_errors=True)
     shutil.copytree(REPOSITORY / "fixtures/kmeans1d", debian.root / "opt/kmeans1d")

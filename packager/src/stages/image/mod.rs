@@ -49,7 +49,7 @@ use jnumpy_base::text::megabytes;
 use jnumpy_base::{Report, Stage};
 
 /// Raised whenever the same inputs make another image than before.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// Standard libraries that the project does not use, and that a wheel without them does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]

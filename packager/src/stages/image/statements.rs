@@ -20,10 +20,11 @@ fn statement(line: &str) -> Option<&str> {
     (whole && balanced('(', ')') && balanced('{', '}')).then_some(line)
 }
 
-/// Whether the names in the statement can exist in another process: not those defined in `Main`, nor those that a
-/// macro has made up, which are numbered as they come.
+/// Whether the names in the statement can exist in another process: not those defined in `Main`, nor those of functions
+/// that `gensym` has named, with a number of the process. Their types begin with three `#`. With two begin those of bodies
+/// of functions with keyword arguments, which are numbered by module, as closures are.
 fn is_lasting(statement: &str) -> bool {
-    !statement.contains("Main.") && !statement.contains("getfield(Main") && !statement.contains("\"##")
+    !statement.contains("Main.") && !statement.contains("getfield(Main") && !statement.contains("\"###")
 }
 
 #[cfg(test)]
@@ -38,14 +39,16 @@ precompile(Tuple{typeof(A.f), Int64})
 precompile(Tuple{typeof(A.f), Int64}) # recompile
 precompile(Tuple{typeof(Main.g), Int64})
 precompile(Tuple{getfield(Main, Symbol(\"#3#4\"))})
-precompile(Tuple{A.var\"##noise#123\", Int64})
+precompile(Tuple{A.var\"###noise#123\", Int64})
+precompile(Tuple{A.var\"##solve#20\", Float64})
 precompile(Tuple{A.var\"#f#12\", Int64})
 #= 3.1 ms =# precompile(Tuple{typeof(A.h)})
 Warning: something
 precompile(Tuple{typeof(A.cut), Array{Int";
         assert_eq!(
             clean(recorded),
-            "precompile(Tuple{A.var\"#f#12\", Int64})\n\
+            "precompile(Tuple{A.var\"##solve#20\", Float64})\n\
+             precompile(Tuple{A.var\"#f#12\", Int64})\n\
              precompile(Tuple{typeof(A.f), Int64})\n\
              precompile(Tuple{typeof(Base.sort!), Array{Float64, 1}})\n"
         );
