@@ -38,7 +38,7 @@ let before = Set(keys(Base.loaded_modules))
         end
         if name == "TyPython"
             loaded = Base.root_module(Base.PkgId(Base.UUID(uuid), "TyPython"))
-            Base.invokelatest(loaded.CPython.refuse_python)
+            Core.eval(loaded, :(CPython.refuse_python()))
         end
     end
     own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir()])

@@ -7,7 +7,15 @@ pub(super) fn clean(recorded: &str) -> String {
         recorded.lines().filter_map(statement).filter(|s| is_lasting(s)).collect();
     statements.sort_unstable();
     statements.dedup();
-    statements.iter().flat_map(|statement| [statement, "\n"]).collect()
+    statements.into_iter().map(|statement| with_characters(statement) + "\n").collect()
+}
+
+/// The statement with characters that Julia reads. It writes a character as `Char` of the bits in memory, and reads that as
+/// the `Char` of a code point: the formats of `Printf` and `Dates` are types with characters.
+fn with_characters(statement: &str) -> String {
+    ["{", "(", " "].into_iter().fold(statement.to_owned(), |text, before| {
+        text.replace(&format!("{before}Char(0x"), &format!("{before}reinterpret(Char, 0x"))
+    })
 }
 
 /// The statement on a line, without the remarks that newer versions of Julia add.
@@ -52,6 +60,19 @@ precompile(Tuple{typeof(A.cut), Array{Int";
              precompile(Tuple{typeof(A.f), Int64})\n\
              precompile(Tuple{typeof(Base.sort!), Array{Float64, 1}})\n"
         );
+    }
+
+    #[test]
+    fn ok_characters() {
+        assert_eq!(
+            clean(
+                "precompile(Tuple{D.Part{Char(0x79000000)}, A.P{(Char(0x61000000), Char(0x62000000))}, Char})"
+            ),
+            "precompile(Tuple{D.Part{reinterpret(Char, 0x79000000)}, \
+             A.P{(reinterpret(Char, 0x61000000), reinterpret(Char, 0x62000000))}, Char})\n"
+        );
+        let other = "precompile(Tuple{A.P{A.Char(0x79000000), MyChar(0x01)}})\n";
+        assert_eq!(clean(other), other);
     }
 
     #[test]
