@@ -47,6 +47,14 @@ def test_tables_are_found_in_after_the_paths_have_changed(site):
     assert sites.printed(site, "import jl_state; print(jl_state.found())") == "(True, True, True, True)\n"
 
 
+def test_what_a_recorded_run_has_called_is_compiled(site, tmp_path):
+    trace = tmp_path / "trace.jl"
+    code = 'import jl_state; print(jl_state.told("yyyy-mm-dd", abs, number=2.5))'
+    assert sites.printed(site, code, TYPY_JL_OPTS=f"--trace-compile={trace}") == "2020-01-02  2.50a\n"
+    compiled = trace.read_text() if trace.exists() else ""
+    assert not [line for line in compiled.splitlines() if re.search(r"told|Dates|Printf", line)]
+
+
 def test_binary_packages_find_the_libraries_of_the_wheel(site, packed):
     bindir = f"{site}/jl_state/_jnumpy/julia/bin"
     assert sites.printed(site, "import jl_state; print(*jl_state.directories())") == f"{bindir} {bindir}\n"
@@ -96,6 +104,7 @@ def test_what_no_image_can_hold_is_refused_in_a_sentence(pack, julia, tmp_path, 
     (project / "jl_state/__init__.py").write_text(
         "from jnumpy import init_jl, init_project\ninit_jl()\ninit_project(__file__)\n"
     )
+    (project / "workload.py").write_text("import jl_state\n")
     outcome = packing(pack, julia, project)
     assert outcome.returncode == 1
     said = outcome.stderr[outcome.stderr.index("error: ") :].splitlines()

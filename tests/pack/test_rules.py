@@ -316,7 +316,7 @@ def fill(home: Path, count: int) -> Path:
         for part in range(50):
             (entry / f"part{part}").write_bytes(b"x" * 1000)
         (entry / "sys.so").write_bytes(b"image")
-        record = {"version": 7, "julia": "1.5.3", "cpu_target": "generic", "statements": 1, "stubs": {}}
+        record = {"version": 8, "julia": "1.5.3", "cpu_target": "generic", "statements": 1, "stubs": {}}
         files = {"sys.so": {"size": 5, "sha256": "0"}}
         (entry / "image.json").write_text(
             json.dumps(record | {"warnings": [], "unused": [], "packages": [], "files": files})

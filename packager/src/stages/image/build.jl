@@ -1,6 +1,7 @@
 # Runs in the Julia that writes a system image.
 # Arguments: the staging directory, the file of precompile statements, the directory of the sources, which has a depot,
-# the directory below it where Julia's libraries will be, then `uuid Name` of every package to load.
+# the directory below it where Julia's libraries will be, whether the code that only a compiler needs stays (`whole`) or
+# not (`stripped`), then `uuid Name` of every package to load.
 #
 # Julia starts this process as it starts the build of its own image: no `__init__` has run, so what they would have
 # set is set here, and put back at the end. Whatever a global holds at the end is written into the image, so this
@@ -31,7 +32,7 @@ __init__() = foreach(Base.rehash!, TABLES)
 end
 
 let before = Set(keys(Base.loaded_modules))
-    for package in ARGS[5:end]
+    for package in ARGS[6:end]
         uuid, name = split(package, ' ')
         JNumPyInspection.loading(ARGS[3]) do
             Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
@@ -103,7 +104,7 @@ end
 
 # Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
 # dependencies stays in a stripped image (3: `--compile=min`).
-if hasproperty(Base.JLOptions(), :strip_ir) && Base.JLOptions().strip_ir != 0
+if ARGS[5] == "stripped"
     let staged = Module[]
         for (id, package) in Base.loaded_modules
             origin = get(Base.pkgorigins, id, nothing)

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use base::Base;
-use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME, UNUSED_NAME};
+use build::{Build, Linker, SCRIPTS, STATEMENTS_NAME, UNUSED_NAME, starts_with_one_variant};
 use build_tree::{BuildTree, TreeFile};
 pub use cache::{CachedImage, Hold, Limits, Pruned, list, prune};
 use cache::{Entry, IMAGE, Record, Workspace};
@@ -122,10 +122,13 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// Takes the image from the cache, or builds it.
-    pub fn obtain(self, report: &Report) -> Result<Image, ImageError> {
+    pub fn obtain(mut self, report: &Report) -> Result<Image, ImageError> {
         let stage = report.stage("image");
         if self.kind != (Kind::Full { compiler: true }) && self.julia.version.minor < PACKAGE_IMAGES_SINCE {
             return Err(ImageError::TooOld { kind: self.kind, julia: self.julia.version.to_string() });
+        }
+        if self.kind == Kind::Packages && starts_with_one_variant(&self.julia.version) {
+            self.cpu_target = self.cpu_target.first();
         }
         let python = match Python::find(self.python)? {
             Ok(python) => Some(python),

@@ -53,6 +53,11 @@ impl CpuTarget {
     pub(super) fn base(&self) -> &str {
         self.0.split(';').next().unwrap_or_default()
     }
+
+    /// That variant alone.
+    pub(super) fn first(&self) -> Self {
+        Self(self.base().to_owned())
+    }
 }
 
 impl fmt::Display for CpuTarget {

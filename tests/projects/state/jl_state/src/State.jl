@@ -1,7 +1,7 @@
 # What modules do while they are loaded, and what they keep in globals.
 module State
 
-using LinearAlgebra, Random, REPL, SparseArrays, Thing_jll, UUIDs
+using Dates, LinearAlgebra, Printf, Random, REPL, SparseArrays, Thing_jll, UUIDs
 using TyPython.CPython
 
 # What the standard library has to be started for.
@@ -60,6 +60,9 @@ end
     MATCH == match(r"a+", "baab").match
 @export_py directories()::Vector{String} = [Thing_jll.JLLWrappers.JULIA_LIBDIRS; Thing_jll.PATHS]
 @export_py documented()::String = string(@doc g)
+# Compiled when it is called: a body with keywords, for a function that is known then, and formats, whose types have characters.
+@export_py told(pattern::String, change::Function; number::Float64=1.5)::String =
+    string(Dates.format(Date(2020, 1, 2), pattern), ' ', @sprintf("%5.2f%c", change(number)::Float64, 'a'))
 
 init() = @export_pymodule _jl_state begin
     drawn = Pyfunc(drawn)
@@ -68,6 +71,7 @@ init() = @export_pymodule _jl_state begin
     numbers = Pyfunc(numbers)
     directories = Pyfunc(directories)
     documented = Pyfunc(documented)
+    told = Pyfunc(told)
 end
 
 end

@@ -1,0 +1,3 @@
+from jl_state import told
+
+told("yyyy-mm-dd", abs, number=2.5)
