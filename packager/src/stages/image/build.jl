@@ -118,6 +118,11 @@ if ARGS[5] == "stripped"
     end
 end
 
+# Julia 1.10 and later write the image after all timers, servers, and the like are done. Those that a module has started may
+# never be. `uv_walk` passes two arguments to the function; `uv_unref` takes the first.
+VERSION >= v"1.10" &&
+    ccall(:uv_walk, Cvoid, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), Base.eventloop(), cglobal(:uv_unref), C_NULL)
+
 JNumPyPreparation.end_standard_library()
 for (id, package) in Base.loaded_modules
     id.name == "TyPython" && Base.invokelatest(package.CPython.forget_python)
