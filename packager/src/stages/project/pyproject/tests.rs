@@ -173,6 +173,20 @@ fn err_names_field_and_value() {
 }
 
 #[test]
+fn err_a_version_that_another_tool_would_find() {
+    for table in [
+        "[tool.setuptools.dynamic]\nversion = {attr = \"a.__version__\"}",
+        "[tool.hatch.version]\npath = \"a.py\"",
+    ] {
+        let text = format!("[project]\nname = \"a\"\ndynamic = [\"version\"]\n{table}\n");
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains("it would be that of `Project.toml`"), "{error}");
+    }
+    let found = read("[project]\nname = \"a\"\ndynamic = [\"version\"]\n[tool.setuptools]\n").unwrap();
+    assert_eq!(found.unread, ["setuptools"]);
+}
+
+#[test]
 fn err_wording() {
     let error = with("requires-python = \"snake\"").unwrap_err().to_string();
     let (_, said) = error.split_once("pyproject.toml` ").unwrap();
