@@ -1,5 +1,6 @@
 """Projects as they are usual in Julia's and in Python's world: packed rightly, or refused in words."""
 
+import compileall
 import json
 import os
 import shutil
@@ -224,6 +225,14 @@ def test_a_zip_file_is_refused_in_words(small, tmp_path):
     said = sites.refused(tmp_path, f"import sys; sys.path.insert(0, {archive!r}); import jl_one")
     assert said.startswith("ImportError: ")
     assert "is no directory: the package is in a zip file" in said
+
+
+def test_compiled_python_files_will_do(small, tmp_path):
+    site = sites.install(tmp_path / "site", small.wheels[0])
+    assert compileall.compile_dir(site / "jl_one", quiet=2, legacy=True)
+    for source in (site / "jl_one").rglob("*.py"):
+        source.unlink()
+    assert sites.printed(site, "import jl_one; print(jl_one.text())") == "beside One\n"
 
 
 @pytest.mark.every_julia
