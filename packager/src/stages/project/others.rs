@@ -247,7 +247,13 @@ mod tests {
     #[test]
     fn err_a_part_of_another_package() {
         let (_directory, root) = project(&[("outer/__init__.py", ""), ("outer/jl_a/__init__.py", "")]);
-        let check = || with(&root, "outer", Package::check_top_level);
+        let check = || {
+            let package_check = |package: &Package<'_>| -> Result<(), ProjectError> {
+                package.check_top_level()?;
+                Ok(())
+            };
+            with(&root, "outer", package_check)
+        };
         let error = check().unwrap_err().to_string();
         assert!(error.contains("is imported as `outer.jl_a`"), "{error}");
         fs_err::remove_file(root.join("outer/__init__.py")).unwrap();

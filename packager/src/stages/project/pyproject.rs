@@ -43,6 +43,11 @@ const KEYS: [&str; 18] = [
 /// Where licences are looked for when the project does not say; those PEP 639 recommends.
 const LICENSE_FILES: [&str; 4] = ["LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*"];
 
+/// What is imported as `jnumpy`. The wheel contains it, and the wheel for development requires it of its own accord.
+const RUNTIME: &str = "jnumpy-runtime";
+/// Other projects that are imported as `jnumpy`.
+const NAMESAKES: [&str; 2] = ["jnumpy", "julia-numpy"];
+
 /// Tables below `tool` that say where another tool finds the version.
 const VERSIONS: [&str; 6] = [
     "setuptools.dynamic.version",
@@ -262,6 +267,13 @@ impl Reader<'_> {
         metadata.classifiers.clone_from(&table.classifiers);
         metadata.urls.clone_from(&table.urls);
         metadata.dependencies = self.requirements("dependencies", &table.dependencies)?;
+        metadata.dependencies.retain(|needed| needed.name.as_ref() != RUNTIME);
+        if let Some(other) =
+            metadata.dependencies.iter().find(|needed| NAMESAKES.contains(&needed.name.as_ref()))
+        {
+            let reason = "it is another `jnumpy` than the one that the wheel contains; remove it, or name `jnumpy-runtime`";
+            return Err(self.invalid("dependencies", other.name.as_ref(), reason));
+        }
         let numpy: Requirement = self.parse("dependencies", NUMPY)?;
         if !metadata.dependencies.iter().any(|needed| needed.name == numpy.name) {
             metadata.dependencies.push(numpy);

@@ -187,6 +187,17 @@ fn err_a_version_that_another_tool_would_find() {
 }
 
 #[test]
+fn ok_and_err_dependencies_on_the_runtime() {
+    let found = with("dependencies = [\"jnumpy-runtime >= 0.1\", \"six\"]").unwrap();
+    let names: Vec<&str> = found.metadata.dependencies.iter().map(|needed| needed.name.as_ref()).collect();
+    assert_eq!(names, ["six", "numpy"]);
+    for name in ["jnumpy", "Julia_NumPy"] {
+        let error = with(&format!("dependencies = [\"{name}\"]")).unwrap_err().to_string();
+        assert!(error.contains("it is another `jnumpy` than"), "{error}");
+    }
+}
+
+#[test]
 fn err_wording() {
     let error = with("requires-python = \"snake\"").unwrap_err().to_string();
     let (_, said) = error.split_once("pyproject.toml` ").unwrap();
