@@ -71,8 +71,8 @@ fn err_links_that_lead_nowhere() {
     link("user@host.1:2", ".#A.jl")(directory.path());
     Project::load(directory.path()).unwrap();
     assert_eq!(
-        error_after(link("nothing", "data")),
-        "`<root>/jl_a/data` cannot be packed: it is a link to nothing"
+        error_after(link("nothing", "broken")),
+        "`<root>/jl_a/broken` cannot be packed: it is a link to nothing"
     );
     assert_eq!(
         error_after(link(".", "again")),
