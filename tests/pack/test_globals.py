@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sites
-from paths import PROJECTS
+from paths import PROJECTS, REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,23 @@ def test_what_was_computed_while_loading_is_kept(site):
 
 
 def test_tables_are_found_in_after_the_paths_have_changed(site):
-    assert sites.printed(site, "import jl_state; print(jl_state.found())") == "(True, True, True, True)\n"
+    assert sites.printed(site, "import jl_state; print(jl_state.found())") == f"{(True,) * 5}\n"
+
+
+def test_an_exception_at_the_start_of_a_package_is_raised_by_each_import(site):
+    code = """
+import os
+for _ in range(2):
+    try:
+        import jl_state
+    except RuntimeError as error:
+        print(error.julia_type, str(error).splitlines()[0])
+del os.environ["STATE_FAILS"]
+import jl_state
+print(jl_state.found()[3])
+"""
+    said = sites.printed(site, code, STATE_FAILS="1")
+    assert said == 2 * "InitError InitError: no license\n" + "True\n"
 
 
 def test_what_a_recorded_run_has_called_is_compiled(site, tmp_path):
@@ -75,18 +91,104 @@ def test_what_does_not_live_on_is_reported_by_name(pack, julia, packed):
         "OUTPUT": "an open stream",
         "PASSWORDS": "an open stream",
         "POINTER": "a pointer",
+        "TEXT": "a pointer",
+        "address": "a pointer",
+        "DESCRIPTOR": "an open stream",
+        "SCRATCH": "a path of this machine",
         "Inner.HANDLES": "a pointer",
         "TIMER": "a timer",
         "GENERATOR": "seeded while packing",
-        "TABLE": "hashed again",
-        "PLACES": "hashed again",
+        "TABLE": "filled again",
+        "PLACES": "filled again",
     }.items():
         assert any(f"`State.{name}`" in line and words in line for line in warned.values()), f"{name}: {text}"
-    for name in ("SEEDED", "NULL", "ORDER", "LARGE", "MATCH", "DEVICE", "FREE"):
+    for name in ("SEEDED", "NULL", "ORDER", "LARGE", "MATCH", "DEVICE", "FREE", "SET_AT_START"):
         assert f"State.{name}`" not in text
     # Said again when the image comes from the cache.
     again = packing(pack, julia, wheel.parents[1])
     assert [line for line in again.stderr.splitlines() if line.startswith("warning: ")] == list(warned.values())
+
+
+PARTS = """
+foreach(name -> include(joinpath(ARGS[1], name)), ["methods.jl", "inspect.jl", "start.jl"])
+
+mutable struct Key
+    value::Int
+end
+Base.hash(key::Key, seed::UInt) = hash(key.value, seed)
+Base.:(==)(one::Key, other::Key) = one.value == other.value
+table = Dict(key => key.value for key in map(Key, 1:50))
+foreach(key -> key.value += 1000, keys(table))
+JNumPyStart.fill_again!(table)
+println(all(key -> table[key] == key.value - 1000, keys(table)))
+
+JNumPyMethods.hash_at_run_time()
+const PLACE = "place"
+place() = hash((PLACE, 1)) + hash(PLACE)
+code = first(code_typed(place, ()))[1].code
+println(length(code) > 1)
+
+module Packed
+    const LOG = String[]
+    baremodule Bare
+        import ..LOG
+        import Base
+        __init__() = Base.push!(LOG, "Bare")
+    end
+    __init__() = push!(LOG, "Packed")
+    module Later
+        module Inner
+            import ...LOG
+            const POINTER = Ref{Ptr{Cvoid}}()
+            const OTHER = Ref(Ptr{Cvoid}(8))
+            __init__() = (f = x -> x; push!(LOG, f("Inner")); POINTER[] = C_NULL; length(OTHER))
+        end
+        import ..LOG
+        __init__() = push!(LOG, "Later")
+    end
+    module Earlier
+        import ..LOG
+        __init__() = haskey(ENV, "FAILS") ? error("no license") : push!(LOG, "Earlier")
+    end
+end
+println(Packed.LOG)
+inspection = JNumPyInspection.Inspection("/sources", String[], Any[])
+JNumPyInspection.inspect(inspection, Packed)
+println(join([split(name, '.')[end] for (_, name, _) in inspection.findings], ' '))
+empty!(Packed.LOG)
+JNumPyWaiting.wait_for_python(Module[Packed])
+Base.invokelatest(Packed.__init__)
+ENV["FAILS"] = ""
+try
+    JNumPyStart.start_packages()
+catch failure
+    println(sprint(showerror, failure))
+end
+delete!(ENV, "FAILS")
+foreach(_ -> JNumPyStart.start_packages(), 1:2)
+println(Packed.LOG)
+Base.invokelatest(Packed.__init__)
+println(last(Packed.LOG))
+"""
+
+
+@pytest.mark.every_julia
+def test_parts_of_the_build(julia, tmp_path):
+    """What images hold and do, without the minutes that one takes."""
+    script = tmp_path / "parts.jl"
+    script.write_text(PARTS)
+    command = [julia, "--startup-file=no", script, REPOSITORY / "packager/src/stages/image"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [
+        "true",
+        "true",
+        '["Bare", "Inner", "Later", "Earlier", "Packed"]',
+        "OTHER",
+        "InitError: no license",
+        "during initialization of module Earlier",
+        '["Bare", "Inner", "Later", "Earlier", "Packed"]',
+        "Packed",
+    ]
 
 
 @pytest.mark.parametrize(

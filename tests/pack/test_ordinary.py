@@ -1,5 +1,6 @@
 """Projects as they are usual in Julia's and in Python's world: packed rightly, or refused in words."""
 
+import compileall
 import json
 import os
 import shutil
@@ -176,18 +177,25 @@ def test_another_package_is_packed_or_left_out_as_the_project_says(pack, julia, 
     (project / "helpers").mkdir()
     (project / "helpers/__init__.py").write_text("VALUE = 5\n")
     (project / "setup.py").write_text("from setuptools import setup\nsetup()\n")
-    assert "the project has other Python packages: `" in (said := refused(pack, julia, project))
-    assert 'hint: to pack them too: `packages = ["helpers"]` in `[tool.jnumpy]`' in said
+    (project / "MANIFEST.in").write_text("exclude helpers/*\n")
+    # No package, but the project's package imports it.
+    (project / "helper.py").write_text("VALUE = 6\n")
+    with open(project / "has_others/__init__.py", "a") as file:
+        file.write("import helper\n")
+    assert "the project has other Python packages or modules: `" in (said := refused(pack, julia, project))
+    assert 'hint: to pack them too: `packages = ["helper.py", "helpers"]` in `[tool.jnumpy]`' in said
 
     settings = project / "pyproject.toml"
-    text = settings.read_text()
+    text = settings.read_text() + "[tool.setuptools]\npackages = []\n"
     assert "[tool.jnumpy]\n" in text
-    for packages, names in (('["helpers"]', ["helpers/__init__.py"]), ("[]", [])):
+    both = ["helper.py", "helpers/__init__.py"]
+    for packages, names in (('["helpers", "helper.py"]', both), ("[]", [])):
         settings.write_text(text.replace("[tool.jnumpy]\n", f"[tool.jnumpy]\npackages = {packages}\n"))
         wheel, said = packed(pack, julia, project)
         assert "warning: `setup.py` is not run" in said
+        assert "warning: not read: `MANIFEST.in`, `[tool.setuptools]`; every file" in said
         with zipfile.ZipFile(wheel) as archive:
-            assert [name for name in archive.namelist() if name.startswith("helpers")] == names
+            assert [name for name in archive.namelist() if name.startswith("helper")] == names
         wheel.unlink()
 
 
@@ -217,6 +225,14 @@ def test_a_zip_file_is_refused_in_words(small, tmp_path):
     said = sites.refused(tmp_path, f"import sys; sys.path.insert(0, {archive!r}); import jl_one")
     assert said.startswith("ImportError: ")
     assert "is no directory: the package is in a zip file" in said
+
+
+def test_compiled_python_files_will_do(small, tmp_path):
+    site = sites.install(tmp_path / "site", small.wheels[0])
+    assert compileall.compile_dir(site / "jl_one", quiet=2, legacy=True)
+    for source in (site / "jl_one").rglob("*.py"):
+        source.unlink()
+    assert sites.printed(site, "import jl_one; print(jl_one.text())") == "beside One\n"
 
 
 @pytest.mark.every_julia

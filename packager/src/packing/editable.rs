@@ -20,9 +20,8 @@ pub fn wheel(project: &Project) -> Result<Wheel, WheelError> {
     let mut metadata = project.pyproject.metadata.clone();
     require(&mut metadata, &format!("{} == {}", runtime_wheel::DISTRIBUTION, runtime_wheel::VERSION))?;
     let mut contents = Contents::new();
-    let directory = project.package_dir.parent().unwrap_or(&project.root);
     let location = format!("{}.pth", metadata.distribution()?.as_dist_info_name());
-    contents.add(location.parse()?, Content::bytes(format!("{}\n", directory.display())))?;
+    contents.add(location.parse()?, Content::bytes(format!("{}\n", project.import_dir.display())))?;
     Ok(Wheel {
         tag: "py3-none-any".parse()?,
         metadata,

@@ -109,12 +109,22 @@ pub struct Summary {
     pub explanations: Explanations,
 }
 
-fn warn_of_setup_py(project: &Project, report: &Report) {
-    if project.root.join("setup.py").is_file() {
+fn warn_of_other_tools(project: &Project, report: &Report) {
+    let has = |name: &str| project.root.join(name).is_file();
+    if has("setup.py") {
         report.warn(
             "`setup.py` is not run: the wheel's metadata comes from `[project]` of `pyproject.toml`, and modules that \
              `setup.py` compiles are packed if they lie in the package: `python setup.py build_ext --inplace`",
         );
+    }
+    let tables = project.pyproject.unread.iter().map(|table| format!("`[tool.{table}]`"));
+    let unread: Vec<String> =
+        has("MANIFEST.in").then(|| "`MANIFEST.in`".to_owned()).into_iter().chain(tables).collect();
+    if !unread.is_empty() {
+        report.warn(format_args!(
+            "not read: {}; every file of the package is packed, and what `data` and `packages` of `[tool.jnumpy]` name",
+            unread.join(", ")
+        ));
     }
 }
 
@@ -163,7 +173,7 @@ impl PackRequest {
         let mut project = Project::load(&self.project)?;
         let runtime = RuntimeWheel::open(self.runtime.as_deref())?;
         stage.done(format_args!("{} with the Julia module {}", project.package_name, project.julia.name));
-        warn_of_setup_py(&project, report);
+        warn_of_other_tools(&project, report);
         tracing::info!("runtime wheel {}", runtime.wheel.display());
         let stage = report.stage("julia");
         let julia = install::provide(&self.julia, &Surroundings::from_environment()?, report)?;

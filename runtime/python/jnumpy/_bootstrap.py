@@ -3,6 +3,7 @@
 Offers the runtime in ``_jnumpy/jnumpy`` as ``jnumpy`` when no compatible ``jnumpy`` is installed or loaded.
 """
 
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -26,9 +27,8 @@ class _Finder:
     def find_spec(self, name, path=None, target=None):
         if name != "jnumpy":
             return None
-        return importlib.util.spec_from_file_location(
-            name, os.path.join(self.directory, "__init__.py"), submodule_search_locations=[self.directory]
-        )
+        # Python files may be there in compiled form only.
+        return importlib.machinery.PathFinder.find_spec(name, [os.path.dirname(self.directory)])
 
 
 def restore(*state):

@@ -8,6 +8,7 @@
 # file makes none. Each statement at the top sees what the ones before it have defined.
 
 include("prepare.jl")
+include("methods.jl")
 include("inspect.jl")
 include("unused.jl")
 
@@ -22,16 +23,14 @@ end
 
 JNumPyPreparation.start_standard_library()
 
-# Tables that were made while modules were loaded, and whose keys have another hash in every process. This module is the
-# first of those that are added to the image, so its `__init__` runs before theirs.
-module JNumPyTables
+JNumPyMethods.hash_at_run_time()
 
-const TABLES = Any[]
-__init__() = foreach(Base.rehash!, TABLES)
+# In the image, unlike the other modules of this kind.
+include("start.jl")
 
-end
-
-let before = Set(keys(Base.loaded_modules))
+let before = Set(keys(Base.loaded_modules)), loaded_since = Module[]
+    callback = id -> push!(loaded_since, Base.root_module(id))
+    push!(Base.package_callbacks, callback)
     for package in ARGS[6:end]
         uuid, name = split(package, ' ')
         JNumPyInspection.loading(ARGS[3]) do
@@ -42,14 +41,15 @@ let before = Set(keys(Base.loaded_modules))
             Core.eval(loaded, :(CPython.refuse_python()))
         end
     end
-    own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir()])
+    own = filter(path -> length(path) > 1, [dirname(Sys.BINDIR), homedir(), pwd()])
     is_own(id, loaded) = !(id in before || id.name == "TyPython" || haskey(JNumPyPreparation.STARTED, loaded))
-    JNumPyInspection.run(
-        [loaded for (id, loaded) in Base.loaded_modules if is_own(id, loaded)], ARGS[3], own, JNumPyTables.TABLES,
-    )
+    filter!(known -> known !== callback, Base.package_callbacks)
+    own_packages = unique(filter(loaded -> is_own(Base.PkgId(loaded), loaded), loaded_since))
+    JNumPyInspection.run(own_packages, ARGS[3], own, JNumPyStart.TABLES)
     # An image without a compiler has to have what is called at its start.
-    precompile(JNumPyTables.__init__, ())
-    foreach(table -> precompile(Base.rehash!, (typeof(table),)), JNumPyTables.TABLES)
+    precompile(JNumPyStart.__init__, ())
+    foreach(table -> precompile(JNumPyStart.fill_again!, (typeof(table),)), JNumPyStart.TABLES)
+    JNumPyWaiting.wait_for_python(own_packages)
 end
 
 # What the runtime calls by name is compiled whether a recorded run has called it or not.

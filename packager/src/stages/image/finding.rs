@@ -84,7 +84,7 @@ impl Group<'_> {
         const AT_START: &str = "set it in `__init__()` of its module, or in `init()`";
         let first = self.0.first()?;
         let what = match first.kind.as_str() {
-            "pointer" => format!("holds a pointer, which is NULL in the wheel: {AT_START}"),
+            "pointer" => format!("holds a pointer, which is NULL or wrong in the wheel: {AT_START}"),
             "stream" => format!("holds an open stream or file, which is closed in the wheel: {AT_START}"),
             "timer" => format!("holds a timer, which is closed in the wheel: {AT_START}"),
             "process" => {
@@ -98,7 +98,7 @@ impl Group<'_> {
                 "is a `{}` with paths of the package as keys, which are not found after installation: {AT_START}",
                 first.detail
             ),
-            "hashed-again" => "has paths of the package as keys, so it is hashed again at each start".into(),
+            "hashed-again" => "has paths of the package as keys, so it is filled again at each start".into(),
             "build-path" => format!(
                 "holds a piece of the directory of the build (`{}`), which does not change with the installation: \
                  compute it in a function, or {AT_START}",

@@ -2,6 +2,8 @@
 # an open file, a task or a held lock means nothing in another process.
 module JNumPyInspection
 
+using ..JNumPyMethods: own_methods
+
 "What was found: kind, the global's name, more about it. The kinds are those of `image/finding.rs`."
 const Finding = Tuple{String,String,String}
 
@@ -22,9 +24,12 @@ struct Inspection
     seen::IdDict{Any,Nothing}
     "What is still to be looked at: a value, and the global that it belongs to."
     waiting::Vector{Tuple{Any,String}}
+    "Globals that the `__init__` of their modules sets."
+    set_at_start::Set{String}
 end
 
-Inspection(sources, own, tables) = Inspection(sources, own, Finding[], tables, IdDict{Any,Nothing}(), Tuple{Any,String}[])
+Inspection(sources, own, tables) =
+    Inspection(sources, own, Finding[], tables, IdDict{Any,Nothing}(), Tuple{Any,String}[], Set{String}())
 
 "Loads packages: `load()`. Code that calls Python meanwhile is reported by its place; then this process ends."
 function loading(load, sources)
@@ -49,6 +54,7 @@ task that holds it, so this process ends then.
 function run(modules, sources, own, tables)
     inspection = Inspection(sources, own, tables)
     foreach(inspected -> inspect(inspection, inspected), modules)
+    foreach(method -> inspect(inspection, method), own_methods(modules))
     write_findings(sort!(inspection.findings))
     any(finding -> finding[1] in ("task", "lock"), inspection.findings) && exit(1)
     return nothing
@@ -60,11 +66,18 @@ write_findings(findings) = open(FINDINGS, "a") do file
     end
 end
 
-report(inspection, kind, name, more="") =
+"Kinds of findings that hold whatever `__init__` does: the image is written before."
+const AT_ANY_RATE = ("task", "lock", "hashed-again")
+
+function report(inspection, kind, name, more="")
+    kind in AT_ANY_RATE || !(name in inspection.set_at_start) || return nothing
     (kind, name, more) in inspection.findings || push!(inspection.findings, (kind, name, more))
+    return nothing
+end
 
 "Looks through the globals of a module and of the modules in it."
 function inspect(inspection, inspected::Module)
+    union!(inspection.set_at_start, (string(inspected, '.', name) for name in set_by_init(inspected)))
     for name in names(inspected; all=true)
         (startswith(string(name), '#') || Base.isdeprecated(inspected, name)) && continue
         isdefined(inspected, name) || continue
@@ -75,12 +88,63 @@ function inspect(inspection, inspected::Module)
             push!(inspection.waiting, (value, string(inspected, '.', name)))
         end
     end
+    return look_at_waiting(inspection)
+end
+
+"Looks through the values that stand in the source of a method: what `@eval` has put there, and what a `let` has around it."
+function inspect(inspection, method::Method)
+    # The generator of a generated function has a source of its own.
+    isdefined(method, :source) && method.source !== nothing || return nothing
+    name = string(method.module, '.', method.name)
+    foreach(statement -> note_values(inspection, statement, name), Base.uncompressed_ast(method).code)
+    return look_at_waiting(inspection)
+end
+
+function note_values(inspection, @nospecialize(code), name)
+    code isa Expr && return foreach(part -> note_values(inspection, part, name), code.args)
+    # Since Julia 1.6 `return` is no expression.
+    nameof(typeof(code)) === :ReturnNode && isdefined(code, :val) && return note_values(inspection, code.val, name)
+    value = code isa QuoteNode ? code.value : code
+    # Texts and numbers are what the author wrote, and the rest belongs to the code.
+    value isa Union{Expr,GlobalRef,AbstractString,Symbol,Number,Nothing} && return nothing
+    parentmodule(typeof(value)) === Core && !(value isa Union{Array,Core.Box,Ptr,Task,Tuple,NamedTuple}) && return nothing
+    push!(inspection.waiting, (value, name))
+    return nothing
+end
+
+function look_at_waiting(inspection)
     for _ in 1:MOST_VALUES
         isempty(inspection.waiting) && break
         look(inspection, pop!(inspection.waiting)...)
     end
     empty!(inspection.waiting)
     return nothing
+end
+
+"""
+The globals that `__init__` of a module sets: those that it assigns to, or gives to a function such as `setindex!`. What they
+hold before means nothing, such as the pointer in a `Ref` without a value.
+"""
+function set_by_init(inspected::Module)
+    found = Set{Symbol}()
+    isdefined(inspected, :__init__) || return found
+    for method in methods(inspected.__init__)
+        code = Base.uncompressed_ast(method).code
+        global_of(part) = part isa Core.SSAValue ? global_of(code[part.id]) : part isa GlobalRef ? part.name : nothing
+        for statement in code
+            target = nothing
+            if Meta.isexpr(statement, :(=))
+                target = global_of(statement.args[1])
+            elseif Meta.isexpr(statement, :call) && length(statement.args) > 1
+                called = global_of(statement.args[1])
+                position = called === :setglobal! ? 3 : 2
+                called !== nothing && endswith(string(called), '!') && (target = statement.args[position])
+                target = target isa QuoteNode ? target.value : global_of(target)
+            end
+            target isa Symbol && push!(found, target)
+        end
+    end
+    return found
 end
 
 # Values that are as good in another process.
@@ -102,7 +166,7 @@ function look(inspection, value, name)
     value = storage(value)
     value isa HARMLESS && return nothing
     value isa String && return look_at_text(inspection, value, name)
-    value isa Ptr && return (is_written(value) || report(inspection, "pointer", name); nothing)
+    value isa Pointer && return (is_written(value) || report(inspection, "pointer", name); nothing)
     T = typeof(value)
     if ismutable_type(T) || value isa Core.SimpleVector
         haskey(inspection.seen, value) && return nothing
@@ -135,18 +199,22 @@ else
     ismutable_type(T::DataType) = T.mutable
 end
 
+# An image has NULL instead of a `Ptr`, and the address of the build instead of the others.
+const Pointer = Union{Ptr,Cstring,Cwstring}
+
 "Whether an image keeps the pointer: it holds NULL, or the number that stands for none."
-is_written(pointer::Ptr) = UInt(pointer) == 0 || UInt(pointer) == typemax(UInt)
+is_written(pointer::Pointer) = UInt(reinterpret(Ptr{Cvoid}, pointer)) in (0, typemax(UInt))
 
 holds_pointer(::Type) = false
-holds_pointer(::Type{<:Ptr}) = true
-holds_pointer(T::DataType) = T <: Ptr || isbitstype(T) && any(holds_pointer, fieldtypes(T))
+holds_pointer(T::DataType) = T <: Pointer || T === RawFD || isbitstype(T) && any(holds_pointer, fieldtypes(T))
 
 "What kind of thing a value is that belongs to this process; `nothing` for one that does not."
 live_kind(::Any) = nothing
 live_kind(::Task) = "task"
 live_kind(stream::IOStream) = isopen(stream) ? "stream" : nothing
 live_kind(stream::Union{Base.LibuvStream,Base.LibuvServer}) = stream.handle == C_NULL ? nothing : "stream"
+# Descriptors 0 to 2 are there in every process.
+live_kind(descriptor::RawFD) = reinterpret(Int32, descriptor) > 2 ? "stream" : nothing
 live_kind(file::Base.Filesystem.AbstractFile) = isopen(file) ? "stream" : nothing
 live_kind(timer::Union{Timer,Base.AsyncCondition}) = isopen(timer) ? "timer" : nothing
 live_kind(process::Base.Process) = process.handle == C_NULL ? nothing : "process"
@@ -162,12 +230,17 @@ function is_seeded(value)
     return !(hasfield(T, :seed) && value.seed isa Union{Integer,Vector{UInt32}} && length(value.seed) < 4)
 end
 
+"How the names of temporary files begin."
+const TEMPORARY = joinpath(tempdir(), "jl_")
+
 function look_at_text(inspection, text, name)
     build = basename(dirname(inspection.sources))
     if occursin(build, text) || occursin(basename(inspection.sources), text)
         occursin(inspection.sources, text) || report(inspection, "build-path", name, text)
     else
-        foreach(path -> occursin(path, text) && report(inspection, "own-path", name, text), inspection.own)
+        is_own(path) = occursin(path, text)
+        # What `mktempdir` and `tempname` return.
+        (any(is_own, inspection.own) || startswith(text, TEMPORARY)) && report(inspection, "own-path", name, text)
     end
     return nothing
 end

@@ -55,6 +55,31 @@ function start(started::Module, roots)
         catch failure
             println("`__init__` of ", started, " failed: ", sprint(showerror, failure))
         end
+    elseif !is_own
+        keep_counts(started)
+    end
+    nameof(started) === :Distributed && isdefined(started, :LPROC) && start_distributed(started)
+    return nothing
+end
+
+# The process itself is the first one that it works with. Its `__init__` also starts a task.
+function start_distributed(distributed::Module)
+    isempty(distributed.PGRP.workers) || return nothing
+    distributed.LPROC.id = 1
+    Base.invokelatest(distributed.register_worker, distributed.LPROC)
+    push!(PUT_BACK, function ()
+        empty!(distributed.PGRP.workers)
+        empty!(distributed.map_pid_wrkr)
+    end)
+    return nothing
+end
+
+# How often a library was started, such as libgit2: not at all in a new process.
+function keep_counts(owner::Module)
+    for name in names(owner; all=true)
+        (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
+        value = getfield(owner, name)
+        value isa Threads.Atomic && push!(PUT_BACK, kept(value))
     end
     return nothing
 end
@@ -94,6 +119,11 @@ end
 function kept(container::Vector)
     before = copy(container)
     return () -> copyto!(resize!(container, length(before)), before)
+end
+
+function kept(number::Threads.Atomic)
+    before = number[]
+    return () -> number[] = before
 end
 
 function kept(table::Union{Dict,IdDict})

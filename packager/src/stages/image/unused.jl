@@ -3,6 +3,7 @@
 module JNumPyUnused
 
 import ..JNumPyInspection
+using ..JNumPyMethods: callers, own_methods, specializations
 
 """
 Applies the rules in the file: in each line the name of a rule and of the modules that open its files. `own` are the modules
@@ -107,61 +108,6 @@ function compiled(modules::Vector{Module})
         union!(instances, specializations(method))
     end
     return instances
-end
-
-"The methods that the modules define, of functions of their own and of others that they name, of their submodules too."
-function own_methods(modules::Vector{Module})
-    found, seen, waiting = Set{Method}(), Set{Module}(), copy(modules)
-    while !isempty(waiting)
-        owner = pop!(waiting)
-        owner in seen && continue
-        push!(seen, owner)
-        for name in names(owner; all=true)
-            (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
-            value = getfield(owner, name)
-            value === Union{} && continue
-            if value isa Module
-                parentmodule(value) === owner && push!(waiting, value)
-            elseif value isa Function || value isa Type
-                type = value isa Type && value <: Function ? value : Core.Typeof(value)
-                for match in Base._methods_by_ftype(Tuple{type,Vararg{Any}}, -1, Base.get_world_counter())
-                    is_inside(match.method.module, modules) && push!(found, match.method)
-                end
-            end
-        end
-    end
-    return found
-end
-
-function is_inside(inner::Module, modules)
-    while !(inner in modules)
-        parentmodule(inner) === inner && return false
-        inner = parentmodule(inner)
-    end
-    return true
-end
-
-function specializations(method::Method)
-    known = method.specializations
-    all = known isa Core.SimpleVector ? known : Core.svec(known)
-    return Core.MethodInstance[all[index] for index in 1:length(all) if isassigned(all, index) && all[index] isa Core.MethodInstance]
-end
-
-"These and all that call them, as far as the compiler has noted who calls whom."
-function callers(instances)
-    found, waiting = Set{Core.MethodInstance}(instances), collect(Core.MethodInstance, instances)
-    while !isempty(waiting)
-        instance = pop!(waiting)
-        isdefined(instance, :backedges) || continue
-        for caller in instance.backedges
-            caller isa Core.CodeInstance && (caller = caller.def)
-            if caller isa Core.MethodInstance && !(caller in found)
-                push!(found, caller)
-                push!(waiting, caller)
-            end
-        end
-    end
-    return found
 end
 
 end

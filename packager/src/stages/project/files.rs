@@ -18,38 +18,47 @@ pub struct PackageFile {
 
 /// Lists the package's files, sorted by name. Left out is what tools leave behind and what the packager adds itself.
 pub(crate) fn list(package_dir: &Path) -> Result<Vec<PackageFile>, ProjectError> {
-    let walk = walkdir::WalkDir::new(package_dir).follow_links(true).into_iter().filter_entry(|entry| {
+    collect(package_dir, false, |entry| {
         entry.depth() == 0 || !is_leftover(&entry.file_name().to_string_lossy(), entry.depth())
-    });
-    collect(package_dir, walk.map(|entry| Ok(entry.map_err(std::io::Error::from)?.into_path())))
+    })
 }
 
 /// Lists the files of a project that belong into a source distribution, sorted by name. Left out is what `.gitignore`
 /// names, and what builds and tools leave behind.
 pub(super) fn list_sources(root: &Path) -> Result<Vec<PackageFile>, ProjectError> {
-    let walk = ignore::WalkBuilder::new(root)
+    collect(root, true, |entry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0
+            || !is_leftover(&name, entry.depth()) && !is_output(entry.path(), &name, entry.depth())
+    })
+}
+
+/// The files below `directory`, without what `keep` refuses.
+fn collect(
+    directory: &Path,
+    git_ignore: bool,
+    keep: impl Fn(&ignore::DirEntry) -> bool + Send + Sync + 'static,
+) -> Result<Vec<PackageFile>, ProjectError> {
+    let walk = ignore::WalkBuilder::new(directory)
         .standard_filters(false)
-        .git_ignore(true)
+        .git_ignore(git_ignore)
         // What is above the project, or the user's own, says nothing about it.
         .require_git(false)
         .follow_links(true)
-        .filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            entry.depth() == 0
-                || !is_leftover(&name, entry.depth()) && !is_output(entry.path(), &name, entry.depth())
-        })
+        .filter_entry(keep)
         .build();
-    collect(root, walk.map(|entry| Ok(entry.map_err(std::io::Error::other)?.into_path())))
-}
-
-/// The files among `paths`, which are below `directory`.
-fn collect(
-    directory: &Path,
-    paths: impl Iterator<Item = Result<PathBuf, std::io::Error>>,
-) -> Result<Vec<PackageFile>, ProjectError> {
     let mut files = Vec::new();
-    for path in paths {
-        let path = path?;
+    for entry in walk {
+        let path = match entry {
+            Ok(entry) => entry.into_path(),
+            Err(error) => match broken_link(&error) {
+                Some((path, _)) if is_lock(path) => continue,
+                Some((path, reason)) => {
+                    return Err(ProjectError::Unpackable { path: path.to_owned(), reason });
+                }
+                None => return Err(std::io::Error::other(error).into()),
+            },
+        };
         let metadata = fs_err::metadata(&path)?;
         if metadata.is_dir() {
             continue;
@@ -68,6 +77,21 @@ fn collect(
     }
     files.sort();
     Ok(files)
+}
+
+/// The link that could not be followed, and why.
+fn broken_link(error: &ignore::Error) -> Option<(&Path, &'static str)> {
+    match error {
+        ignore::Error::WithDepth { err, .. } => broken_link(err),
+        ignore::Error::Loop { child, .. } => Some((child, "it is a link to a directory that it is in")),
+        ignore::Error::WithPath { path, .. } if path.is_symlink() => Some((path, "it is a link to nothing")),
+        _ => None,
+    }
+}
+
+/// Whether it is the mark of an editor on a file that is open: a link that names a user and a machine.
+fn is_lock(link: &Path) -> bool {
+    link.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".#"))
 }
 
 /// Directories at the top of a project that builds and environments fill.

@@ -33,8 +33,10 @@ use jnumpy_base::text::{is_identifier, nearest, printable};
 pub struct Project {
     /// The directory of `pyproject.toml`.
     pub root: PathBuf,
-    /// The directory of the Python package that is a Julia package too.
+    /// The directory of the Python package that is a Julia package too, without links.
     pub package_dir: PathBuf,
+    /// The directory that Python imports the package from: its parent, or that of a link to it.
+    pub import_dir: PathBuf,
     /// The name that package is imported by.
     pub package_name: String,
     /// Its `Project.toml`, or `JuliaProject.toml`.
@@ -70,11 +72,13 @@ impl Project {
                 return Err(ProjectError::NoWorkload { path });
             }
         }
-        let package_dir = find_package(&root, settings.package.as_deref())?;
-        let package_name = package_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found = find_package(&root, settings.package.as_deref())?;
+        let package_name = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !is_identifier(&package_name) {
-            return Err(ProjectError::PackageName { name: package_name, path: package_dir });
+            return Err(ProjectError::PackageName { name: package_name, path: found });
         }
+        let import_dir = found.parent().unwrap_or(&root).to_owned();
+        let package_dir = fs_err::canonicalize(found)?;
         let project_toml = ProjectToml::find(&package_dir)
             .ok_or_else(|| ProjectError::NoProjectToml { path: package_dir.clone() })?;
         let julia = ProjectToml::read(&project_toml)?;
@@ -85,13 +89,16 @@ impl Project {
         }
         let mut files = list_files(&package_dir)?;
         add_data(&root, &settings, &mut files)?;
-        others::check_top_level(&root, &package_dir, &package_name, &files)?;
-        let others = others::files(&root, &package_dir, &settings)?;
+        let package =
+            others::Package { root: &root, parent: &import_dir, name: &package_name, files: &files };
+        package.check_top_level()?;
+        let others = package.other_files(settings.packages.as_deref())?;
         let all: Vec<PackageFile> = files.iter().chain(&others).cloned().collect();
         let abis = extensions::abis(&all)?;
         Ok(Self {
             root,
             package_dir,
+            import_dir,
             package_name,
             project_toml,
             julia,
@@ -186,11 +193,13 @@ pub enum ProjectError {
         /// All of them.
         candidates: Vec<PathBuf>,
     },
-    /// Python packages that nobody has decided about.
-    #[error("the project has other Python packages: {}", list(others))]
+    /// Python packages and modules that nobody has decided about.
+    #[error("the project has other Python packages or modules: {}", list(others))]
     OtherPackages {
-        /// Their directories.
+        /// Their directories and files.
         others: Vec<PathBuf>,
+        /// Their paths in the project.
+        names: Vec<String>,
     },
     /// The package is a part of another one.
     #[error("the package `{}` is imported as `{whole}`, and only a top-level package can be packed", path.display())]
@@ -287,20 +296,24 @@ pub enum ProjectError {
 impl Hint for ProjectError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoPyproject { .. } => {
-                Some("give the directory that holds the project's `pyproject.toml`".into())
+            Self::NoPyproject { root } => {
+                let old = ["setup.py", "setup.cfg"].into_iter().find(|name| root.join(name).is_file());
+                Some(match old {
+                    Some(old) => format!(
+                        "`{old}` is not read: write a `pyproject.toml` with `name`, `version`, and `dependencies` in \
+                         `[project]`, and `[tool.jnumpy]` if it needs settings"
+                    ),
+                    None => "give the directory that holds the project's `pyproject.toml`".into(),
+                })
             }
             Self::NoPackage { .. } | Self::NoProjectToml { .. } => Some(
                 "a package to pack has `__init__.py`, `Project.toml` and `src/<name>.jl` in one directory, at the \
                  top of the project or under `src`; elsewhere, name it: `package` in `[tool.jnumpy]`"
                     .into(),
             ),
-            Self::OtherPackages { others } => {
-                let name = others.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
-                Some(format!(
-                    "to pack them too: `packages = [\"{name}\"]` in `[tool.jnumpy]`; to leave them out: `packages = []`"
-                ))
-            }
+            Self::OtherPackages { names, .. } => Some(format!(
+                "to pack them too: `packages = {names:?}` in `[tool.jnumpy]`; to leave them out: `packages = []`"
+            )),
             Self::Nested { .. } => Some(
                 "move the Julia project to a top-level package, such as `_name_core`, and import it from here".into(),
             ),
@@ -337,7 +350,7 @@ fn find_package(root: &Path, named: Option<&Path>) -> Result<PathBuf, ProjectErr
         if ProjectToml::find(&path).is_none() {
             return Err(ProjectError::NoProjectToml { path });
         }
-        return Ok(fs_err::canonicalize(path)?);
+        return Ok(path);
     }
     let mut searched = Vec::new();
     let mut python = Vec::new();

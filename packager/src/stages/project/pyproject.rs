@@ -43,6 +43,33 @@ const KEYS: [&str; 18] = [
 /// Where licences are looked for when the project does not say; those PEP 639 recommends.
 const LICENSE_FILES: [&str; 4] = ["LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*"];
 
+/// What is imported as `jnumpy`. The wheel contains it, and the wheel for development requires it of its own accord.
+const RUNTIME: &str = "jnumpy-runtime";
+/// Other projects that are imported as `jnumpy`.
+const NAMESAKES: [&str; 2] = ["jnumpy", "julia-numpy"];
+
+/// Tables below `tool` that say where another tool finds the version.
+const VERSIONS: [&str; 6] = [
+    "setuptools.dynamic.version",
+    "setuptools_scm",
+    "hatch.version",
+    "pdm.version",
+    "poetry-dynamic-versioning",
+    "versioningit",
+];
+
+/// Tables below `tool` that say which files another tool packs.
+const PACKED: [&str; 8] = [
+    "flit.module",
+    "hatch.build",
+    "maturin",
+    "pdm.build",
+    "poetry.include",
+    "poetry.packages",
+    "scikit-build",
+    "setuptools",
+];
+
 /// Arrays cross the border as NumPy's, so every packed project needs it.
 const NUMPY: &str = "numpy";
 
@@ -55,6 +82,8 @@ pub struct Pyproject {
     pub entry_points: EntryPoints,
     /// The files of the project's licence, by their paths in the project.
     pub licenses: Contents,
+    /// Tables that tell another build backend what to pack.
+    pub unread: Vec<&'static str>,
 }
 
 /// What can be wrong with `[project]`.
@@ -209,7 +238,8 @@ impl Pyproject {
             return Err(PyprojectError::UnknownKey { path, key: key.clone() });
         }
         let root = path.parent().unwrap_or(Path::new(""));
-        Reader { root, path: &path, table: project }.read(julia_version)
+        let tool = file.table.get("tool");
+        Reader { root, path: &path, table: project, tool }.read(julia_version)
     }
 }
 
@@ -218,6 +248,7 @@ struct Reader<'a> {
     root: &'a Path,
     path: &'a Path,
     table: Table,
+    tool: Option<&'a toml::Value>,
 }
 
 impl Reader<'_> {
@@ -236,6 +267,13 @@ impl Reader<'_> {
         metadata.classifiers.clone_from(&table.classifiers);
         metadata.urls.clone_from(&table.urls);
         metadata.dependencies = self.requirements("dependencies", &table.dependencies)?;
+        metadata.dependencies.retain(|needed| needed.name.as_ref() != RUNTIME);
+        if let Some(other) =
+            metadata.dependencies.iter().find(|needed| NAMESAKES.contains(&needed.name.as_ref()))
+        {
+            let reason = "it is another `jnumpy` than the one that the wheel contains; remove it, or name `jnumpy-runtime`";
+            return Err(self.invalid("dependencies", other.name.as_ref(), reason));
+        }
         let numpy: Requirement = self.parse("dependencies", NUMPY)?;
         if !metadata.dependencies.iter().any(|needed| needed.name == numpy.name) {
             metadata.dependencies.push(numpy);
@@ -257,7 +295,8 @@ impl Reader<'_> {
         metadata
             .write(licenses.iter().map(|(path, _)| path))
             .map_err(|error| self.refused(error, |field| project_key(field).to_owned()))?;
-        Ok(Pyproject { metadata, entry_points, licenses })
+        let unread = PACKED.into_iter().filter(|path| self.tool_has(path)).collect();
+        Ok(Pyproject { metadata, entry_points, licenses, unread })
     }
 
     fn version(&self, julia_version: Option<&str>) -> Result<Version, PyprojectError> {
@@ -272,12 +311,26 @@ impl Reader<'_> {
             }
             (None, true) => Err(self.missing("version")),
             (None, false) => {
+                if let Some(other) = self.other_version() {
+                    let reason = "it would be that of `Project.toml`; remove this table, or write `version` in `[project]`";
+                    return Err(self.invalid("dynamic", other, reason));
+                }
                 let version = julia_version.ok_or_else(|| {
                     self.invalid("dynamic", "version", "`Project.toml`, where it should come from, has none")
                 })?;
                 self.parse("version", version)
             }
         }
+    }
+
+    /// The table with which another tool would find the version.
+    fn other_version(&self) -> Option<&'static str> {
+        VERSIONS.into_iter().find(|path| self.tool_has(path))
+    }
+
+    /// Whether there is a table, or a key, in `tool`.
+    fn tool_has(&self, path: &str) -> bool {
+        path.split('.').try_fold(self.tool, |table, key| Some(table?.get(key))).flatten().is_some()
     }
 
     fn readme(&self) -> Result<Option<Readme>, PyprojectError> {

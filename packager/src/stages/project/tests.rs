@@ -49,6 +49,38 @@ fn ok_loads() {
 }
 
 #[test]
+fn ok_a_link_to_the_package() {
+    let (directory, elsewhere) = (project(), tempfile::tempdir().unwrap());
+    let root = directory.path();
+    let real = fs_err::canonicalize(elsewhere.path()).unwrap().join("other-name");
+    fs_err::rename(root.join("jl_a"), &real).unwrap();
+    std::os::unix::fs::symlink(&real, root.join("jl_a")).unwrap();
+    let found = Project::load(root).unwrap();
+    assert_eq!((found.package_name.as_str(), &found.package_dir), ("jl_a", &real));
+    assert_eq!(found.import_dir, fs_err::canonicalize(root).unwrap());
+}
+
+#[test]
+fn err_links_that_lead_nowhere() {
+    use std::os::unix::fs::symlink;
+    let link = |target: &'static str, name: &'static str| {
+        move |root: &Path| symlink(target, root.join("jl_a").join(name)).unwrap()
+    };
+    let directory = project();
+    // The lock of an editor.
+    link("user@host.1:2", ".#A.jl")(directory.path());
+    Project::load(directory.path()).unwrap();
+    assert_eq!(
+        error_after(link("nothing", "broken")),
+        "`<root>/jl_a/broken` cannot be packed: it is a link to nothing"
+    );
+    assert_eq!(
+        error_after(link(".", "again")),
+        "`<root>/jl_a/again` cannot be packed: it is a link to a directory that it is in"
+    );
+}
+
+#[test]
 fn ok_under_src_and_by_name() {
     let directory = project();
     let root = directory.path();

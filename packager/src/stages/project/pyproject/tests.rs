@@ -173,6 +173,31 @@ fn err_names_field_and_value() {
 }
 
 #[test]
+fn err_a_version_that_another_tool_would_find() {
+    for table in [
+        "[tool.setuptools.dynamic]\nversion = {attr = \"a.__version__\"}",
+        "[tool.hatch.version]\npath = \"a.py\"",
+    ] {
+        let text = format!("[project]\nname = \"a\"\ndynamic = [\"version\"]\n{table}\n");
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains("it would be that of `Project.toml`"), "{error}");
+    }
+    let found = read("[project]\nname = \"a\"\ndynamic = [\"version\"]\n[tool.setuptools]\n").unwrap();
+    assert_eq!(found.unread, ["setuptools"]);
+}
+
+#[test]
+fn ok_and_err_dependencies_on_the_runtime() {
+    let found = with("dependencies = [\"jnumpy-runtime >= 0.1\", \"six\"]").unwrap();
+    let names: Vec<&str> = found.metadata.dependencies.iter().map(|needed| needed.name.as_ref()).collect();
+    assert_eq!(names, ["six", "numpy"]);
+    for name in ["jnumpy", "Julia_NumPy"] {
+        let error = with(&format!("dependencies = [\"{name}\"]")).unwrap_err().to_string();
+        assert!(error.contains("it is another `jnumpy` than"), "{error}");
+    }
+}
+
+#[test]
 fn err_wording() {
     let error = with("requires-python = \"snake\"").unwrap_err().to_string();
     let (_, said) = error.split_once("pyproject.toml` ").unwrap();

@@ -25,9 +25,22 @@ const KEY = Key()
 const TABLE = Dict(joinpath(@__DIR__, "a.jl") => 1)
 const PLACES = Set([@__DIR__])
 const NESTED = Ref(Dict{Any,Int}((@__FILE__, 1) => 1, KEY => 2, State => 3, sin => 4, Int => 5))
-# An `__init__` finds its tables in order.
+const IN_METHODS = Dict{Any,Int}(joinpath(@__DIR__, "a.jl") => 1, KEY => 2)
+let table = copy(IN_METHODS)
+    global around(key) = table[key]
+end
+@eval inside(key) = $(copy(IN_METHODS))[key]
+
+# An `__init__` finds its tables in order, and Python.
 const SEEN_AT_START = Ref(false)
-__init__() = SEEN_AT_START[] = haskey(TABLE, joinpath(@__DIR__, "a.jl")) && haskey(NESTED[], KEY)
+const SEPARATOR = Ref("")
+const SET_AT_START = Ref{Ptr{Cvoid}}(Ptr{Cvoid}(8))
+function __init__()
+    SEEN_AT_START[] = haskey(TABLE, joinpath(@__DIR__, "a.jl")) && haskey(NESTED[], KEY)
+    SEPARATOR[] = py_coerce(String, py_import("os").sep)
+    SET_AT_START[] = @cfunction(g, Int, ())
+    haskey(ENV, "STATE_FAILS") && error("no license")
+end
 
 # What no image keeps.
 const GENERATOR = MersenneTwister()
@@ -39,6 +52,10 @@ const POINTER = cglobal(:jl_gc_collect)
 const NULL = Ref(C_NULL)
 const FREE = ReentrantLock()
 const TIMER = Timer(1000)
+const TEXT = Base.unsafe_convert(Cstring, "text")
+const DESCRIPTOR = RawFD(fd(PASSWORDS))
+const SCRATCH = mktempdir()
+@eval address() = $(cglobal(:jl_gc_collect))
 module Inner
 struct Handle
     pointer::Ptr{Cvoid}
@@ -48,11 +65,12 @@ const HANDLES = [Handle(Ptr{Cvoid}(8), 1)]
 end
 
 @export_py drawn()::Tuple{Float64,String,Float64,UInt8} = (rand(), string(uuid4()), rand(RandomDevice()), rand(DEVICE, UInt8))
-@export_py found()::Tuple{Bool,Bool,Bool,Bool} = (
+@export_py found()::NTuple{5,Bool} = (
     haskey(TABLE, joinpath(@__DIR__, "a.jl")),
     (@__DIR__) in PLACES,
     [NESTED[][key] for key in ((@__FILE__, 1), KEY, State, sin, Int)] == 1:5,
-    SEEN_AT_START[],
+    SEEN_AT_START[] && SEPARATOR[] == "/",
+    [f(key) for f in (around, inside) for key in (joinpath(@__DIR__, "a.jl"), KEY)] == [1, 2, 1, 2],
 )
 @export_py frozen()::Tuple{Vector{Int},String} = (ORDER, string(RUN))
 @export_py numbers()::Bool =

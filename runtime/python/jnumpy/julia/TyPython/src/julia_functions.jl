@@ -30,6 +30,8 @@ the user's, whose preferences come first.
     try
         identity = Base.identify_package(name)
         identity === nothing && error("the project in `", directory, "` is not found by Julia as `", name, "`")
+        # In a system image of the packager's, `__init__` of packages waits for Python.
+        isdefined(Main, :JNumPyStart) && Base.invokelatest(Main.JNumPyStart.start_packages)
         loaded = Base.require(identity)
         Base.invokelatest(export_from, loaded)
     finally
