@@ -1,7 +1,7 @@
 # The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
 # the same layouts; the protocol number is raised with every change.
 
-const PROTOCOL = UInt64(11)
+const PROTOCOL = UInt64(12)
 
 "A Python object as C sees it."
 abstract type PyObject end
