@@ -76,7 +76,7 @@ def test_a_wheel_that_has_changed_is_refused(machine, collected):
         (["{wheel}", "--platform", "windows"], "`windows` is not a manylinux platform tag", ""),
         (
             ["{wheel}", "--python-version", "3.9"],
-            "pip cannot download all that CPython 3.9 needs",
+            "pip cannot download everything that CPython 3.9 needs",
             "`--find-links DIR`",
         ),
         (["{wheel}", "--out-dir", "{taken}"], "is not an empty directory", "`--out-dir DIR`"),

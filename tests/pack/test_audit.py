@@ -76,14 +76,14 @@ def test_another_writer_passes_too(changed):
 
 def test_an_edited_file_is_named(changed):
     same_size = findings(changed({"sample/data": b"DATA" * 1000}))
-    assert same_size == ["record sample/data: its content is not the one RECORD has the hash of"]
+    assert same_size == ["record sample/data: its content does not match its hash in RECORD"]
     shorter = findings(changed({"sample/data": b"data"}))
     assert shorter == ["record sample/data: its size is not the one in RECORD"]
 
 
 def test_missing_and_extra_files_are_named(changed):
     assert findings(changed({"sample/data": None, "sample/extra": b""})) == [
-        "record sample/data: RECORD lists it, but the wheel does not have it",
+        "record sample/data: RECORD lists it, but the wheel does not contain it",
         "record sample/extra: RECORD does not list it",
     ]
 
@@ -116,7 +116,7 @@ def test_findings_that_differ_in_the_file_alone_are_one_line(changed):
     (line,) = audit(changed(files)).stdout.splitlines()
     assert line == (
         "failure: `sample/extra0`, `sample/extra1`, `sample/extra2`, and 2 more files: RECORD does not list it "
-        "(installers compare files with RECORD, and remove by it)"
+        "(installers use RECORD to check and to remove files)"
     )
 
 
@@ -130,7 +130,7 @@ def test_unsafe_names_are_named_and_escaped(changed):
 def test_links_and_odd_modes(changed):
     odd = findings(changed({}, mode=0o664))
     assert odd
-    assert all(line.endswith("installers keep no more than that") for line in odd)
+    assert all(line.endswith("installers do not keep other modes") for line in odd)
     links = findings(changed({}, external_attr=(stat.S_IFLNK | 0o777) << 16))
     assert links
     assert all("it is a link, a device or something else" in line for line in links)
@@ -163,7 +163,7 @@ def test_data_descriptors_are_refused(tmp_path):
         new.writestr("sample/data", b"data")
     wheel = tmp_path / NAME
     wheel.write_bytes(pipe.getvalue())
-    assert any("has its size behind its data" in line for line in findings(wheel))
+    assert any("has its size after its data" in line for line in findings(wheel))
 
 
 def test_what_is_no_wheel_is_an_error(tmp_path):
@@ -224,10 +224,10 @@ def test_bombs_are_refused(tmp_path):
     large = deflated(3 << 30)
     assert len(large) < 4 << 20
     bomb = hostile(wheel, [(b"sample/bomb", large, 3 << 30)], [(0, b"sample/bomb")])
-    assert "`sample/bomb`: it claims a size that its data cannot have" in modestly(bomb)
+    assert "`sample/bomb`: its declared size is impossible for its data" in modestly(bomb)
     # It says that it is small, and is not.
     modest = hostile(wheel, [(b"sample/bomb", large, 1000)], [(0, b"sample/bomb")])
-    assert "`sample/bomb`: its data does not unpack to the size it claims" in modestly(modest)
+    assert "`sample/bomb`: its data does not unpack to the declared size" in modestly(modest)
     # Thirty files in the place of one.
     one = [(b"sample/bomb", deflated(256 << 20), 256 << 20)]
     shared = hostile(wheel, one, [(0, b"sample/%d" % number) for number in range(30)])
@@ -242,8 +242,8 @@ def test_bombs_are_refused(tmp_path):
 def test_counts_are_not_believed(tmp_path):
     wheel = tmp_path / NAME
     entry, record = [(b"sample/data", b"\3\0", 0)], [(0, b"sample/data")]
-    assert "its directory is not where it says" in modestly(hostile(wheel, entry, record, count=0xFFFF))
-    assert "has another number of entries than it says" in modestly(hostile(wheel, entry, record * 3, count=2))
+    assert "its directory is not at the declared position" in modestly(hostile(wheel, entry, record, count=0xFFFF))
+    assert "does not have the declared number of entries" in modestly(hostile(wheel, entry, record * 3, count=2))
     many = [(b"sample/%d" % number, b"\3\0", 0) for number in range(60_000)]
     said = modestly(hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)]))
     assert "RECORD" in said

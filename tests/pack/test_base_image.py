@@ -102,5 +102,5 @@ def test_why_one_is_in_it_or_not(pack, julia, packed):
 def test_it_needs_a_full_image(pack, julia, image):
     outcome = run(pack, julia, "--dry-run", "--image", image)
     assert outcome.returncode == 1
-    words = "error: a wheel with only the standard libraries that are used needs the image `full`"
+    words = "error: a wheel with only the used standard libraries needs the image `full`"
     assert outcome.stderr.startswith(words)

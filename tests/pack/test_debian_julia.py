@@ -195,7 +195,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr == "error: interrupted; nothing was left half written\n"
+    assert stderr == "error: interrupted; no partly written files were left\n"
     assert not work_in_progress(tmp_path)
 
 
@@ -233,5 +233,5 @@ def test_a_mirror_out_of_reach(tmp_path: Path) -> None:
 def test_a_machine_without_apt(tmp_path: Path) -> None:
     result = run(tmp_path, *INSTALL, PATH=str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
-    message = "error: `dpkg` is not on this machine: the source `debian` needs Debian's apt and dpkg\n"
+    message = "error: `dpkg` is not installed: the source `debian` needs Debian's apt and dpkg\n"
     assert result.stderr == f"{message}\n{INSTALL_YOURSELF}"

@@ -141,7 +141,7 @@ def test_packages_are_added(pack, julia, version, depot, tmp_path):
     line = 'LinearAlgebra = "37e2e46d-f89d-539d-b4ee-838fcccc9c8e"\n'
     text = old.replace("# of mine\n", f"# of mine\n{line}")
     assert file.read_text() == text
-    assert "`LinearAlgebra` is a dependency already" in add("LinearAlgebra").stderr
+    assert "`LinearAlgebra` is already a dependency" in add("LinearAlgebra").stderr
     if versions.SLOW_IMAGES <= version < versions.PACKAGE_IMAGES:
         return  # Pkg of such a Julia compiles for a quarter of a minute in each of what follows.
 
@@ -332,16 +332,16 @@ def entries(text: str, manifest: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[[Gamma]]", '[["../Gamma"]]', "it lists a package with an impossible name: `../Gamma`"),
-        ("[[Gamma]]", '[["/Gamma"]]', "it lists a package with an impossible name: `/Gamma`"),
-        ("[[Gamma]]", r'[["G\u001b[31m"]]', r"it lists a package with an impossible name: `G\u{1b}[31m`"),
+        ("[[Gamma]]", '[["../Gamma"]]', "it lists a package with an invalid name: `../Gamma`"),
+        ("[[Gamma]]", '[["/Gamma"]]', "it lists a package with an invalid name: `/Gamma`"),
+        ("[[Gamma]]", r'[["G\u001b[31m"]]', r"it lists a package with an invalid name: `G\u{1b}[31m`"),
         ('version = "0.3.1"', r'version = "0.3.1\u0007"', r"not a version: `0.3.1\u{7}`"),
         ('version = "0.3.1"', 'version = "../../x"', "not a version: `../../x`"),
         ("git-tree-sha1 = ", "git-tree-sha1 = '../../../../etc'\nx = ", "not a git tree hash: `../../../../etc`"),
         (
             "[[Gamma]]",
             "[[Other]]\nuuid = '3f1d4f64-7d0b-4f0e-8a39-9b4a4b9a0b02'\n[[Gamma]]",
-            "two packages of one UUID",
+            "two packages with the same UUID",
         ),
         ('deps = ["Gamma"]', 'deps = ["Gamma", "\\u001b"]', r"depends on `\u{1b}`, which it does not list"),
         ("[[Gamma]]\n", "[[Gamma]]\nversion = '1'\n", "is not valid TOML"),

@@ -71,7 +71,7 @@ def test_what_does_not_live_on_is_reported_by_name(pack, julia, packed):
     }
     text = "\n".join(warned.values())
     for name, words in {
-        "PIECES": "a piece of the directory of the build",
+        "PIECES": "a part of the path of the build directory",
         "OUTPUT": "an open stream",
         "PASSWORDS": "an open stream",
         "POINTER": "a pointer",

@@ -96,7 +96,7 @@ def built(pack, julia, tmp_path):
 def test_what_a_dependency_has_built_is_packed_and_knows_its_new_place(pack, julia, built, tmp_path):
     project, _, variables = built
     wheel, said = packed(pack, julia, project, **variables)
-    assert "`Built` is packed with what its build script has made on this machine: `deps/build.log`" in said
+    assert "`Built` is packed with files that its build script has created on this machine: `deps/build.log`" in said
     site = sites.install(tmp_path / "site", wheel)
     place = sites.printed(site, "import uses_built; print(uses_built.place())").strip()
     assert Path(place).is_relative_to(site / "uses_built/_jnumpy/depot/packages/Built")
@@ -151,7 +151,7 @@ def test_the_tag_says_which_python_a_compiled_module_is_for(pack, julia, tmp_pat
             after.writestr(entry, content)
     audited = subprocess.run([pack, "audit", renamed], capture_output=True, text=True)
     assert audited.returncode == 1
-    assert f"it is compiled for `{abi}`, the wheel's tag is for `abi3`" in audited.stdout + audited.stderr
+    assert f"it is compiled for `{abi}`, but the wheel's tag is for `abi3`" in audited.stdout + audited.stderr
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_the_project_has_the_last_word(wheel, settings):
         (
             'exclude = ["julia/**/libjulia.so*"]',
             "`exclude` of `[tool.jnumpy]` leaves out `julia/lib/",
-            "leave out what needs it too",
+            "also leave out the files that need it",
         ),
         ('exclude = ["a***"]', "`a***` in `[tool.jnumpy]` is not a valid pattern: ", None),
         ('exlude = ["x"]', "has an unknown key in `[tool.jnumpy]`: `exlude`", "did you mean `exclude`?"),

@@ -259,7 +259,7 @@ def test_what_cannot_be_packed_is_said(pack, julia, wheels, tmp_path):
     for options in (["--no-compiler"], ["--image", "full"], ["--stdlibs", "used"]):
         said = refused("--julia-wheel", wheels.julia, *options)
         assert said.startswith(
-            "error: a wheel on a shared Julia has that Julia's image, compiler, and standard libraries"
+            "error: a wheel that shares Julia always uses that Julia's image, compiler, and standard libraries"
         )
     # A thin wheel is none of Julia.
     name = tmp_path / wheels.julia.name

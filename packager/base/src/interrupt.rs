@@ -7,7 +7,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// The user pressed Ctrl-C, or the process was asked to end.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("interrupted; nothing was left half written")]
+#[error("interrupted; no partly written files were left")]
 pub struct Interrupted;
 
 /// Installs the handler for SIGINT, SIGTERM and SIGHUP. Called once by `main`.

@@ -49,7 +49,7 @@ impl Hint for ElfError {
         Some(match self {
             Self::NotElf => "the file may be a linker script or a text file under a library's name".into(),
             Self::Header(_) | Self::OutOfBounds { .. } | Self::Inconsistent(_) => {
-                "the file may be cut short; compare it with the original and install it anew".into()
+                "the file may be cut short; compare it with the original and install it again".into()
             }
             Self::Edit { .. } => "choose a non-empty name without NUL characters".into(),
             Self::Unsupported { .. } => {

@@ -162,7 +162,7 @@ fn write_section(
 
 /// Offset and address on fresh pages, behind the end of the file and above every address in use.
 fn find_location(file_size: u64, tables: &Tables, is_program: bool) -> Result<Location, ElfError> {
-    const DAMAGED: ElfError = ElfError::Inconsistent("a segment's addresses make no sense");
+    const DAMAGED: ElfError = ElfError::Inconsistent("the addresses of a segment are impossible");
     let first = tables.loads().next().ok_or(ElfError::Inconsistent("no segment is loaded"))?;
     let mut end = 0;
     let mut alignment = 0x1000;

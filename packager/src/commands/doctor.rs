@@ -21,8 +21,8 @@ const ADDRESSES: u64 = 16_000_000_000;
 
 /// Check what packing and development need on this machine.
 ///
-/// Each line has the result of one check, its name, what was found, and what to do. The exit status is 1 if a check that
-/// packing needs has failed; one that is only useful fails with a warning.
+/// Each line contains the result of one check, its name, what was found, and what to do. The exit status is 1 if a required
+/// check fails; an optional check that fails gives a warning.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Print JSON rather than text.

@@ -22,7 +22,7 @@ enum Shell {
     Fish,
 }
 
-/// Print a page for `man`.
+/// Print a manual page.
 ///
 /// `jnumpy-pack man wheel > jnumpy-pack-wheel.1 && man ./jnumpy-pack-wheel.1`
 #[derive(Debug, Args)]

@@ -30,7 +30,7 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The output directory cannot be used.
-    #[error("the wheel cannot be put into `{}`", path.display())]
+    #[error("the wheel cannot be written to `{}`", path.display())]
     OutDir {
         /// The directory.
         path: PathBuf,
@@ -41,16 +41,16 @@ pub enum Error {
     #[error("a wheel without the compiler needs the image `full`")]
     NeedsCompiler,
     /// Package images go with Julia's stock image, which has its own standard libraries.
-    #[error("a wheel with only the standard libraries that are used needs the image `full`")]
+    #[error("a wheel with only the used standard libraries needs the image `full`")]
     NeedsStdlibs,
     /// The shared Julia is what it is.
-    #[error("a wheel on a shared Julia has that Julia's image, compiler, and standard libraries")]
+    #[error("a wheel that shares Julia always uses that Julia's image, compiler, and standard libraries")]
     NeedsOwnJulia,
     /// The wheel with the Julia cannot be used.
     #[error(transparent)]
     JuliaWheel(#[from] JuliaWheelError),
     /// The wheel does not run its own workload.
-    #[error("`{package}` does not run in the wheel as planned{}; the whole log is `{}`", listed(missing), log.display())]
+    #[error("`{package}` does not run with the files of the wheel{}; the whole log is `{}`", listed(missing), log.display())]
     Proof {
         /// The import package.
         package: String,
@@ -110,7 +110,7 @@ pub enum Error {
     #[error("`{name}` is `{}`: {reason}", printable(value))]
     Variable { name: &'static str, value: String, reason: String },
     /// The machine lacks something that packing needs.
-    #[error("packing needs what this machine lacks: {}", missing.join(", "))]
+    #[error("this machine lacks something that packing needs: {}", missing.join(", "))]
     Lacking {
         /// The names of the checks that failed.
         missing: Vec<&'static str>,
@@ -189,16 +189,15 @@ impl Hint for Error {
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Proof { .. } => Some(
-                "what only a compiler can run needs it: `compiler = true` in `[tool.jnumpy]`; a function that the \
-                 workload calls for the first time is compiled when a script of `precompile` calls it; more: \
-                 `jnumpy-pack about no-compiler`"
+                "call such a function in a script of `precompile` to compile it into the image; if the code needs a compiler at \
+                 run time, set `compiler = true` in `[tool.jnumpy]`; more: `jnumpy-pack about no-compiler`"
                     .into(),
             ),
             Self::NeedsCompiler => {
-                Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
+                Some("omit `--image`, or keep the compiler: `compiler = true` in `[tool.jnumpy]`".into())
             }
             Self::NeedsStdlibs => {
-                Some("leave `--image` out, or let the wheel have all standard libraries: `--stdlibs all`".into())
+                Some("omit `--image`, or keep all standard libraries: `--stdlibs all`".into())
             }
             Self::NeedsOwnJulia => Some(
                 "leave out `--image full`, `--no-compiler`, and `--stdlibs used`, or pack a self-contained wheel: \
@@ -215,7 +214,7 @@ fn listed(functions: &[String]) -> String {
         return String::new();
     }
     let shown: Vec<String> = functions.iter().take(5).map(|name| format!("`{}`", printable(name))).collect();
-    format!(", where these functions are not compiled: {}", shown.join(", "))
+    format!(", because these functions are not compiled: {}", shown.join(", "))
 }
 
 /// Whether the error, or one that caused it, is a full disk.

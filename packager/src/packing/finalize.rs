@@ -33,7 +33,7 @@ pub(crate) fn finalize(
     let mut written = write(compression.unwrap_or_default())?;
     if compression.is_none() && is_just_too_large(written.size) {
         report.say(
-            "the wheel is just too large for the Python index: it is compressed again, as well as possible",
+            "the wheel is slightly too large for the Python index and is compressed again at the level `best`",
         );
         written = write(Compression::Best)?;
     }

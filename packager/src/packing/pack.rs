@@ -72,7 +72,7 @@ pub enum Share {
 pub enum Compiled {
     /// One system image with everything in it, Julia's own code too.
     Full,
-    /// One image for each package, on Julia's stock image: compiles only what has changed.
+    /// One image for each package, on Julia's stock image; only changed packages are compiled again.
     Packages,
     /// Nothing: every process compiles at run time.
     None,

@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(error(&WHOLE[..2]), "the runtime wheel `<d>/r.whl` has no `jnumpy/protocol`");
         assert_eq!(
             error(&[("jnumpy/../../x", "")]),
-            "the wheel `<d>/r.whl` holds a file with an unsafe name: `jnumpy/../../x`"
+            "the wheel `<d>/r.whl` contains a file with an unsafe name: `jnumpy/../../x`"
         );
         let mut files = WHOLE;
         files[2].1 = "seven";

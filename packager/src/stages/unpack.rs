@@ -20,7 +20,7 @@ pub enum UnpackError {
         source: zip::result::ZipError,
     },
     /// The archive names a file outside itself.
-    #[error("the wheel `{}` holds a file with an unsafe name: `{}`", wheel.display(), printable(name))]
+    #[error("the wheel `{}` contains a file with an unsafe name: `{}`", wheel.display(), printable(name))]
     UnsafeName {
         /// The wheel.
         wheel: PathBuf,

@@ -70,7 +70,7 @@ def find() -> Julia:
                 continue
             if _series(julia.version) > _series(RULES["newest"]):
                 warnings.warn(
-                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest that JNumPy was tried with",
+                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest version that JNumPy was tested with",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -265,7 +265,7 @@ def _examine(executable: str, origin: str) -> Julia:
     julia = _beside(os.path.realpath(executable)) or _ask(executable, origin)
     if _series(julia.version) < _series(RULES["oldest"]):
         raise JuliaNotFoundError(
-            f"`{executable}` is Julia {julia.version}, older than {RULES['oldest']}, the oldest that works"
+            f"`{executable}` is Julia {julia.version}, but the oldest supported version is {RULES['oldest']}"
         )
     compiler = RULES["compiler"]
     private = os.listdir(os.path.dirname(julia.sysimage))

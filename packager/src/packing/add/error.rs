@@ -42,7 +42,7 @@ pub enum AddError {
         name: String,
     },
     /// The name is taken.
-    #[error("`{name}` is a dependency already, of another UUID: {uuid}")]
+    #[error("`{name}` is already a dependency with another UUID: {uuid}")]
     OtherUuid {
         /// The name.
         name: String,
@@ -91,7 +91,7 @@ impl Hint for AddError {
             }
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { nearest: None, .. } => {
-                Some("give a directory with a `/` in it to add a package that is in no registry".into())
+                Some("to add a package that is in no registry, give its directory with a `/` in it".into())
             }
             Self::NotAPackage { .. } => {
                 Some("a package has `Project.toml` with `name` and `uuid`, and `src/<name>.jl`".into())

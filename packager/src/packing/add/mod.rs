@@ -144,7 +144,7 @@ fn classify(
         // A directory takes the place of a registered version, or of another directory.
         Some(_) if dependency.kind == Kind::Path => Ok(Some(dependency)),
         Some(_) => {
-            report.say(format_args!("`{}` is a dependency already", dependency.name));
+            report.say(format_args!("`{}` is already a dependency", dependency.name));
             Ok(None)
         }
     }

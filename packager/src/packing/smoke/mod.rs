@@ -137,7 +137,7 @@ impl SmokeRequest {
         let stage = report.stage("smoke");
         let scratch = tempfile::Builder::new().prefix(AWKWARD).tempdir()?;
         let trial = Trial::new(scratch.path())?;
-        stage.progress("making an environment");
+        stage.progress("creating an environment");
         let mut command = trial.command(&python);
         command.args(["-m", "venv"]).arg(&trial.environment);
         run(command, &stage, |source| SmokeError::Environment { python: python.clone(), source })?;

@@ -12,7 +12,7 @@ pub enum WheelhouseError {
     #[error("`{}` is not an empty directory", path.display())]
     NotEmpty { path: PathBuf },
     /// There is nothing to collect.
-    #[error("no wheel is named")]
+    #[error("no wheel was given")]
     NoWheels,
     /// The name says for which systems a wheel is.
     #[error("the file name of `{}` is not that of a wheel for Linux", path.display())]
@@ -33,7 +33,7 @@ pub enum WheelhouseError {
     #[error("no Python can be used: {reason}")]
     Python { reason: String },
     /// pip does not find something.
-    #[error("pip cannot download all that CPython {version} needs on {platform}")]
+    #[error("pip cannot download everything that CPython {version} needs on {platform}")]
     Download { version: String, platform: String, source: LastLines },
 }
 
@@ -42,9 +42,9 @@ impl Hint for WheelhouseError {
         let text = match self {
             Self::NotEmpty { .. } => "name a new directory: `--out-dir DIR`",
             Self::NoWheels | Self::NotAWheel { .. } => "name wheels that `jnumpy-pack wheel` has packed",
-            Self::Machines { .. } => "make a directory for each processor",
+            Self::Machines { .. } => "make a separate directory for each processor",
             Self::TooNew { .. } => {
-                "the platform is that of the oldest machine which installs it: `--platform manylinux_X_Y`"
+                "`--platform manylinux_X_Y` names the oldest system that installs the wheel"
             }
             Self::Version { .. } => "name major and minor version: `--python-version 3.13`",
             Self::Platform(error) => return error.hint(),

@@ -59,7 +59,7 @@ pub enum AuditError {
         reason: String,
     },
     /// It breaks rules; the findings have been reported.
-    #[error("`{}` must not be published, failures: {failures}", path.display())]
+    #[error("`{}` failed the audit and must not be published, failures: {failures}", path.display())]
     Failed {
         /// The wheel.
         path: PathBuf,

@@ -94,7 +94,7 @@ impl Description {
         let Format { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if format != BUNDLE_FORMAT {
             return Err(format!(
-                "it has the format {format}, this version of jnumpy-pack reads {BUNDLE_FORMAT}"
+                "it has the format {format}, but this version of jnumpy-pack reads {BUNDLE_FORMAT}"
             ));
         }
         serde_json::from_slice(bytes).map_err(|error| error.to_string())

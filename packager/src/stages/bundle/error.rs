@@ -25,7 +25,7 @@ pub enum BundleError {
         source: ElfError,
     },
     /// A changed library no longer opens: a mistake of ours.
-    #[error("`{}` no longer opens after its run path was set or debug sections were stripped", path.display())]
+    #[error("`{}` cannot be loaded after its run path was set or its debug sections were stripped", path.display())]
     Unloadable {
         /// The library, as it was.
         path: PathBuf,
@@ -156,7 +156,7 @@ impl Hint for BundleError {
                  says what is left out and why"
                     .into(),
             ),
-            Self::Needed { .. } => Some("leave out what needs it too, or keep it".into()),
+            Self::Needed { .. } => Some("also leave out the files that need it, or keep it".into()),
             Self::OtherJulia { .. } => Some("use the Julia that the wheel was made from: `--julia PATH`".into()),
             Self::Description { .. } => Some("build or download it again".into()),
             Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),

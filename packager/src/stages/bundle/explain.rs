@@ -98,7 +98,7 @@ impl Explanations {
         }
         if text.is_empty() && is_system_library(name) {
             let _ =
-                writeln!(text, "`{name}`: out: every system has it, and a second one would disagree with it");
+                writeln!(text, "`{name}`: out: every system has it, and a second copy would conflict with it");
         }
         if text.is_empty() && self.directories.iter().any(|directory| directory.join(name).exists()) {
             let _ = writeln!(
@@ -147,7 +147,7 @@ impl Explanations {
             return;
         }
         if let Some(rule) = self.replaced.get(path) {
-            let _ = writeln!(text, "`{path}`: in, but replaced by a small library: rule `{rule}`");
+            let _ = writeln!(text, "`{path}`: in, but replaced by a stub library: rule `{rule}`");
             return;
         }
         match self.locations.get(path) {

@@ -404,7 +404,7 @@ pub fn resolve(
             resolver.manifest = Some(resolver.run_pkg()?);
             notes.push(format!(
                 "`{}` has no manifest: Pkg has chosen the versions for this wheel; keep a `Manifest.toml` beside \
-                 `Project.toml` to have them again",
+                 `Project.toml` to get the same versions again",
                 project.julia.name
             ));
             match resolver.walk()? {
@@ -591,7 +591,7 @@ impl Resolver<'_> {
             }
             if let Some(outputs) = built::outputs(directory, expected)? {
                 resolution.notes.push(format!(
-                    "`{}` is packed with what its build script has made on this machine: {}",
+                    "`{}` is packed with files that its build script has created on this machine: {}",
                     package.name,
                     shown_outputs(directory, &outputs)
                 ));
@@ -646,8 +646,8 @@ impl Resolver<'_> {
             for (extension, triggers) in &package.extensions {
                 if triggers.iter().all(|name| resolution.has(name)) {
                     notes.push(format!(
-                        "the extension `{extension}` of `{}` is packed but never loaded: Julia has extensions since \
-                         1.{EXTENSIONS_SINCE}, this one is {}",
+                        "the extension `{extension}` of `{}` is packed but never loaded: extensions need Julia \
+                         1.{EXTENSIONS_SINCE}, the Julia in use is {}",
                         package.name, self.julia.version
                     ));
                 }

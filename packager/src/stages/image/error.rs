@@ -19,7 +19,7 @@ pub enum ImageError {
         target: String,
     },
     /// The image would run on this machine only.
-    #[error("a wheel cannot hold an image for this machine's processor alone: `{target}`")]
+    #[error("a wheel cannot contain an image for this machine's processor only: `{target}`")]
     NativeTarget {
         /// The target asked for.
         target: String,
@@ -59,7 +59,7 @@ pub enum ImageError {
         tried: String,
     },
     /// The staging directory cannot be made.
-    #[error("cannot make the staging directory `{}`", directory.display())]
+    #[error("cannot create the build tree `{}`", directory.display())]
     BuildTree {
         /// The directory.
         directory: PathBuf,
@@ -67,7 +67,7 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// Somebody else's directory is where ours should be.
-    #[error("the staging directory `{}` is there already and is not this user's alone", directory.display())]
+    #[error("the build tree `{}` already exists, and it belongs to another user or others have access to it", directory.display())]
     ForeignBuildTree {
         /// The directory.
         directory: PathBuf,
@@ -101,13 +101,13 @@ pub enum ImageError {
         remedy: &'static str,
     },
     /// This Julia's base is built in another way, or was never tried.
-    #[error("a base image with only the standard libraries that are used cannot be made of Julia {julia}")]
+    #[error("a base image with fewer standard libraries cannot be built from Julia {julia}")]
     BaseVersion {
         /// The version in use.
         julia: String,
     },
     /// This Julia brings no sources of its base.
-    #[error("a base image cannot be made: Julia {julia} came without its own sources, there is no `{file}` in `{}`", directory.display())]
+    #[error("a base image cannot be built: Julia {julia} was installed without its sources, there is no `{file}` in `{}`", directory.display())]
     NoBaseSources {
         /// The version in use.
         julia: String,
@@ -173,12 +173,12 @@ impl From<DepotError> for ImageError {
 impl Hint for ImageError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Target { .. } => Some("the notation is that of `julia --cpu-target`, as in `generic;haswell`".into()),
+            Self::Target { .. } => Some("use the notation of `julia --cpu-target`, for example `generic;haswell`".into()),
             Self::NativeTarget { .. } => {
-                Some("leave `--cpu-target` out for an image that runs anywhere, with variants for newer processors".into())
+                Some("omit `--cpu-target` for an image that runs on every processor and contains variants for newer ones".into())
             }
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
-            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or omit the option".into()),
             Self::BaseVersion { .. } => Some(format!(
                 "use Julia 1.{} to 1.{} (`--julia PATH`), or pack with all standard libraries: `--stdlibs all`",
                 BASE_IMAGES.start(),
@@ -191,13 +191,13 @@ impl Hint for ImageError {
             ),
             Self::Base { .. } => Some("pack with all standard libraries: `--stdlibs all`".into()),
             Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
-            Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
+            Self::Python { .. } => Some("name a Python 3.10 or later with NumPy, or omit `--python`".into()),
             Self::Workload { .. } => {
-                Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
+                Some("if a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
             }
             Self::Global { remedy, .. } => Some((*remedy).into()),
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
-            Self::ForeignBuildTree { .. } => Some("have it removed: a killed run of another user may have left it".into()),
+            Self::ForeignBuildTree { .. } => Some("ask its owner to remove it: a run of another user that was killed may have left it".into()),
             Self::Project(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),

@@ -38,7 +38,7 @@ pub enum JuliaError {
         source: Box<ChildError>,
     },
     /// It runs, and is no Julia.
-    #[error("`{}` does not answer as a Julia does: {answer}", executable.display())]
+    #[error("`{}` is not a Julia executable, it printed: {answer}", executable.display())]
     NotJulia {
         /// The executable.
         executable: PathBuf,
@@ -46,7 +46,7 @@ pub enum JuliaError {
         answer: String,
     },
     /// A Julia from before the oldest that works.
-    #[error("`{}` is Julia {version}, older than {oldest}, the oldest that works", executable.display())]
+    #[error("`{}` is Julia {version}, but the oldest supported version is {oldest}", executable.display())]
     TooOld {
         /// The executable.
         executable: PathBuf,
@@ -175,14 +175,14 @@ impl Hint for JuliaError {
                     .into()
             }
             Self::NotThere { origin, .. } => {
-                format!("correct {origin}, or leave it out to search `PATH` and the installed ones")
+                format!("correct {origin}, or omit it to search `PATH` and the installed Julias")
             }
             Self::NotStarting { executable, .. } => {
-                format!("see what `{} --version` says in a terminal", executable.display())
+                format!("run `{} --version` in a terminal to see why", executable.display())
             }
             Self::Directory { path, .. } => format!("name the program: `{}`", path.join("bin/julia").display()),
             Self::DefaultGone { .. } => {
-                "choose another with `jnumpy-pack julia use VERSION`, or none with `jnumpy-pack julia use --none`"
+                "choose another with `jnumpy-pack julia use VERSION`, or remove the choice with `jnumpy-pack julia use --none`"
                     .into()
             }
             Self::NotInstalled { installed, .. } if installed.is_empty() => {
@@ -194,7 +194,7 @@ impl Hint for JuliaError {
                 format!("`juliaup add {channel}` installs it")
             }
             Self::NoChannel { channel, known, .. } => {
-                format!("`juliaup add {channel}` installs it; there are {}", list(known))
+                format!("`juliaup add {channel}` installs it; the installed ones are {}", list(known))
             }
             Self::Juliaup { .. } => "`juliaup status` shows what juliaup reads from it".into(),
             Self::NotJulia { .. } | Self::TooOld { .. } | Self::NoCompiler { .. } => {

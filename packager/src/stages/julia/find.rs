@@ -69,7 +69,7 @@ pub fn find(given: Option<&Path>, surroundings: &Surroundings, report: &Report) 
     if rules().is_untried(&julia.version) {
         let newest = &rules().newest;
         report.warn(format_args!(
-            "Julia {} is newer than {newest}, the newest that JNumPy was tried with",
+            "Julia {} is newer than {newest}, the newest version that JNumPy was tested with",
             julia.version
         ));
     }

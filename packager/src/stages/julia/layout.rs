@@ -172,7 +172,7 @@ mod tests {
         let executable = FakeJulia::new("1.4.2").write(directory.path());
         let error = ask(&executable, &origin()).unwrap_err();
         let text =
-            format!("`{}` is Julia 1.4.2, older than 1.5.0, the oldest that works", executable.display());
+            format!("`{}` is Julia 1.4.2, but the oldest supported version is 1.5.0", executable.display());
         assert_eq!(error.to_string(), text);
     }
 

@@ -127,12 +127,12 @@ impl JuliaWheel {
             .map_err(|error| no_julia(printable(&error.to_string())))?;
         if described.format != BUNDLE_FORMAT {
             let reason =
-                format!("it has the format {}, this jnumpy-pack makes {BUNDLE_FORMAT}", described.format);
+                format!("it has the format {}, but this jnumpy-pack makes {BUNDLE_FORMAT}", described.format);
             return Err(no_julia(reason));
         }
         if (described.protocol, &described.runtime) != (runtime.protocol, &runtime.version) {
             let reason = format!(
-                "it has the runtime {}, protocol {}, and this is {}, protocol {}",
+                "it has the runtime {}, protocol {}, but this is {}, protocol {}",
                 printable(&described.runtime),
                 described.protocol,
                 runtime.version,
@@ -141,7 +141,7 @@ impl JuliaWheel {
             return Err(no_julia(reason));
         }
         let build =
-            described.julia.build.ok_or_else(|| no_julia("it holds Julia for itself alone".into()))?;
+            described.julia.build.ok_or_else(|| no_julia("it does not share its Julia".into()))?;
         Ok(Self { wheel, package, distribution, version, build, files, cache_header, directory: target })
     }
 
@@ -301,7 +301,7 @@ impl Hint for JuliaWheelError {
             ),
             Self::Several { .. } => Some("name one of them: `--julia-wheel WHEEL`".into()),
             Self::NoImage { .. } => {
-                Some("leave `--image` out, or make the wheel of Julia with `julia-wheel --image packages`".into())
+                Some("omit `--image`, or make the wheel of Julia with `julia-wheel --image packages`".into())
             }
             Self::Name(error) => error.hint(),
             Self::Julia(error) => error.hint(),

@@ -288,7 +288,7 @@ impl Hint for ProjectError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoPyproject { .. } => {
-                Some("give the directory that holds the project's `pyproject.toml`".into())
+                Some("give the directory that contains the project's `pyproject.toml`".into())
             }
             Self::NoPackage { .. } | Self::NoProjectToml { .. } => Some(
                 "a package to pack has `__init__.py`, `Project.toml` and `src/<name>.jl` in one directory, at the \
@@ -319,7 +319,7 @@ impl Hint for ProjectError {
             }),
             Self::NoSuchFile { .. } => Some("paths are relative to the directory of `pyproject.toml`".into()),
             Self::ExtensionModule { .. } => {
-                Some("compile all of them for one CPython, or remove those that are left from another".into())
+                Some("compile all of them for the same CPython, or remove those for another".into())
             }
             Self::Pyproject(error) => error.hint(),
             _ => None,

@@ -133,7 +133,7 @@ fn extensions(table: &toml::Table) -> Result<BTreeMap<String, Vec<String>>, Stri
         None => return Ok(BTreeMap::new()),
         Some(toml::Value::Table(table)) => table,
         Some(_) => {
-            return Err("`extensions` must be a table of modules and the packages they wait for".into());
+            return Err("`extensions` must be a table of modules and the packages that load them".into());
         }
     };
     let pair = |(name, value): (&String, &toml::Value)| {
@@ -149,7 +149,7 @@ fn extensions(table: &toml::Table) -> Result<BTreeMap<String, Vec<String>>, Stri
                 Ok((name.clone(), triggers))
             }
             _ => Err(format!(
-                "`extensions` must name modules and the packages they wait for: `{}`",
+                "`extensions` must name modules and the packages that load them: `{}`",
                 printable(name)
             )),
         }

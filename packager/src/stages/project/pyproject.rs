@@ -247,7 +247,7 @@ impl Reader<'_> {
                 return Err(self.invalid(
                     &field,
                     extra,
-                    "it is the same extra as another after normalisation",
+                    "after normalization, it is the same extra as another",
                 ));
             }
         }
@@ -263,7 +263,7 @@ impl Reader<'_> {
     fn version(&self, julia_version: Option<&str>) -> Result<Version, PyprojectError> {
         let dynamic = &self.table.dynamic;
         if let Some(other) = dynamic.iter().find(|field| *field != "version") {
-            return Err(self.invalid("dynamic", other, "only `version` can be found out"));
+            return Err(self.invalid("dynamic", other, "only `version` can be dynamic"));
         }
         match (&self.table.version, dynamic.is_empty()) {
             (Some(version), true) => self.parse("version", version),
@@ -273,7 +273,7 @@ impl Reader<'_> {
             (None, true) => Err(self.missing("version")),
             (None, false) => {
                 let version = julia_version.ok_or_else(|| {
-                    self.invalid("dynamic", "version", "`Project.toml`, where it should come from, has none")
+                    self.invalid("dynamic", "version", "`Project.toml`, which should provide it, has none")
                 })?;
                 self.parse("version", version)
             }
@@ -291,7 +291,7 @@ impl Reader<'_> {
                     Some("txt") => "text/plain",
                     _ => {
                         let reason =
-                            "the name must end in `.md`, `.rst` or `.txt`, or `content-type` be given";
+                            "the name must end in `.md`, `.rst`, or `.txt`, or `content-type` must be given";
                         return Err(self.invalid("readme", file, reason));
                     }
                 };
@@ -395,7 +395,7 @@ impl Reader<'_> {
         let table = &self.table;
         for reserved in [CONSOLE_SCRIPTS, GUI_SCRIPTS] {
             if table.entry_points.contains_key(reserved) {
-                let reason = "commands belong into `project.scripts` and `project.gui-scripts`";
+                let reason = "commands belong in `project.scripts` and `project.gui-scripts`";
                 return Err(self.invalid("entry-points", reserved, reason));
             }
         }

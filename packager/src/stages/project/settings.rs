@@ -28,10 +28,10 @@ pub(super) const KEYS: [&str; 13] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stdlibs {
-    /// Those of Julia's stock image.
+    /// All libraries of Julia's stock image.
     #[default]
     All,
-    /// Those that the project, its dependencies, and the runtime need.
+    /// Only the libraries that the project, its dependencies, and the runtime need.
     Used,
 }
 

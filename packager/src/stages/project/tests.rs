@@ -193,7 +193,7 @@ fn err_unpackable_file() {
     let message = error_after(|root| write(root, "jl_a/a\nb.txt", ""));
     assert_eq!(
         message,
-        "`<root>/jl_a/a\\nb.txt` cannot be packed: its name holds a control character or a backslash"
+        "`<root>/jl_a/a\\nb.txt` cannot be packed: its name contains a control character or a backslash"
     );
 }
 

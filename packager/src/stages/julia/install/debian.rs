@@ -112,7 +112,7 @@ pub(super) fn build(manifest: &Manifest, staging: &Path, report: &Report) -> Res
         stage.progress(path);
         tree.relocate(Path::new(path))?;
     }
-    stage.done("every library is found from where the one that needs it lies");
+    stage.done("every library is found relative to the library that needs it");
     for (name, package) in &mut record.packages {
         package.license = tree.license(name)?;
     }

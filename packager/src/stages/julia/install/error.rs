@@ -18,7 +18,7 @@ use jnumpy_elf::ElfError;
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// A program of apt or dpkg is not there.
-    #[error("`{tool}` is not on this machine: the source `debian` needs Debian's apt and dpkg")]
+    #[error("`{tool}` is not installed: the source `debian` needs Debian's apt and dpkg")]
     NoTool {
         /// The program.
         tool: String,
@@ -89,7 +89,7 @@ pub enum InstallError {
     #[error("the new Julia does not work on this machine")]
     Proof(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The finished tree does not stand on its own.
-    #[error("the new Julia loads `{}` although it has a library of this name", library.display())]
+    #[error("the new Julia loads `{}` although it contains a library of this name", library.display())]
     Foreign {
         /// The library outside the tree.
         library: PathBuf,
@@ -112,7 +112,7 @@ pub enum InstallError {
     #[error(transparent)]
     Wanted(#[from] InvalidWanted),
     /// A Julia that would not work.
-    #[error("Julia {version} is older than {oldest}, the oldest that works")]
+    #[error("Julia {version} is older than {oldest}, the oldest supported version")]
     TooOld {
         /// The version that was asked for.
         version: Version,
@@ -320,7 +320,7 @@ impl Hint for InstallError {
                 format!("the index has {}; `jnumpy-pack julia list --available` lists all", near.join(", "))
             }
             Self::Size { .. } | Self::Hash { .. } | Self::Version { .. } => {
-                "the file was changed on the way, or the mirror is out of date: try again, \
+                "the file was changed in transit, or the mirror is out of date: try again, \
                  or use another server with `--server`"
                     .into()
             }
@@ -330,7 +330,7 @@ impl Hint for InstallError {
                     .into()
             }
             Self::NoMirrorServes { .. } => {
-                format!("see whether `apt-get update` works on this machine; else {OWN}")
+                format!("check whether `apt-get update` works on this machine; otherwise {OWN}")
             }
             Self::Space { .. } => {
                 "free some space, or set `JNUMPY_HOME` to a directory on a larger disk".into()
@@ -346,7 +346,7 @@ impl Hint for InstallError {
             Self::Record { path, .. } => {
                 let directory = path.parent().unwrap_or(path);
                 format!(
-                    "remove `{}`, then `jnumpy-pack julia install` puts it there anew",
+                    "remove `{}`, then run `jnumpy-pack julia install` again",
                     directory.display()
                 )
             }

@@ -93,7 +93,7 @@ pub fn install(
                 let stage = report.stage("proof");
                 prove(&prefix, staging, origin)?;
                 stage
-                    .done("Julia starts and loads its libraries from where it stands, and from nowhere else");
+                    .done("Julia starts and loads libraries only from its own directory");
                 Ok(prefix)
             })
         }
@@ -151,7 +151,7 @@ fn fall_back(
     let Some(installed) = found else { return Err(error.into()) };
     match present(&installed.id, surroundings, report)? {
         Some(julia) => {
-            report.warn(format_args!("{error}, so there may be a newer one than {}", installed.version));
+            report.warn(format_args!("{error}, so a newer version than {} may exist", installed.version));
             Ok(Outcome { julia, fresh: false })
         }
         None => Err(error.into()),
@@ -281,7 +281,7 @@ fn present(id: &str, surroundings: &Surroundings, report: &Report) -> Result<Opt
         Ok(julia) => Ok(Some(julia)),
         Err(error @ JuliaError::Interrupted(_)) => Err(error),
         Err(error) => {
-            report.warn(format_args!("installing anew: {error}"));
+            report.warn(format_args!("installing it again: {error}"));
             Ok(None)
         }
     }

@@ -63,7 +63,7 @@ fn fetch(archive: &Archive, path: &Path, client: &Client, report: &Report) -> Re
     download(archive, &mut file, client, report)?;
     let mut hash = sha256(&mut file)?;
     if hash != archive.sha256 && resumed {
-        report.warn("what an earlier run has left of the archive is damaged, downloading all of it");
+        report.warn("the partial archive from an earlier run is damaged, downloading the whole archive");
         file.set_len(0)?;
         download(archive, &mut file, client, report)?;
         hash = sha256(&mut file)?;

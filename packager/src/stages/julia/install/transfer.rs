@@ -62,11 +62,11 @@ pub enum TransferError {
         limit: u64,
     },
     /// The answer to a request for the rest of a file is another part of it.
-    #[error("the server sent another part of the file than requested: `{0}`")]
+    #[error("the server sent a different part of the file than requested: `{0}`")]
     Range(String),
     /// From an encrypted address to one that is not, or from a server to a file on this machine.
     #[error(
-        "refusing to go from `{from}` to `{to}`: only https may follow https, and no server may name a local file"
+        "refusing to follow `{from}` to `{to}`: an https address may lead only to https, and no server may name a local file"
     )]
     Downgrade {
         /// Where it began.

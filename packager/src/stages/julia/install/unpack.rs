@@ -117,16 +117,16 @@ impl Tree<'_> {
             entry: printable(&String::from_utf8_lossy(&name)),
             reason,
         };
-        let path = entry.path().map_err(|_| refused("its path is not text"))?.into_owned();
-        let path = within(Path::new(""), &path).ok_or_else(|| refused("its path leaves the archive"))?;
+        let path = entry.path().map_err(|_| refused("its path is not valid text"))?.into_owned();
+        let path = within(Path::new(""), &path).ok_or_else(|| refused("its path leads out of the archive"))?;
         let path = self
             .below_top(&path)
-            .ok_or_else(|| refused("it is outside of the directory that contains all others"))?;
+            .ok_or_else(|| refused("it is outside the directory that contains all other entries"))?;
         if path.as_os_str().is_empty() {
             return if kind == EntryType::Directory {
                 Ok(false)
             } else {
-                Err(refused("the directory that contains all others is a file"))
+                Err(refused("the directory that contains all other entries is a file"))
             };
         }
         if kind == EntryType::Directory {
@@ -142,24 +142,24 @@ impl Tree<'_> {
             EntryType::Symlink => {
                 let target = link_name(entry).ok_or_else(|| refused("it is a link to nothing"))?;
                 within(parent(&path), &target)
-                    .ok_or_else(|| refused("it is a link that leaves the archive"))?;
+                    .ok_or_else(|| refused("it is a link that leads out of the archive"))?;
                 fs_err::os::unix::fs::symlink(&target, self.root.join(&path))
                     .map_err(|error| explain(error, &refused))?;
                 self.links.push(path);
             }
             EntryType::Link => {
-                let outside = || refused("it is a link that leaves the archive");
+                let outside = || refused("it is a link that leads out of the archive");
                 let target = link_name(entry).ok_or_else(outside)?;
                 let target = within(Path::new(""), &target).ok_or_else(outside)?;
                 let target = self.root.join(self.below_top(&target).ok_or_else(outside)?);
                 let is_file = fs_err::symlink_metadata(&target).is_ok_and(|data| data.is_file());
                 if !is_file || self.passes_a_link(&target) {
-                    return Err(refused("it is a hard link to no file of the archive"));
+                    return Err(refused("it is a hard link to a file that the archive does not contain"));
                 }
                 fs_err::hard_link(&target, self.root.join(&path))
                     .map_err(|error| explain(error, &refused))?;
             }
-            _ => return Err(refused("it is neither a file nor a directory nor a link")),
+            _ => return Err(refused("it is neither a file, a directory, nor a link")),
         }
         Ok(false)
     }
@@ -232,7 +232,7 @@ impl Tree<'_> {
                 return Err(InstallError::Entry {
                     archive: self.archive.into(),
                     entry: printable(&link.to_string_lossy()),
-                    reason: "it is a link that leaves the archive",
+                    reason: "it is a link that leads out of the archive",
                 });
             }
         }
@@ -350,19 +350,19 @@ mod tests {
     fn err_entries_that_no_julia_has() {
         use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
         let cases: [(&[Given<'_>], &str); 19] = [
-            (&[("../evil", Regular, "x")], "leaves the archive"),
-            (&[("julia-1/../../evil", Regular, "x")], "leaves the archive"),
-            (&[("/tmp/evil", Regular, "x")], "leaves the archive"),
+            (&[("../evil", Regular, "x")], "leads out of the archive"),
+            (&[("julia-1/../../evil", Regular, "x")], "leads out of the archive"),
+            (&[("/tmp/evil", Regular, "x")], "leads out of the archive"),
             (&[("other/evil", Regular, "x")], "outside of the directory that contains"),
-            (&[("julia-1/a", Symlink, "/etc/passwd")], "a link that leaves the archive"),
-            (&[("julia-1/a", Symlink, "../..")], "a link that leaves the archive"),
+            (&[("julia-1/a", Symlink, "/etc/passwd")], "a link that leads out of the archive"),
+            (&[("julia-1/a", Symlink, "../..")], "a link that leads out of the archive"),
             (&[("julia-1/a", Symlink, "")], "a link to nothing"),
             (
                 &[("julia-1/a", Symlink, "."), ("julia-1/b", Symlink, "a/..")],
-                "a link that leaves the archive",
+                "a link that leads out of the archive",
             ),
-            (&[("julia-1/a", Link, "/etc/passwd")], "a link that leaves the archive"),
-            (&[("julia-1/a", Link, "other/file")], "a link that leaves the archive"),
+            (&[("julia-1/a", Link, "/etc/passwd")], "a link that leads out of the archive"),
+            (&[("julia-1/a", Link, "other/file")], "a link that leads out of the archive"),
             (&[("julia-1/a", Link, "julia-1/none")], "a hard link to no file"),
             (
                 &[("julia-1/d", Symlink, "bin"), ("julia-1/a", Link, "julia-1/d/julia")],
