@@ -171,7 +171,7 @@ def test_what_is_no_wheel_is_an_error(tmp_path):
     wheel.write_bytes(b"PK" + bytes(1000))
     done = audit(wheel)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot be read as a wheel: it is no zip archive" in done.stderr
+    assert "cannot be read as a wheel: it is not a zip archive" in done.stderr
     assert audit(tmp_path / "none.whl").returncode == 1
 
 

@@ -156,8 +156,11 @@ def test_a_damaged_description_is_named(site, changed, content):
     ("change", "words"),
     [
         ({"protocol": 99}, f"is loaded, reads format {sites.FORMAT}, protocol {sites.PROTOCOL}; pack both with"),
-        ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
-        ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
+        ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, but this machine is "),
+        (
+            {"platform": {"machine": os.uname().machine, "glibc": [2, 99]}},
+            "needs glibc 2.99 or later, but this system has",
+        ),
     ],
 )
 def test_a_bundle_for_another_place_is_refused(site, bundle, changed, change, words):

@@ -604,9 +604,11 @@ def test_a_place_with_too_long_a_name_is_refused(site, tmp_path, version):
     outcome = sites.run(place, f"import {PACKAGE}")
     assert outcome.returncode == 1
     last = outcome.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"ImportError: {place}/{PACKAGE} has ")
+    assert last.startswith(f"ImportError: the path {place}/{PACKAGE} has ")
     bundle = place / PACKAGE / "_jnumpy"
-    assert last.endswith(f"at most 255: install the package in another place{sites.more('long-path', bundle)}")
+    assert last.endswith(
+        f"at most 255: install the package in a directory with a shorter path{sites.more('long-path', bundle)}"
+    )
 
 
 def test_the_wheel_lists_packages_and_artifacts(wheel, depot, seen):

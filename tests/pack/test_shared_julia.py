@@ -162,7 +162,7 @@ def test_julia_is_in_another_directory(site, wheels, tmp_path):
     own = sites.install(tmp_path / "site", wheels.one)
     said = sites.refused(own, "import jl_one", PYTHONPATH=f"{own}:{site}")
     assert said.endswith(
-        f"it is in {site}, and Julia's libraries are found in the same directory only: install both there"
+        f"it is in {site}, but Julia's libraries are found only in the same directory: install both packages there"
     )
 
 
@@ -186,7 +186,7 @@ def test_julia_is_half_installed_or_damaged(other_site, wheels):
     (inside / "jnumpy/protocol").unlink()
     assert sites.refused(other_site, "import jl_one") == (
         f"ImportError: {other_site}/jl_one/_jnumpy needs {requirement}, and {other_site}/{wheels.package} is damaged "
-        f"or half installed; {remedy}"
+        f"or incompletely installed; {remedy}"
     )
 
 

@@ -171,8 +171,8 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
     "Function": [([1, "f", None], TypeError, "expected a callable, got {class}")],
     "NamedTuple{(:a,:b),Tuple{Int,String}}": [
         ([1, [1, "x"], (1, "x")], TypeError, "expected a mapping, named tuple or dataclass with `a`, `b`, got {class}"),
-        ([{"a": 1}], TypeError, "`b` is missing; expected just `a`, `b`"),
-        ([{"a": 1, "b": "x", "c": 1, "d": 2}], TypeError, "unexpected `c`, `d`; expected just `a`, `b`"),
+        ([{"a": 1}], TypeError, "`b` is missing; expected only `a`, `b`"),
+        ([{"a": 1, "b": "x", "c": 1, "d": 2}], TypeError, "unexpected `c`, `d`; expected only `a`, `b`"),
         ([{"a": 1, "b": 2}], TypeError, ".b: expected str type, got int"),
         ([{1: 1}], TypeError, "expected keys of type str, got int"),
     ],

@@ -85,7 +85,7 @@ def test_an_iterator_that_asks_itself(export: Callable) -> None:
     later: list = []
     through = export("through(x::PyIterable{Int})::Any = (y for y in x)")
     later.append(through(next(later[0]) for _ in range(3)))
-    with pytest.raises(ValueError, match="the Julia iterator is running already"):
+    with pytest.raises(ValueError, match="the Julia iterator is already running"):
         next(later[0])
 
 
@@ -269,7 +269,7 @@ def test_ctrl_c_and_other_tasks(julia: str) -> None:
         "    sender.wait()\n"
         "for _ in range(20):\n"
         "    try: assert spawned([1, 2]) == 3\n"
-        "    except RuntimeError as error: assert 'only by the task that Python has called' in str(error), error\n"
+        "    except RuntimeError as error: assert 'only by the task that Python called' in str(error), error\n"
     )
     assert succeeds(code, julia, JULIA_NUM_THREADS="2") == "stopped\nstopped\n"
 

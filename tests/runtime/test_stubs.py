@@ -55,7 +55,7 @@ def stub(typed):
         "def third() -> Fraction: ...",
         "def prime(_1: SupportsIndex, /, b: SupportsIndex = ...) -> _int: ...",
         "version: _int",
-        "# `bang!` is no name in Python: `getattr(module, 'bang!')`",
+        "# `bang!` is not a valid name in Python: `getattr(module, 'bang!')`",
     ],
 )
 def test_each_type_has_its_counterpart(stub, line):

@@ -273,7 +273,8 @@ impl Tables {
         let table = &bytes[range(bytes, "the section names", names.sh_offset, names.sh_size)?];
         let name = table.get(section.sh_name..).unwrap_or_default();
         let end = memchr::memchr(0, name).unwrap_or(name.len());
-        std::str::from_utf8(&name[..end]).map_err(|_| ElfError::Inconsistent("the name of a section is not text"))
+        std::str::from_utf8(&name[..end])
+            .map_err(|_| ElfError::Inconsistent("the name of a section is not text"))
     }
 
     /// Index of the section header of the dynamic strings.

@@ -46,7 +46,7 @@ def _of_protocol(value: object) -> np.ndarray | None:
         device = value.__dlpack_device__()  # type: ignore[attr-defined]
         if device[0] not in _ON_HOST:
             raise TypeError(
-                f"the memory of a {cls.__name__} on another device is out of reach; copy it to the CPU first"
+                f"the memory of a {cls.__name__} on another device cannot be accessed; copy it to the CPU first"
             )
         return np.from_dlpack(value)  # type: ignore[arg-type]
     if hasattr(cls, "__array_interface__") or hasattr(cls, "__array_struct__"):
@@ -89,7 +89,7 @@ def _refuse_nulls(count: int, name: str, instead: str) -> None:
 
 
 def _on_another_device(name: str) -> TypeError:
-    return TypeError(f"the memory of a {name} on another device is out of reach; copy it to the CPU first")
+    return TypeError(f"the memory of a {name} on another device cannot be accessed; copy it to the CPU first")
 
 
 def _refused(value: object) -> TypeError:

@@ -55,14 +55,16 @@ def _shared_runtime(here):
         return runtime
     if os.path.isdir(directory):
         raise ImportError(
-            f"{here} needs {requirement}, and {directory} is damaged or half installed; `pip install --force-reinstall "
-            f"'{requirement}'` installs it again"
+            f"{here} needs {requirement}, and {directory} is damaged or incompletely installed; `pip install "
+            f"--force-reinstall '{requirement}'` installs it again"
         )
     remedy = f"`pip install '{requirement}'` installs it"
     elsewhere = importlib.util.find_spec(name)
     if elsewhere is not None and elsewhere.origin:
         found = os.path.dirname(os.path.dirname(elsewhere.origin))
-        remedy = f"it is in {found}, and Julia's libraries are found in the same directory only: install both there"
+        remedy = (
+            f"it is in {found}, but Julia's libraries are found only in the same directory: install both packages there"
+        )
     raise ImportError(f"{here} needs {requirement}, which is not installed in {site}; {remedy}")
 
 
@@ -70,7 +72,7 @@ def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(here):
         raise ImportError(
-            f"{here} is no directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
+            f"{here} is not a directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
             "install the wheel with pip, or unpack the file"
         )
     vendored = os.path.join(here, "jnumpy")

@@ -116,13 +116,13 @@ class Bundle:
         """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
         if not is_nameable(self.directory):
             raise ImportError(
-                f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon, "
-                "and nothing but UTF-8: install the package in another place"
+                f"{os.fsencode(self.directory)!r} cannot be used by Julia, because the path contains a colon "
+                "or is not UTF-8: install the package in another directory"
             )
         platform = self.description["platform"]
         machine = os.uname().machine
         if machine != platform["machine"]:
-            raise ImportError(f"{self.directory} was packed for {platform['machine']}, this machine is {machine}")
+            raise ImportError(f"{self.directory} was packed for {platform['machine']}, but this machine is {machine}")
         needed = tuple(platform["glibc"])
         try:
             libc, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
@@ -131,7 +131,7 @@ class Bundle:
             libc, found = "", ()
         if libc != "glibc" or found < needed:
             raise ImportError(
-                f"{self.directory} needs glibc {_dotted(needed)} or later, this system has "
+                f"{self.directory} needs glibc {_dotted(needed)} or later, but this system has "
                 f"{f'glibc {_dotted(found)}' if found else 'another C library'}"
             )
         for relative, size in self.description["files"].items():
@@ -237,8 +237,8 @@ class Relocation:
         path, length = os.fsencode(directory), described["length"]
         if len(path) > length:
             raise ImportError(
-                f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
-                f"install the package in another place; {more('long-path')}"
+                f"the path {directory} has {len(path)} bytes, but an image allows at most {length}: install the "
+                f"package in a directory with a shorter path; {more('long-path')}"
             )
         # In the same length; to the system, many slashes are as one.
         self.text = path.ljust(length, b"/")
@@ -283,8 +283,8 @@ def _join(bundle: Bundle) -> None:
     if bundle.julia_version != running:
         origin = f"that of {_host}" if _host is not None else "an installed one"
         raise ImportError(
-            f"{bundle} brings Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a process "
-            f"has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
+            f"{bundle} contains Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a "
+            f"process has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
         )
     _check_packages(bundle)
     trace(f"{bundle} joins the Julia that runs")
@@ -311,13 +311,13 @@ def _check_packages(bundle: Bundle) -> None:
             ours, theirs = bundle.packages[uuid], other.packages[uuid]
             if ours["name"] != theirs["name"]:
                 raise ImportError(
-                    f"{bundle} holds the Julia package {ours['name']}, and {other}, which is loaded, holds "
-                    f"{theirs['name']} with the same UUID {uuid}; give one of them another one and pack it again"
+                    f"{bundle} contains the Julia package {ours['name']}, and {other}, which is loaded, contains "
+                    f"{theirs['name']} with the same UUID {uuid}; give one of them another UUID and pack it again"
                 )
             if ours != theirs:
                 raise ImportError(
-                    f"{bundle} holds the Julia package {_words(ours, theirs)}, but {other}, which is loaded, holds "
-                    f"{_words(theirs, ours)}; {_ONE_VERSION}"
+                    f"{bundle} contains the Julia package {_words(ours, theirs)}, but {other}, which is loaded, "
+                    f"contains {_words(theirs, ours)}; {_ONE_VERSION}"
                 )
     if bundle.packages.keys() <= known:
         return
@@ -331,7 +331,7 @@ def _check_packages(bundle: Bundle) -> None:
         version = _version_in(directory)
         if version is not None and version != package["version"]:
             raise ImportError(
-                f"{bundle} holds the Julia package {package['name']} {package['version']}, but {package['name']} "
+                f"{bundle} contains the Julia package {package['name']} {package['version']}, but {package['name']} "
                 f"{version} is loaded from {directory}; {_ONE_VERSION}"
             )
 

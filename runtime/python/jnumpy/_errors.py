@@ -50,7 +50,7 @@ class JuliaError(Exception):
             except JuliaError:
                 return "a Julia exception that Julia cannot describe"
             except RuntimeError as refused:
-                return f"a Julia exception whose text is out of reach: {refused}"
+                return f"a Julia exception whose text is not available: {refused}"
         return self._parts[part]
 
     def _field(self, name: str, number: int) -> object:
@@ -125,7 +125,7 @@ def exported(name: str, namespace: dict[str, object], base: str, key: str) -> ty
 
     above: object = CLASSES.get(base) or getattr(builtins, base, None)
     if not (isinstance(above, type) and issubclass(above, Exception)):
-        raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is no built-in exception")
+        raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is not a built-in exception")
     bases = (above,) if issubclass(above, JuliaError) else (JuliaError, above)
     CLASSES[key] = cls = type(name, bases, namespace)
     return cls

@@ -48,7 +48,7 @@ def start() -> tuple[str, str, str, str, None, None]:
 def find() -> Julia:
     """Find the Julia to use.
 
-    A Julia that was named and does not work is an error; one that is only come across is passed over with a warning.
+    A Julia that was named and does not work is an error; one that is only come across is skipped with a warning.
     """
     searched = []
     for location in RULES["locations"]:
@@ -57,7 +57,7 @@ def find() -> Julia:
         except JuliaNotFoundError as error:
             if location != "juliaup":
                 raise
-            warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"skipped: {error}", RuntimeWarning, stacklevel=2)
             candidates = []
         for executable, origin in candidates:
             try:
@@ -65,12 +65,13 @@ def find() -> Julia:
             except JuliaNotFoundError as error:
                 if location in ("variable", "default"):
                     raise
-                warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"skipped: {error}", RuntimeWarning, stacklevel=2)
                 searched.append(f"`{executable}` ({origin}, does not work)")
                 continue
             if _series(julia.version) > _series(RULES["newest"]):
                 warnings.warn(
-                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest version that JNumPy was tested with",
+                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest version that JNumPy was tested "
+                    "with",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -103,7 +104,7 @@ def _default() -> Iterator[tuple[str, str]]:
     if name not in (installed for _, installed in _complete()):
         raise JuliaNotFoundError(
             f"`{name}`, which `{path}` names as the default Julia, is not installed; choose another with "
-            "`jnumpy-pack julia use VERSION`, or none with `jnumpy-pack julia use --none`"
+            "`jnumpy-pack julia use VERSION`, or remove the choice with `jnumpy-pack julia use --none`"
         )
     yield (_program(name), f"installed as {name}, the default")
 
@@ -214,7 +215,7 @@ def _read_juliaup(config: str) -> dict | None:
     except (OSError, ValueError) as error:
         raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: {error}") from error
     if not isinstance(read, dict):
-        raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: it holds no table")
+        raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: it contains no table")
     return read
 
 
@@ -232,7 +233,7 @@ def _channel(config: str, read: dict, name: str) -> str:
         known = ", ".join(f"`{known}`" for known in sorted(channels))
         raise JuliaNotFoundError(
             f"`{config}` of juliaup has no channel `{name}`: `juliaup add {name}` installs it"
-            + (f"; there are {known}" if known else "")
+            + (f"; the installed ones are {known}" if known else "")
         )
     return os.path.join(os.path.dirname(config), path, "bin", COMMAND)
 
@@ -318,7 +319,7 @@ def _ask(executable: str, origin: str) -> Julia:
     missing = {"version", "executable", "libjulia", "sysimage"} - told.keys()
     if missing:
         what = ascii(lines[0])[1:-1] if lines else ""
-        raise JuliaNotFoundError(f"`{executable}` does not answer as a Julia does: {what}")
+        raise JuliaNotFoundError(f"`{executable}` is not a Julia executable, it printed: {what}")
     for part in ("executable", "libjulia", "sysimage"):
         told[part] = os.path.realpath(told[part])
         if not os.path.isfile(told[part]):
@@ -326,5 +327,5 @@ def _ask(executable: str, origin: str) -> Julia:
     try:
         _order(told["version"])
     except ValueError as error:
-        raise JuliaNotFoundError(f"`{executable}` does not answer as a Julia does: {error}") from error
+        raise JuliaNotFoundError(f"`{executable}` is not a Julia executable: {error}") from error
     return Julia(told["version"], told["executable"], told["libjulia"], told["sysimage"])

@@ -159,7 +159,7 @@ def init_project(package_file: str) -> None:
         )
     name = top_level(path, "name")
     if name is None:
-        raise ValueError(f"{path} has no top-level `name`: it names the Julia module in `src`")
+        raise ValueError(f"{path} has no top-level `name`, which is the name of the Julia module in `src`")
     source = os.path.join(directory, "src", f"{name}.jl")
     if not os.path.isfile(source):
         raise FileNotFoundError(f"{source} does not exist: {path} names its module `{name}`")
@@ -180,8 +180,8 @@ def init_project(package_file: str) -> None:
         if bundle is not None and bundle.runtime_is_newer:
             raise ImportError(
                 f"{bundle} was packed with jnumpy {bundle.description['runtime']}, but jnumpy {_runtime.__version__} "
-                f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that one, or use "
-                "one process for each"
+                f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that jnumpy, or "
+                "use one process for each"
             ) from error
         if bundle is None and not _has_manifest(directory):
             error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
@@ -191,7 +191,7 @@ def init_project(package_file: str) -> None:
 
 #: What `Pkg.resolve()` would compile is the project with the registry's TyPython, which is older than this one.
 _NO_MANIFEST = (
-    "{0} has no manifest, which tells Julia where the project's dependencies are. If one is missing: "
+    "{0} has no manifest, which tells Julia where the project's dependencies are. If a dependency is missing: "
     "`JULIA_PKG_PRECOMPILE_AUTO=0 julia --project={0} -e 'using Pkg; Pkg.resolve(); Pkg.instantiate()'`; "
     f"{more('no-manifest')}"
 )
@@ -292,7 +292,7 @@ def set_julia_path(path: str | os.PathLike[str]) -> None:
 
     """
     if _ready:
-        raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
+        raise RuntimeError("Julia is already running: call `set_julia_path` before `init_jl`")
     os.environ["TYPY_JL_EXE"] = os.fspath(path)
 
 

@@ -17,8 +17,8 @@ from jnumpy._runtime import JuliaFunction, JuliaMethod, JuliaObject
 #: The first line of every stub; a file without it is somebody else's.
 MARK = "# Written by jnumpy.write_stubs: edit the Julia source instead."
 _NOTE = (
-    "# At run time arguments are taken as strictly as declared: for `float` and `complex` an `int` is refused,\n"
-    "# although type checkers let it pass."
+    "# At run time, arguments must have exactly the declared types: an `int` is refused for `float` and `complex`,\n"
+    "# although type checkers accept it."
 )
 # What the annotations name, and where it comes from.
 _ORIGINS = {
@@ -160,7 +160,7 @@ class _Stub:
 
     def member(self, name: str, value: object) -> str:
         if not name.isidentifier() or iskeyword(name):
-            return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
+            return f"# `{name}` is not a valid name in Python: `getattr(module, {name!r})`"
         if isinstance(value, JuliaFunction) or awaited(value):
             return self.function(name, value)
         if isinstance(value, Overloaded):

@@ -94,7 +94,7 @@ pub(crate) struct Options {
 }
 
 /// What a number of threads may look like.
-pub(crate) const THREADS: &str = "a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some";
+pub(crate) const THREADS: &str = "a number above 0 or `auto`, with a comma and a number of interactive threads or `auto` after it if this Julia has such threads";
 
 /// How many threads Julia gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Options {
             let (known, inline) = find(&word).ok_or_else(unknown)?;
             if minor < known.since {
                 return Err(wrong(format!(
-                    "this Julia is 1.{minor}, the option came with 1.{}",
+                    "this Julia is 1.{minor}, but the option needs 1.{}",
                     known.since
                 )));
             }
@@ -180,18 +180,18 @@ impl Options {
 
 fn expectation(takes: &Takes) -> String {
     match takes {
-        Takes::OneOf(values) => format!("but {}", values.join(", ")),
-        Takes::Number => "but a number".into(),
-        Takes::Threads => format!("but {THREADS}"),
-        Takes::Size => "but a number of bytes, or a number with one of the units K, M, G, T".into(),
-        Takes::Collectors => format!("but {COLLECTORS}"),
-        Takes::Text | Takes::Optional => "but a text".into(),
+        Takes::OneOf(values) => format!("expected {}", values.join(", ")),
+        Takes::Number => "expected a number".into(),
+        Takes::Threads => format!("expected {THREADS}"),
+        Takes::Size => "expected a number of bytes, or a number with one of the units K, M, G, T".into(),
+        Takes::Collectors => format!("expected {COLLECTORS}"),
+        Takes::Text | Takes::Optional => "expected a text".into(),
     }
 }
 
 /// What the number of threads that collect may look like.
 pub(crate) const COLLECTORS: &str =
-    "a number of threads from 1 to 127, and 0 or 1 after a comma for one more that sweeps";
+    "a number of threads from 1 to 127, with `,0` or `,1` after it for the number of threads that sweep";
 
 /// How many threads collect, by the value of `--gcthreads` or `JULIA_NUM_GC_THREADS`. The one that asks for a collection
 /// counts.
@@ -285,11 +285,11 @@ mod tests {
         );
         assert_eq!(
             parse("-t zero").unwrap_err().to_string(),
-            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, but a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some"#
+            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, expected a number above 0 or `auto`, with a comma and a number of interactive threads or `auto` after it if this Julia has such threads"#
         );
         assert_eq!(
             parse("--pkgimages=no").unwrap_err().to_string(),
-            r#"TYPY_JL_OPTS has "--pkgimages=no": this Julia is 1.6, the option came with 1.9"#
+            r#"TYPY_JL_OPTS has "--pkgimages=no": this Julia is 1.6, but the option needs 1.9"#
         );
         assert_eq!(
             parse("-J 'x").unwrap_err().to_string(),

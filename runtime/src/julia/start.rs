@@ -25,7 +25,7 @@ use crate::sys::table::{HostFunctions, JuliaFunctions};
 /// The package UUID of TyPython, the same as in the original JNumPy.
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
 /// Why Julia cannot load it without a depot: what it compiles goes into one.
-const NO_DEPOT: &str = "Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is set but empty; unset it, or name a directory in it";
+const NO_DEPOT: &str = "Julia has no depot for compiled code, because `JULIA_DEPOT_PATH` is set but empty; unset it, or name a directory in it";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
 
@@ -86,8 +86,8 @@ pub(crate) enum StartError {
     #[error("{0}")]
     TyPython(String),
     #[error(
-        "TyPython speaks protocol {found}, this runtime protocol {PROTOCOL}; the image was built for another \
-         version of jnumpy: build it again with the jnumpy-pack of this one"
+        "TyPython uses protocol {found}, but this runtime uses protocol {PROTOCOL}; the image was built for another \
+         version of jnumpy: build it again with the jnumpy-pack of this version"
     )]
     Protocol { found: u64 },
     #[error("an earlier start of Julia in this process failed: {0}")]

@@ -42,7 +42,7 @@ impl Library {
     fn open(path: &Path, mode: c_int) -> Result<Self, DlError> {
         let failure = |reason: String| DlError::Open { path: path.to_owned(), reason };
         let name = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| failure("the path holds a NUL byte".into()))?;
+            .map_err(|_| failure("the path contains a NUL byte".into()))?;
         // SAFETY: `name` is a NUL-terminated path. Constructors of the opened library run here: it is Julia's
         // own, found in a bundle that passed the audit or in the Julia the user named, or one of the system's.
         let handle = unsafe { libc::dlopen(name.as_ptr(), mode) };

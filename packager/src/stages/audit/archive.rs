@@ -363,7 +363,10 @@ impl Record<'_> {
                 self.made_by >> 8 != UNIX || !is_version(self.made_by & 0xff),
                 "it does not come from a Unix system",
             ),
-            (self.file_type() == FileType::Directory, "it is a directory; installers create directories themselves"),
+            (
+                self.file_type() == FileType::Directory,
+                "it is a directory; installers create directories themselves",
+            ),
             (
                 self.file_type() == FileType::OddFile,
                 "its mode is not 0644 or 0755; installers do not keep other modes",

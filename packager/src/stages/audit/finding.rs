@@ -86,7 +86,9 @@ impl Check {
                 "its compiled code can be loaded only with exactly the images for which it was compiled"
             }
             Self::Symbols => "loading it fails on the oldest systems the tag promises",
-            Self::SystemLibrary => "two copies in one process conflict, so the process must use that of the system",
+            Self::SystemLibrary => {
+                "two copies in one process conflict, so the process must use that of the system"
+            }
             Self::ExecutableStack => "newer systems refuse to load it",
             Self::BuildPath => "it does not exist elsewhere, and reveals details of the build machine",
             Self::Duplicate => "users download and store it twice",

@@ -187,7 +187,8 @@ fn directory_of(path: &str) -> &Path {
 fn check_run_path<B: Binary>(path: &str, file: &B, findings: &mut Vec<Finding>) {
     for entry in file.run_path() {
         if B::resolve_in_tree(directory_of(path), entry).is_none() {
-            let what = format!("its run path `{}` does not lead from `$ORIGIN` into the wheel", printable(entry));
+            let what =
+                format!("its run path `{}` does not lead from `$ORIGIN` into the wheel", printable(entry));
             findings.push(Check::RunPath.failure(Some(path), what));
         }
     }

@@ -97,8 +97,10 @@ impl Explanations {
             let _ = writeln!(text, "{}", chain.join(", needed by "));
         }
         if text.is_empty() && is_system_library(name) {
-            let _ =
-                writeln!(text, "`{name}`: out: every system has it, and a second copy would conflict with it");
+            let _ = writeln!(
+                text,
+                "`{name}`: out: every system has it, and a second copy would conflict with it"
+            );
         }
         if text.is_empty() && self.directories.iter().any(|directory| directory.join(name).exists()) {
             let _ = writeln!(

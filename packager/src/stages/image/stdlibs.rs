@@ -127,7 +127,10 @@ mod tests {
             [
                 ("Dates", "the project depends on it"),
                 ("Printf", "`Dates` depends on it"),
-                ("Random", "it provides `rand` and `randn`, which Julia code calls without naming the library"),
+                (
+                    "Random",
+                    "it provides `rand` and `randn`, which Julia code calls without naming the library"
+                ),
                 ("Serialization", "`Random` depends on it"),
                 ("Unicode", "`Printf` depends on it"),
             ]

@@ -60,7 +60,7 @@ pub struct Found {
 
 /// Finds the Julia to use. With `given` (the value of `--julia`) no other is looked at.
 ///
-/// A Julia that was named and does not work is an error; one that is only come across is passed over with a warning.
+/// A Julia that was named and does not work is an error; one that is only come across is skipped with a warning.
 pub fn find(given: Option<&Path>, surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaError> {
     let julia = match given {
         Some(path) => ask(path, surroundings, &Origin::Flag)?,
@@ -82,7 +82,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
         let candidates = match candidates(*location, surroundings) {
             Ok(candidates) => candidates,
             Err(error) if matches!(location, Location::Juliaup) => {
-                report.warn(format_args!("passed over: {}", with_causes(&error)));
+                report.warn(format_args!("skipped: {}", with_causes(&error)));
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -94,7 +94,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
                     return Err(error);
                 }
                 Err(error) => {
-                    report.warn(format_args!("passed over: {}", with_causes(&error)));
+                    report.warn(format_args!("skipped: {}", with_causes(&error)));
                     searched.push(format!("`{}` ({origin}, does not work)", executable.display()));
                 }
             }

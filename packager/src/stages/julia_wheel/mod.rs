@@ -140,8 +140,7 @@ impl JuliaWheel {
             );
             return Err(no_julia(reason));
         }
-        let build =
-            described.julia.build.ok_or_else(|| no_julia("it does not share its Julia".into()))?;
+        let build = described.julia.build.ok_or_else(|| no_julia("it does not share its Julia".into()))?;
         Ok(Self { wheel, package, distribution, version, build, files, cache_header, directory: target })
     }
 

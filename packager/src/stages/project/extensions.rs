@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn err_what_no_python_can_import() {
         for (names, word) in [
-            (["a.cpython-311-x86_64-linux-gnu.so", "b.cpython-312-x86_64-linux-gnu.so"], "different versions of CPython"),
+            (
+                ["a.cpython-311-x86_64-linux-gnu.so", "b.cpython-312-x86_64-linux-gnu.so"],
+                "different versions of CPython",
+            ),
             (["a.cpython-39-x86_64-linux-gnu.so", "b.py"], "3.10 and later"),
             (["a.cpython-313t-x86_64-linux-gnu.so", "b.py"], "usual build"),
         ] {

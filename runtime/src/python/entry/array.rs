@@ -176,7 +176,7 @@ unsafe fn as_ndarray<'py>(
         if unsafe { ffi::Py_TYPE(made.as_ptr()) } == ndarray {
             return Ok(made);
         }
-        return Err(PyTypeError::new_err("the memory of the argument is no plain ndarray"));
+        return Err(PyTypeError::new_err("the memory of the argument is not a plain ndarray"));
     }
     let modules = object.py().import("sys")?.getattr("modules")?;
     let masked = modules.call_method1("get", ("numpy.ma",))?;

@@ -52,8 +52,8 @@ fn bug(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!(
-        "a bug in jnumpy: {}; please report it with the code that led here",
-        text.unwrap_or("a panic without words")
+        "a bug in jnumpy: {}; please report it with the code that caused it",
+        text.unwrap_or("a panic without a message")
     )
 }
 
@@ -67,10 +67,10 @@ mod tests {
         std::panic::set_hook(Box::new(|_| {}));
         assert_eq!(
             bug(payload(|| panic!("at {}", 1)).as_ref()),
-            "a bug in jnumpy: at 1; please report it with the code that led here"
+            "a bug in jnumpy: at 1; please report it with the code that caused it"
         );
         assert!(bug(payload(|| panic!("plain")).as_ref()).contains(" plain;"));
-        assert!(bug(payload(|| std::panic::panic_any(3)).as_ref()).contains("without words"));
+        assert!(bug(payload(|| std::panic::panic_any(3)).as_ref()).contains("without a message"));
         assert_eq!(anywhere(7, || panic!("no Python here")), 7);
     }
 }

@@ -204,8 +204,10 @@ unsafe extern "C" fn initialize(
                 Bound::from_borrowed_ptr_or_opt(py, keywords).map(Bound::cast_into::<PyDict>).transpose()?;
             let object = Bound::from_borrowed_ptr(py, object);
             let Some(constructor) = maker(&object, intern!(py, "__julia_new__"))? else {
-                let text =
-                    format!("{} cannot be made in Python: it has no constructor", shown(&object.get_type()));
+                let text = format!(
+                    "{} cannot be created in Python: it has no constructor",
+                    shown(&object.get_type())
+                );
                 return Err(PyTypeError::new_err(text));
             };
             take(&object, || constructor.call(arguments, keywords.as_ref()))?;
@@ -222,7 +224,7 @@ unsafe extern "C" fn restore(object: *mut ffi::PyObject, state: *mut ffi::PyObje
             let object = Bound::from_borrowed_ptr(py, object);
             let state = Bound::from_borrowed_ptr(py, state);
             let Some(constructor) = maker(&object, intern!(py, "__julia_setstate__"))? else {
-                let text = format!("a {} cannot be made of a pickle", shown(&object.get_type()));
+                let text = format!("a {} cannot be created from a pickle", shown(&object.get_type()));
                 return Err(PyTypeError::new_err(text));
             };
             take(&object, || constructor.call1((state,)))?;
@@ -251,7 +253,7 @@ unsafe fn take<'py>(
     let py = object.py();
     let class = object.get_type();
     let initialized_already =
-        || PyTypeError::new_err(format!("this {} is initialized already", shown(&class)));
+        || PyTypeError::new_err(format!("this {} is already initialized", shown(&class)));
     // SAFETY: both have our layout: the one by the caller's promise, the other because its class says so.
     unsafe {
         let to = object.as_ptr().cast::<InstanceObject>();

@@ -92,8 +92,7 @@ pub fn install(
                 let prefix = debian::build(&manifest, staging, report)?;
                 let stage = report.stage("proof");
                 prove(&prefix, staging, origin)?;
-                stage
-                    .done("Julia starts and loads libraries only from its own directory");
+                stage.done("Julia starts and loads libraries only from its own directory");
                 Ok(prefix)
             })
         }

@@ -118,7 +118,8 @@ impl Tree<'_> {
             reason,
         };
         let path = entry.path().map_err(|_| refused("its path is not valid text"))?.into_owned();
-        let path = within(Path::new(""), &path).ok_or_else(|| refused("its path leads out of the archive"))?;
+        let path =
+            within(Path::new(""), &path).ok_or_else(|| refused("its path leads out of the archive"))?;
         let path = self
             .below_top(&path)
             .ok_or_else(|| refused("it is outside the directory that contains all other entries"))?;

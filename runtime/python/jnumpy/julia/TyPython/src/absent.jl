@@ -5,8 +5,8 @@ struct NoPythonError <: Exception end
 
 Base.showerror(io::IO, ::NoPythonError) = print(
     io,
-    "Python does not run in this process, so nothing of it can be called; what a module needs of Python is fetched in ",
-    "its `init()`, which runs when Python imports the package",
+    "Python does not run in this process, so it cannot be called; get what a module needs from Python in its `init()`, ",
+    "which runs when Python imports the package",
 )
 
 refuse_call() = throw(NoPythonError())

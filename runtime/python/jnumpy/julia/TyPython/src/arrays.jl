@@ -236,7 +236,7 @@ shield(array::Union{SubArray,Base.ReinterpretArray,Base.ReshapedArray,PermutedDi
 
 "A new ndarray over the memory of `array`, as an owned reference. `strides` are in bytes."
 function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) where {T<:Element,N}
-    N > MOST_DIMENSIONS && py_throw(:ValueError, string("an array of ", N, " dimensions is too much for NumPy"))
+    N > MOST_DIMENSIONS && py_throw(:ValueError, string("NumPy does not support an array of ", N, " dimensions"))
     number = root(shield(array))
     description = pointer(SCRATCH)
     slot = Ptr{Slot}(description)

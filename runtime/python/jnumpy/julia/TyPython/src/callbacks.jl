@@ -57,7 +57,7 @@ end
 
 @noinline failed_call(status) =
     status == -1 ? pending_exception() :
-    ErrorException("a Python function can be called only by the task that Python has called, not in another thread")
+    ErrorException("a Python function can be called only by the task that Python called, not by another task or thread")
 
 "The value of a result by what it is."
 @inline function natural(slot::Slot)

@@ -87,7 +87,7 @@ end
 function add_member(python::Py, class::Py, @nospecialize(T), member::Member)
     name = py_cast(Py, member.name)
     if T <: Exception
-        member.kind === :property || error("`", T, "` is an exception: Python sees its fields, and no methods")
+        member.kind === :property || error("`", T, "` is an exception: Python sees only its fields, not its methods")
         python.add_exception_field(class, name, member.value::Int - 1)
     elseif member.kind === :constant
         python.add(class, name, "constant", py_cast(Py, member.value), nothing)
@@ -206,11 +206,11 @@ A class without a block, or without a line for it, has a constructor with the fi
 what Julia does, and, if the struct is immutable, `==` and `hash`. Without a block, Python sees all fields.
 """
 macro export_pyclass(arguments...)
-    1 <= length(arguments) <= 2 || error("@export_pyclass wants a type and a block, got ", length(arguments), " arguments")
+    1 <= length(arguments) <= 2 || error("@export_pyclass expects a type and a block, got ", length(arguments), " arguments")
     target = first(arguments)
     block = length(arguments) == 2 ? last(arguments) : nothing
     block === nothing || Meta.isexpr(block, :block) ||
-        error("@export_pyclass ", target, ": wants a `begin … end` block, got `", block, "`")
+        error("@export_pyclass ", target, ": expected a `begin … end` block, got `", block, "`")
     return ClassWriter(target, __module__, __source__)(block)
 end
 
@@ -236,7 +236,7 @@ function ClassWriter(target, owner::Module, source::LineNumberNode)
         error("@export_pyclass: there is no type `", spelled, "` in ", owner, "; define it above, outside of any block")
     end
     type isa Type && Base.unwrap_unionall(type) isa DataType && type !== Any ||
-        error("@export_pyclass wants a struct or an abstract type, got `", spelled, "`")
+        error("@export_pyclass expects a struct or an abstract type, got `", spelled, "`")
     shown === nothing && !(spelled isa Symbol) && error(
         "@export_pyclass: `", spelled, "` needs a name in Python: `@export_pyclass Name = ", spelled, " begin … end`",
     )
@@ -286,7 +286,7 @@ function write_line(writer::ClassWriter, line)
     elseif Meta.isexpr(line, :macrocall) && line.args[1] == GlobalRef(Core, Symbol("@doc"))
         count = length(writer.definitions)
         write_line(writer, line.args[end])
-        length(writer.definitions) > count || fault(writer, "`", line.args[end], "` has its docstring where it is defined")
+        length(writer.definitions) > count || fault(writer, "`", line.args[end], "` cannot have a docstring here; write it where the function is defined")
         first_new = writer.definitions[count + 1]
         writer.definitions[count + 1] = Expr(:macrocall, line.args[1:end-1]..., first_new)
     elseif Meta.isexpr(line, :(=), 2) && line.args[1] isa Symbol
@@ -294,7 +294,7 @@ function write_line(writer::ClassWriter, line)
     elseif Meta.isexpr(line, (:function, :(=)))
         write_definition(writer, line)
     else
-        fault(writer, "wants lines such as `field`, `name = f` or `name(self, x::T)::R = …`, got `", line, "`")
+        fault(writer, "expected lines such as `field`, `name = f` or `name(self, x::T)::R = …`, got `", line, "`")
     end
     return nothing
 end
@@ -331,12 +331,12 @@ const WRAPPERS = Dict(:property => :property, :staticmethod => :static, :classme
 function write_value(writer::ClassWriter, name::Symbol, value)
     shown = python_name(name)
     if name === :__base__
-        writer.type <: Exception || fault(writer, "only an exception has a `__base__`; a class has that of its supertype")
+        writer.type <: Exception || fault(writer, "only an exception has a `__base__`; any other class inherits from the class of its supertype")
         value isa Symbol || fault(writer, "`__base__` is the name of a built-in exception, not `", value, "`")
         writer.base[] = String(value)
         return nothing
     end
-    writer.type <: Exception && fault(writer, "Python sees the fields of an exception; `", name, "` is none")
+    writer.type <: Exception && fault(writer, "Python sees only the fields of an exception, and `", name, "` is not a field")
     if name === :__init__ && value === :nothing
         push!(writer.names, shown)
         return nothing
@@ -344,13 +344,13 @@ function write_value(writer::ClassWriter, name::Symbol, value)
     if Meta.isexpr(value, :call) && haskey(WRAPPERS, value.args[1])
         functions = value.args[2:end]
         most = value.args[1] === :property ? 2 : 1
-        1 <= length(functions) <= most || fault(writer, "`", name, " = ", value, "` names no function")
+        1 <= length(functions) <= most || fault(writer, "`", name, " = ", value, "` does not name a function")
         return add_member!(writer, shown, WRAPPERS[value.args[1]], functions...)
     end
     found = try
         Core.eval(writer.owner, value)
     catch
-        fault(writer, "`", value, "` is no field of ", writer.spelled, ", and not defined above")
+        fault(writer, "`", value, "` is not a field of ", writer.spelled, ", and it is not defined above")
     end
     found isa Function || found isa Type ||
         return add_member!(writer, shown, :constant, value)
@@ -392,7 +392,7 @@ end
 
 "A method that is defined in the block."
 function write_definition(writer::ClassWriter, definition)
-    writer.type <: Exception && fault(writer, "Python sees the fields of an exception, and no methods")
+    writer.type <: Exception && fault(writer, "Python sees only the fields of an exception, not its methods")
     head = definition.args[1]
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : head
     Meta.isexpr(call, :call) && call.args[1] isa Symbol || fault(writer, "`", head, "` is not the head of a method")

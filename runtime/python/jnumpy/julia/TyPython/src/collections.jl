@@ -270,7 +270,7 @@ function entries_of(object::Py)
     for index in eachindex(entries)
         entry = borrowed(PyTuple_GetItem(items, index - 1))
         is_instance(entry, :tuple) && PyTuple_Size(entry) == 2 ||
-            misfit(:TypeError, "the items() of a ", class_name(object), " are no pairs")
+            misfit(:TypeError, "the items() of a ", class_name(object), " are not pairs")
         entries[index] = (borrowed(PyTuple_GetItem(entry, 0)), borrowed(PyTuple_GetItem(entry, 1)))
     end
     return entries
@@ -306,9 +306,9 @@ function field_values(names, @nospecialize(types), object::Py, convert_item)
     found === nothing && expected(string("a mapping, named tuple or dataclass with ", listed(names)), object)
     wanted = String[python_name(name) for name in names]
     missing_names = filter(name -> !haskey(found, name), wanted)
-    isempty(missing_names) || misfit(:TypeError, listed(missing_names), " is missing; expected just ", listed(wanted))
+    isempty(missing_names) || misfit(:TypeError, listed(missing_names), " is missing; expected only ", listed(wanted))
     other_names = sort!(filter(name -> !(name in wanted), collect(keys(found))))
-    isempty(other_names) || misfit(:TypeError, "unexpected ", listed(other_names), "; expected just ", listed(wanted))
+    isempty(other_names) || misfit(:TypeError, "unexpected ", listed(other_names), "; expected only ", listed(wanted))
     values = Vector{Any}(undef, length(wanted))
     for (index, name) in enumerate(wanted)
         type = types isa DataType && types !== Tuple ? types.parameters[index] : Any
@@ -391,7 +391,7 @@ function build(::Type{T}, object::Py, convert_item) where {T<:Enum}
     for value in instances(T)
         Integer(value) == number && python_name(Symbol(value)) == py_coerce(String, object.name) && return value
     end
-    misfit(:ValueError, string(object), " is no ", T)
+    misfit(:ValueError, string(object), " is not a value of ", T)
 end
 
 # --- results

@@ -44,7 +44,7 @@ function period(::Type{P}, object::Py) where {P}
     is_of(object, :timedelta) || expected("a timedelta", object)
     days, seconds, microseconds = parts(object, :days, :seconds, :microseconds)
     count, rest = divrem(((Int128(days) * 86400 + seconds) * 1_000_000 + microseconds) * 1000, nanoseconds(P))
-    rest == 0 || misfit(:ValueError, string(object), " is no whole number of ", P, "s")
+    rest == 0 || misfit(:ValueError, string(object), " is not a whole number of ", P, "s")
     typemin(Int64) <= count <= typemax(Int64) || out_of_range(P, count, "")
     return P(Int64(count))
 end

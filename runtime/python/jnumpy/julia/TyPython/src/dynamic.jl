@@ -58,7 +58,7 @@ python_items(value) = value
 python_items(value::AbstractDict) = keys(value)
 
 as_module(self::JuliaValue) =
-    self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is no Julia module"))
+    self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is not a Julia module"))
 
 "Top-level code as in Julia's REPL: a loop may assign to a global variable."
 function interactive(@nospecialize(code))

@@ -62,7 +62,7 @@ macro export_py(arguments...)
     options = Dict(:nogil => false, :async => false)
     for option in arguments[1:end-1]
         if !Meta.isexpr(option, :(=), 2) || !haskey(options, option.args[1]) || !(option.args[2] isa Bool)
-            error("@export_py: unknown option `", option, "`; there are `nogil=true` and `async=true`")
+            error("@export_py: unknown option `", option, "`; the options are `nogil=true` and `async=true`")
         end
         options[option.args[1]] = option.args[2]
     end
@@ -85,7 +85,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     callbacks = [parameter.name for parameter in parameters if names_type(parameter.type, :Function)]
     runs_python = [parameter.name for parameter in parameters if any(type -> names_type(parameter.type, type), (:Function, :PyIterable))]
     nogil && !isempty(runs_python) && error(
-        "@export_py: `", name, "` calls `", first(runs_python), "`, which is Python's and needs its lock; leave out `", lock_option, "`",
+        "@export_py: `", name, "` calls `", first(runs_python), "`, which needs Python's lock (GIL); omit `", lock_option, "`",
     )
     if !isempty(callbacks)
         definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
@@ -236,7 +236,7 @@ end
 "The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
 function signature(definition)
     if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
-        error("@export_py wants a function definition, got `", definition, "`")
+        error("@export_py expects a function definition, got `", definition, "`")
     end
     head = definition.args[1]
     Meta.isexpr(head, :where) && error("@export_py: `", head.args[1], "` has type parameters (`where`); write the types out")
@@ -249,7 +249,7 @@ function signature(definition)
         error("@export_py: `", head, "` has type parameters (`where`); write the types out")
     end
     Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
-    Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
+    Meta.isexpr(call, :call) || error("@export_py expects a named function, got `", head, "`")
     name = call.args[1]
     name isa Symbol || error("@export_py: `", name, "` is not a plain name; a function is exported by the module that defines it")
     positional, keywords = Any[], Any[]
@@ -367,11 +367,11 @@ const PACKAGE = Ref("")
 Makes the Python module `name`, importable from then on. Values are anything that `py_cast(Py, ·)` takes.
 """
 macro export_pymodule(name, block)
-    name isa Symbol || error("@export_pymodule wants a name, got `", name, "`")
-    Meta.isexpr(block, :block) || error("@export_pymodule ", name, ": wants a `begin … end` block")
+    name isa Symbol || error("@export_pymodule expects a name, got `", name, "`")
+    Meta.isexpr(block, :block) || error("@export_pymodule ", name, ": expected a `begin … end` block")
     pairs = map(filter(line -> !(line isa LineNumberNode), block.args)) do line
         if !Meta.isexpr(line, :(=), 2) || !(line.args[1] isa Symbol)
-            error("@export_pymodule ", name, ": wants lines `attribute = value`, got `", line, "`")
+            error("@export_pymodule ", name, ": expected lines `attribute = value`, got `", line, "`")
         end
         :($(QuoteNode(line.args[1])) => $(esc(line.args[2])))
     end

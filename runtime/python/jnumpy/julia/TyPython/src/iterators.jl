@@ -49,7 +49,7 @@ end
 
 function new_iterator(iterable::PyIterable)
     is_root(current_task()) || on_starting_thread() ||
-        error("a Python iterable can be iterated only by the task that Python has called, not in another thread")
+        error("a Python iterable can be iterated only by the task that Python called, not by another task or thread")
     return Py(PyObject_GetIter(iterable.object))
 end
 
@@ -99,7 +99,7 @@ end
 struct NotStarted end
 
 @export_py function next_value(self::JuliaIterator)::Any
-    self.running && py_throw(:ValueError, "the Julia iterator is running already")
+    self.running && py_throw(:ValueError, "the Julia iterator is already running")
     values, state = self.values, self.state
     values === nothing && py_throw(:StopIteration, "")
     self.running = true

@@ -47,16 +47,16 @@ function refuse_ambiguous(f, @nospecialize(signature))
         for A in arities(new.described), B in arities(other.described)
             length(A.parameters) == length(B.parameters) || continue
             A == B && error(
-                "@export_py: two methods of `", nameof(f), "` take ", A, "; Julia would replace the one by the other",
+                "@export_py: two methods of `", nameof(f), "` take ", A, "; Julia would replace the first by the second",
             )
             both = typeintersect(A, B)
             if both !== Union{} && !Base.morespecific(A, B) && !Base.morespecific(B, A) &&
                     !any(C -> C != A && C != B && both <: C && C <: A && C <: B, known)
-                error("@export_py: `", nameof(f), "` is ambiguous for ", both, ": both ", A, " and ", B, " take it; define that method too")
+                error("@export_py: `", nameof(f), "` is ambiguous for ", both, ": both ", A, " and ", B, " accept it; define a method for that type too")
             end
             both === Union{} && alike_in_python(A, B) && error(
-                "@export_py: Python cannot tell the arguments of two methods of `", nameof(f), "`, ", A, " and ", B,
-                ", from each other; give one of them another name",
+                "@export_py: Python cannot tell two methods of `", nameof(f), "` apart by their arguments, ", A, " and ", B,
+                "; give one of them another name",
             )
         end
     end
@@ -178,7 +178,7 @@ that the values are converted to.
     described = first(OVERLOADS[set]).described
     given = join([map(class_name, positional)..., (string(name, '=', class_name(value)) for (name, value) in named)...], ", ")
     methods = join((string(described.name, declared(one.described)) for one in OVERLOADS[set]), ", ")
-    py_throw(:TypeError, string(described.name, "() takes no (", given, "); its methods are ", methods))
+    py_throw(:TypeError, string(described.name, "() has no method for (", given, "); its methods are ", methods))
 end
 
 function declared(described::Export)
