@@ -9,7 +9,7 @@ import sys
 
 
 def _protocol(directory):
-    """The protocol number of the runtime in a directory, or nothing if it is another package of that name."""
+    """The protocol number of the runtime in a directory; ``None`` if another package has that name."""
     try:
         with open(os.path.join(directory, "protocol"), encoding="ascii") as file:
             return file.read().strip()
@@ -18,7 +18,7 @@ def _protocol(directory):
 
 
 class _Finder:
-    """Finds ``jnumpy`` in one directory, and nothing else."""
+    """Finds only ``jnumpy``, in one directory."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -32,7 +32,10 @@ class _Finder:
 
 
 def restore(*state):
-    """Make a value from its pickle: what names this function has imported the package, and so ``jnumpy``, first."""
+    """Make a value from its pickle.
+
+    To find this function, pickle has already imported the package, and so ``jnumpy``.
+    """
     from jnumpy import _values
 
     return _values.restore(*state)
@@ -96,7 +99,7 @@ def _load():
         installed = importlib.util.find_spec("jnumpy")
         directories = (installed.submodule_search_locations if installed is not None else None) or []
         if not any(_protocol(directory) == wanted for directory in directories):
-            # An import like any other, so that another thread waits until it is done.
+            # An ordinary import, so that another thread waits until it is done.
             finder = _Finder(vendored)
             sys.meta_path.insert(0, finder)
             try:

@@ -30,10 +30,10 @@ with open(os.path.join(HERE, "finder.json"), encoding="utf-8") as file:
 
 
 class Julia(NamedTuple):
-    """What the runtime needs of a Julia; all paths are real ones."""
+    """The parts of a Julia that the runtime needs. All paths are resolved."""
 
     version: str
-    """``1.10.8``, or ``1.10`` where only the file names were looked at."""
+    """``1.10.8``, or ``1.10`` if only the names of files were checked."""
     executable: str
     libjulia: str
     sysimage: str
@@ -83,7 +83,7 @@ def find() -> Julia:
     )
 
 
-# Each location gives executables, perhaps launchers, and says where each comes from.
+# Each location yields executables, which may be launchers, with the origin of each.
 
 
 def _variable() -> Iterator[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _is_executable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-# What `jnumpy-pack julia install` has installed.
+# The Julias that `jnumpy-pack julia install` has installed.
 
 
 def _managed() -> str:
@@ -179,7 +179,7 @@ def _program(name: str) -> str:
 
 
 def _complete() -> Iterator[tuple[str, str]]:
-    """Version and name of each complete installation: the record is written last."""
+    """Version and name of each complete installation. Its record is written last."""
     rules = RULES["installed"]
     try:
         names = os.listdir(_managed())
@@ -197,7 +197,7 @@ def _complete() -> Iterator[tuple[str, str]]:
             continue
 
 
-# What juliaup has installed, read from its configuration: no launcher is run, so nothing is updated or downloaded.
+# The Julias that juliaup has installed, read from its configuration. No launcher runs, so nothing is downloaded.
 
 
 def _juliaup_config() -> str:
@@ -256,11 +256,11 @@ def _series(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-# A Julia at hand.
+# Checking a Julia.
 
 
 def _examine(executable: str, origin: str) -> Julia:
-    """Look at the files beside a Julia; a launcher, such as juliaup's, is asked for the Julia behind it."""
+    """Check the files of a Julia. A launcher, such as that of juliaup, is run to find the Julia that it starts."""
     if not _is_executable(executable):
         raise JuliaNotFoundError(f"there is no Julia at `{executable}`, which {origin} names")
     julia = _beside(os.path.realpath(executable)) or _ask(executable, origin)
@@ -280,7 +280,7 @@ def _examine(executable: str, origin: str) -> Julia:
 
 
 def _beside(executable: str) -> Julia | None:
-    """The Julia whose program this is, unless it is a script or lies elsewhere."""
+    """The Julia of this program; ``None`` if it is a script or is not in the usual layout."""
     with open(executable, "rb") as file:
         if file.read(4) != b"\x7fELF":
             return None

@@ -1,4 +1,4 @@
-"""The public functions: thin, over the extension module."""
+"""The public functions, which are thin layers over the extension module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jnumpy._errors import JuliaError, more
 from jnumpy._project import home, top_level
 from jnumpy._trace import trace
 
-TYPE_CHECKING = False  # `typing` costs 10 ms to import
+TYPE_CHECKING = False  # importing `typing` takes 10 ms
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
@@ -22,7 +22,7 @@ _ready = False
 
 
 def init_jl() -> None:
-    """Start Julia in this process; does nothing when it runs already.
+    """Start Julia in this process; do nothing if it is already running.
 
     Inside a bundled wheel it is the bundle's Julia. Otherwise the one of ``TYPY_JL_EXE``, ``julia`` on ``PATH``, or
     one that ``jnumpy-pack julia install`` has installed.
@@ -54,10 +54,10 @@ def _start() -> None:
     if bundle is not None:
         paths = _bundle.start(bundle.home)
     else:
-        from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
+        from jnumpy import _find  # imports `subprocess` and more, which a bundle does not need
 
         paths = _find.start()
-    # A bundle has no `julia` to run for precompiling a package, and no place to keep the result.
+    # A bundle has no `julia` program that could precompile a package, and no directory for the result.
     own_options = [] if bundle is None else ["--compiled-modules=no"]
     options, environment = os.environ.get("TYPY_JL_OPTS", ""), _environment(bundle)
     trace(f"jnumpy {_runtime.__version__} in {os.path.dirname(__file__)} starts Julia")
@@ -73,9 +73,9 @@ def _start() -> None:
 
 
 def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
-    """Variables for Julia's start only."""
-    # libjulia would otherwise fork a child to look for a newer libstdc++; the system's is loaded already where Julia
-    # does not bring one.
+    """Environment variables that are set only while Julia starts."""
+    # Without this, libjulia forks a child process to look for a newer libstdc++. If Julia does not contain one, the
+    # system's is already loaded.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
         depots = os.pathsep.join((_writable_depot(), *bundle.home.depots))
@@ -88,34 +88,34 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     return variables
 
 
-#: Stands for the user's directory where there is none: packages that write get an exception.
+#: Replaces the user's directory if there is none, so that packages that write get an exception.
 _NOWHERE = "/nonexistent"
 
 
 def _writable_depot() -> str:
-    """Where packages write files of their own, such as scratch spaces: Julia gives them the first depot.
+    """The first depot, in which packages write their own files, such as scratch spaces.
 
     That of the bundle may belong to somebody else, and is the same for all users. Nothing is created here.
     """
     from jnumpy import _bundle
 
-    # Without `HOME` and an entry of the user, it begins with `~`.
+    # Without `HOME` and an entry for the user, the path begins with `~`.
     directory = os.path.abspath(home()) if os.environ.get("JNUMPY_HOME") else home()
     usable = os.path.isabs(directory) and _bundle.is_nameable(directory)
     return os.path.join(directory if usable else _NOWHERE, "depot")
 
 
 def _writable_project(bundle: Bundle) -> str:
-    """The directory of the active project, where packages write preferences: a named environment of that depot."""
+    """The directory of the active project, in which packages write preferences: a named environment in that depot."""
     return os.path.join(_writable_depot(), "environments", os.path.basename(os.path.dirname(bundle.directory)))
 
 
-#: The Julia package of that name, which writes into the directory of the active project but does not create it.
+#: The Julia package `Preferences`, which writes into the directory of the active project but does not create it.
 _PREFERENCES = "21216c6a-2e73-6563-6e65-726566657250"
 
 
 def _create_project(directory: str) -> None:
-    """Create the directory of the active project, unless its parent belongs to somebody else, as with ``sudo``."""
+    """Create the directory of the active project, unless its parent belongs to another user, as with ``sudo``."""
     if directory.startswith(_NOWHERE):
         return
     parent = directory
@@ -125,7 +125,7 @@ def _create_project(directory: str) -> None:
         if parent and parent != directory and os.stat(parent).st_uid == os.geteuid():
             os.makedirs(directory, exist_ok=True)
     except OSError:
-        pass  # setting a preference will say that there is no such directory
+        pass  # setting a preference will fail because the directory does not exist
 
 
 def _require() -> None:
@@ -134,7 +134,7 @@ def _require() -> None:
 
 
 def init_project(package_file: str) -> None:
-    """Load the Julia project that lies beside a Python file, and run the ``init()`` of its module.
+    """Load the Julia project beside a Python file, and run the ``init()`` of its module.
 
     Args:
         package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
@@ -171,7 +171,7 @@ def init_project(package_file: str) -> None:
     first = _bundle.first()
     if bundle is not None and first is not None and _PREFERENCES in bundle.packages:
         _create_project(_writable_project(first))
-    # What joins is found without being active; what is active is asked for by `using` in `Main`.
+    # A bundle that joins is found without being active. `using` in `Main` searches the active project.
     stay = bundle is None or bundle is first
     trace(f"loading the Julia project {name} in {directory}")
     try:
@@ -189,7 +189,7 @@ def init_project(package_file: str) -> None:
     trace(f"{name} is loaded")
 
 
-#: What `Pkg.resolve()` would compile is the project with the registry's TyPython, which is older than this one.
+#: Without the variable, `Pkg.resolve()` would compile the project with the registry's TyPython, which is older.
 _NO_MANIFEST = (
     "{0} has no manifest, which tells Julia where the project's dependencies are. If a dependency is missing: "
     "`JULIA_PKG_PRECOMPILE_AUTO=0 julia --project={0} -e 'using Pkg; Pkg.resolve(); Pkg.instantiate()'`; "
@@ -327,7 +327,7 @@ def use_logging(level: int | str | None = 20) -> None:
         ValueError: there is no level of that name, or it is negative.
 
     """
-    from jnumpy import _logs  # `logging` costs some milliseconds to import
+    from jnumpy import _logs  # importing `logging` takes some milliseconds
 
     _require()
     _logs.use(level)
