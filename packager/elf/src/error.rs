@@ -25,9 +25,7 @@ pub enum ElfError {
     /// The edits themselves make no sense.
     #[error("the name `{name}` cannot be written into an ELF file: {why}")]
     Edit {
-        /// The name asked for.
         name: String,
-        /// What is wrong with it.
         why: &'static str,
     },
     /// An edit is asked of a kind of file which the rewriter does not know.

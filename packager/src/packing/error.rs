@@ -32,9 +32,7 @@ pub enum Error {
     /// The output directory cannot be used.
     #[error("the wheel cannot be written to `{}`", path.display())]
     OutDir {
-        /// The directory.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// A wheel without the compiler can only hold what is compiled.

@@ -85,7 +85,6 @@ pub struct Plan {
     pub julia: Julia,
     /// The image in it.
     pub image: Option<Image>,
-    /// The wheel.
     pub wheel: Wheel,
     /// The wheel's parts that are not files.
     pub bundle: Summary,

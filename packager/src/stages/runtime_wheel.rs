@@ -20,7 +20,6 @@ const LARGEST: u64 = 256 << 20;
 pub struct RuntimeWheel {
     /// The wheel it came from.
     pub wheel: PathBuf,
-    /// Its version.
     pub version: String,
     /// The number that says which bundles and runtimes fit together.
     pub protocol: u32,
@@ -97,7 +96,6 @@ pub enum RuntimeWheelError {
     /// It is some other wheel.
     #[error("the runtime wheel `{}` has no `jnumpy/{missing}`", wheel.display())]
     Incomplete {
-        /// The wheel.
         wheel: PathBuf,
         /// What every runtime wheel has.
         missing: &'static str,
@@ -105,7 +103,6 @@ pub enum RuntimeWheelError {
     /// The protocol number is none.
     #[error("`jnumpy/protocol` of the runtime wheel `{}` is not a number: `{}`", wheel.display(), printable(text))]
     Protocol {
-        /// The wheel.
         wheel: PathBuf,
         /// What the file says.
         text: String,

@@ -14,23 +14,18 @@ pub enum UnpackError {
     /// The file is no zip archive.
     #[error("the wheel cannot be read: `{}`", wheel.display())]
     Unreadable {
-        /// The wheel.
         wheel: PathBuf,
-        /// Why.
         source: zip::result::ZipError,
     },
     /// The archive names a file outside itself.
     #[error("the wheel `{}` contains a file with an unsafe name: `{}`", wheel.display(), printable(name))]
     UnsafeName {
-        /// The wheel.
         wheel: PathBuf,
-        /// The name.
         name: String,
     },
     /// The archive would fill the disk.
     #[error("the wheel `{}` was not made by jnumpy-pack: it unpacks to more than {largest} bytes", wheel.display())]
     TooLarge {
-        /// The wheel.
         wheel: PathBuf,
         /// The limit.
         largest: u64,

@@ -22,7 +22,6 @@ pub enum Source {
 /// One file of a wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Its bytes.
     pub source: Source,
     /// Whether installers give it the executable bits.
     pub executable: bool,

@@ -116,7 +116,6 @@ pub enum ComponentLicense {
     /// A name that is no SPDX expression.
     #[serde(rename = "license")]
     Named {
-        /// The name.
         name: String,
     },
 }

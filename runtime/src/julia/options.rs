@@ -7,7 +7,6 @@ pub(crate) enum OptionError {
     /// Unbalanced quotes.
     #[error("{origin} is {text:?}: a quote is not closed")]
     Quote {
-        /// The variable.
         origin: &'static str,
         /// Its value.
         text: String,
@@ -18,7 +17,6 @@ pub(crate) enum OptionError {
         allowed()
     )]
     Unknown {
-        /// The variable.
         origin: &'static str,
         /// The offending word.
         option: String,
@@ -26,11 +24,9 @@ pub(crate) enum OptionError {
     /// An option without its value, or with one it does not take.
     #[error("{origin} has {option:?}: {reason}")]
     Value {
-        /// The variable.
         origin: &'static str,
         /// The offending word.
         option: String,
-        /// What is wrong.
         reason: String,
     },
 }

@@ -30,7 +30,6 @@ pub enum AddError {
     /// A directory is not a package that others can depend on.
     #[error("`{}` is not a Julia package: {missing}", path.display())]
     NotAPackage {
-        /// The directory.
         path: PathBuf,
         /// What it lacks.
         missing: String,
@@ -44,7 +43,6 @@ pub enum AddError {
     /// The name is taken.
     #[error("`{name}` is already a dependency with another UUID: {uuid}")]
     OtherUuid {
-        /// The name.
         name: String,
         /// The UUID in `Project.toml`.
         uuid: String,
@@ -70,7 +68,6 @@ pub enum AddError {
     Edit {
         /// The project file.
         path: PathBuf,
-        /// Why.
         source: toml_edit::TomlError,
     },
 }

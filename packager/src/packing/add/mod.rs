@@ -47,7 +47,6 @@ pub struct Added {
 pub struct Dependency {
     /// Where it comes from.
     pub kind: Kind,
-    /// Its name.
     pub name: String,
     /// Its directory, relative to that of `Project.toml`.
     pub path: Option<PathBuf>,

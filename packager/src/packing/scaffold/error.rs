@@ -20,7 +20,6 @@ pub enum ScaffoldError {
     /// The directory that should hold the project cannot be used.
     #[error("cannot create a project in `{}`", path.display())]
     Parent {
-        /// The directory.
         path: PathBuf,
         source: std::io::Error,
     },

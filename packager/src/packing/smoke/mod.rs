@@ -66,7 +66,6 @@ with open(result, "w") as file:
 /// What to try, and with what.
 #[derive(Debug, Clone)]
 pub struct SmokeRequest {
-    /// The wheel.
     pub wheel: PathBuf,
     /// The Python to make the environment with; by default the one that packing would use.
     pub python: Option<PathBuf>,

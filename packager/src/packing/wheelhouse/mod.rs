@@ -28,7 +28,6 @@ const INDEX: &str = "simple";
 /// What to collect, and for which machines.
 #[derive(Debug, Clone)]
 pub struct WheelhouseRequest {
-    /// The wheels.
     pub wheels: Vec<PathBuf>,
     /// The directory to make.
     pub out_dir: PathBuf,

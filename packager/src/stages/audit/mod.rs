@@ -53,15 +53,12 @@ pub enum AuditError {
     /// It is so damaged that its parts cannot be told apart.
     #[error("`{}` cannot be read as a wheel: {reason}", path.display())]
     Broken {
-        /// The wheel.
         path: PathBuf,
-        /// What is wrong with it.
         reason: String,
     },
     /// It breaks rules; the findings have been reported.
     #[error("`{}` failed the audit and must not be published, failures: {failures}", path.display())]
     Failed {
-        /// The wheel.
         path: PathBuf,
         /// How many findings there are for each rule.
         failures: usize,

@@ -63,7 +63,6 @@ pub struct Library {
 /// A library that was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// The name asked for.
     pub name: String,
     /// Who asks for it, who needs that one, and so on up to a root.
     pub chain: Vec<String>,
@@ -97,7 +96,6 @@ pub enum ClosureError {
     /// A file that should be a library is not one, or is damaged.
     #[error("`{}` cannot be read as a library", path.display())]
     Elf {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]

@@ -19,9 +19,7 @@ pub enum BundleError {
     /// A library is damaged, or cannot be made relocatable.
     #[error("`{}` cannot be bundled", path.display())]
     Elf {
-        /// The library.
         path: PathBuf,
-        /// What is wrong with it.
         source: ElfError,
     },
     /// A changed library no longer opens: a mistake of ours.
@@ -48,7 +46,6 @@ pub enum BundleError {
     /// A path that cannot be in a wheel.
     #[error("`{}` has a name that is not UTF-8", path.display())]
     Name {
-        /// The path.
         path: PathBuf,
     },
     /// The rules about what stays out cannot be read: a mistake of ours.
@@ -59,7 +56,6 @@ pub enum BundleError {
     Pattern {
         /// The entry.
         pattern: String,
-        /// What is wrong with it.
         why: &'static str,
     },
     /// An entry of `exclude` or `include` does nothing.
@@ -67,7 +63,6 @@ pub enum BundleError {
     Unmatched {
         /// The setting.
         key: &'static str,
-        /// Its entry.
         entry: String,
         /// The rule that may have been meant.
         nearest: Option<String>,
@@ -103,15 +98,12 @@ pub enum BundleError {
     OtherJulia {
         /// The file in `_jnumpy`.
         path: String,
-        /// The wheel.
         wheel: PathBuf,
     },
     /// The wheel of Julia cannot be read.
     #[error("`bundle.json` of `{}` is damaged: {reason}", wheel.display())]
     Description {
-        /// The wheel.
         wheel: PathBuf,
-        /// What is wrong.
         reason: String,
     },
     /// The record of an installed Julia is damaged.

@@ -70,14 +70,12 @@ pub enum Verdict<'a> {
     Kept {
         /// The entry of `include`.
         entry: &'a str,
-        /// The rule.
         rule: &'a str,
     },
     /// It stays out.
     Out {
         /// The rule, or the entry of `exclude`.
         rule: &'a str,
-        /// Why.
         reason: &'a str,
         /// Whether the project says so.
         own: bool,
@@ -98,7 +96,6 @@ pub struct Decisions {
 pub struct LeftOut {
     /// The rule, or the entry of `exclude`.
     pub rule: String,
-    /// Why.
     pub reason: String,
     /// Whether the project says so.
     pub own: bool,

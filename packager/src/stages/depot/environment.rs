@@ -16,7 +16,6 @@ use crate::stages::project::TreeHash;
 pub struct Located<'a> {
     /// The package's UUID.
     pub uuid: Uuid,
-    /// The package.
     pub package: &'a Package,
     /// Its directory, with `/` between the parts; none for what Julia brings.
     pub location: Option<String>,

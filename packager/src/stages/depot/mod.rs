@@ -155,7 +155,6 @@ pub enum DepotError {
         name: String,
         /// The package that needs it.
         project: String,
-        /// The manifest.
         manifest: PathBuf,
     },
     /// No depot has the sources.
@@ -166,7 +165,6 @@ pub enum DepotError {
     NotFound {
         /// The package.
         name: String,
-        /// Its version.
         version: String,
         /// The directories that would hold it.
         searched: Vec<PathBuf>,
@@ -178,7 +176,6 @@ pub enum DepotError {
         name: String,
         /// The Julia in use.
         julia: String,
-        /// The manifest.
         manifest: PathBuf,
     },
     /// An artifact is in no depot.
@@ -187,7 +184,6 @@ pub enum DepotError {
         searched.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
     )]
     NoArtifact {
-        /// Its name.
         name: String,
         /// The package that needs it.
         package: String,
@@ -257,7 +253,6 @@ pub enum DepotError {
     /// Sources are kept by name while an image is built.
     #[error("two packages are called `{name}`, which cannot be packed: {first} and {second}")]
     SameName {
-        /// The name.
         name: String,
         /// The one's UUID.
         first: Uuid,

@@ -15,13 +15,11 @@ pub enum ImageError {
     /// The target is not in Julia's notation.
     #[error("not a CPU target: `{target}`")]
     Target {
-        /// The target asked for.
         target: String,
     },
     /// The image would run on this machine only.
     #[error("a wheel cannot contain an image for this machine's processor only: `{target}`")]
     NativeTarget {
-        /// The target asked for.
         target: String,
     },
     /// This Julia has no such image.
@@ -29,7 +27,6 @@ pub enum ImageError {
     TooOld {
         /// What was asked for.
         kind: Kind,
-        /// The version in use.
         julia: String,
     },
     /// No run can show that the wheel works without the compiler.
@@ -49,7 +46,6 @@ pub enum ImageError {
     Python {
         /// What `--python` named.
         path: PathBuf,
-        /// What is wrong with it.
         reason: String,
     },
     /// No compiler driver was found to link with.
@@ -61,15 +57,12 @@ pub enum ImageError {
     /// The staging directory cannot be made.
     #[error("cannot create the build tree `{}`", directory.display())]
     BuildTree {
-        /// The directory.
         directory: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// Somebody else's directory is where ours should be.
     #[error("the build tree `{}` already exists, and it belongs to another user or others have access to it", directory.display())]
     ForeignBuildTree {
-        /// The directory.
         directory: PathBuf,
     },
     /// The recorded run failed.
@@ -103,13 +96,11 @@ pub enum ImageError {
     /// This Julia's base is built in another way, or was never tried.
     #[error("a base image with fewer standard libraries cannot be built from Julia {julia}")]
     BaseVersion {
-        /// The version in use.
         julia: String,
     },
     /// This Julia brings no sources of its base.
     #[error("a base image cannot be built: Julia {julia} was installed without its sources, there is no `{file}` in `{}`", directory.display())]
     NoBaseSources {
-        /// The version in use.
         julia: String,
         /// Where they would be.
         directory: PathBuf,

@@ -30,7 +30,6 @@ pub enum JuliaError {
     /// A Julia is there and cannot be started, or ends at once.
     #[error("the Julia `{}` ({origin}) does not start", executable.display())]
     NotStarting {
-        /// The executable.
         executable: PathBuf,
         /// Who named it.
         origin: Origin,
@@ -40,7 +39,6 @@ pub enum JuliaError {
     /// It runs, and is no Julia.
     #[error("`{}` is not a Julia executable, it printed: {answer}", executable.display())]
     NotJulia {
-        /// The executable.
         executable: PathBuf,
         /// What it said instead.
         answer: String,
@@ -48,9 +46,7 @@ pub enum JuliaError {
     /// A Julia from before the oldest that works.
     #[error("`{}` is Julia {version}, but the oldest supported version is {oldest}", executable.display())]
     TooOld {
-        /// The executable.
         executable: PathBuf,
-        /// Its version.
         version: Version,
         /// The oldest that works.
         oldest: &'static str,
@@ -66,7 +62,6 @@ pub enum JuliaError {
     /// A Julia that was built without its compiler.
     #[error("`{}` has no compiler: there is no `{library}` beside its libraries", executable.display())]
     NoCompiler {
-        /// The executable.
         executable: PathBuf,
         /// How the name of the missing library begins.
         library: &'static str,
@@ -100,7 +95,6 @@ pub enum JuliaError {
     NoChannel {
         /// The configuration of juliaup.
         config: PathBuf,
-        /// The channel.
         channel: String,
         /// Those that there are.
         known: Vec<String>,
@@ -108,9 +102,7 @@ pub enum JuliaError {
     /// The configuration of juliaup cannot be read.
     #[error("`{}` of juliaup is damaged", config.display())]
     Juliaup {
-        /// The file.
         config: PathBuf,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
     /// A part that Julia names is not on disk.

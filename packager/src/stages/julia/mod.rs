@@ -35,7 +35,6 @@ pub struct Julia {
     pub prefix: PathBuf,
     /// The real executable, never a launcher.
     pub executable: PathBuf,
-    /// Its version.
     pub version: Version,
     /// Where its parts lie in the prefix.
     pub layout: Layout,

@@ -78,7 +78,6 @@ pub struct JuliaWheel {
     pub wheel: PathBuf,
     /// Its import package.
     pub package: String,
-    /// Its distribution.
     pub distribution: String,
     /// The version of that.
     pub version: String,
@@ -257,13 +256,11 @@ pub enum JuliaWheelError {
     /// There are several.
     #[error("several wheels of the same Julia: {}", wheels.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
     Several {
-        /// The wheels.
         wheels: Vec<PathBuf>,
     },
     /// It is another wheel.
     #[error("`{}` is not a wheel of Julia {julia}, the Julia in use: {reason}", wheel.display())]
     NoJulia {
-        /// The wheel.
         wheel: PathBuf,
         /// The version.
         julia: String,
@@ -273,7 +270,6 @@ pub enum JuliaWheelError {
     /// Nothing can be compiled for it.
     #[error("`{}` has no package image of TyPython, so no package images can be made for it", wheel.display())]
     NoImage {
-        /// The wheel.
         wheel: PathBuf,
     },
     /// Its file name is none.

@@ -149,7 +149,6 @@ pub enum ProjectError {
     /// A file is not TOML.
     #[error("`{}` is not valid TOML", path.display())]
     Toml {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         source: toml::de::Error,
@@ -157,7 +156,6 @@ pub enum ProjectError {
     /// A file is TOML with wrong contents.
     #[error("`{}` is invalid: {message}", path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// Which key, which value.
         message: String,
@@ -203,9 +201,7 @@ pub enum ProjectError {
     /// The directory's name cannot be imported.
     #[error("the package directory `{}` has a name that Python cannot import: `{name}`", path.display())]
     PackageName {
-        /// The name.
         name: String,
-        /// The directory.
         path: PathBuf,
     },
     /// `Project.toml` is an environment, not a package.
@@ -235,7 +231,6 @@ pub enum ProjectError {
         path: PathBuf,
         /// The version it was resolved by.
         manifest: Version,
-        /// The version in use.
         julia: Version,
     },
     /// A key of `[tool.jnumpy]` that does not exist.
@@ -243,7 +238,6 @@ pub enum ProjectError {
     UnknownSetting {
         /// The `pyproject.toml`.
         path: PathBuf,
-        /// The key.
         key: String,
     },
     /// `[tool.jnumpy] data` or `libraries` names what is not there.
@@ -263,7 +257,6 @@ pub enum ProjectError {
     /// A file of the package cannot be in a wheel.
     #[error("`{}` cannot be packed: {reason}", printable(&path.to_string_lossy()))]
     Unpackable {
-        /// The file.
         path: PathBuf,
         /// What it is.
         reason: &'static str,
@@ -273,7 +266,6 @@ pub enum ProjectError {
     ExtensionModule {
         /// The module's file.
         path: PathBuf,
-        /// Why.
         reason: &'static str,
     },
     /// `[project]` is wrong.

@@ -63,7 +63,6 @@ pub enum PyprojectError {
     /// A value is of a wrong type.
     #[error("`[project]` of `{}` is invalid", path.display())]
     Types {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         source: Box<toml::de::Error>,
@@ -71,21 +70,17 @@ pub enum PyprojectError {
     /// There is no `[project]` table.
     #[error("`{}` has no `[project]` table", path.display())]
     NoProject {
-        /// The file.
         path: PathBuf,
     },
     /// A key that no standard knows, most often a misspelt one.
     #[error("`{}` has an unknown key in `[project]`: `{}`", path.display(), printable(key))]
     UnknownKey {
-        /// The file.
         path: PathBuf,
-        /// The key.
         key: String,
     },
     /// A field that must be there.
     #[error("`{}` has no `project.{field}`", path.display())]
     Missing {
-        /// The file.
         path: PathBuf,
         /// The field, without the table.
         field: &'static str,
@@ -93,13 +88,11 @@ pub enum PyprojectError {
     /// A field with a value that is not allowed.
     #[error("`{}` has an invalid `project.{field}`: {reason}: `{value}`", path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// The field, without the table.
         field: String,
         /// The value, fit for printing.
         value: String,
-        /// What is wrong with it.
         reason: String,
     },
     /// A file could not be read.

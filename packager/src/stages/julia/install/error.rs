@@ -20,7 +20,6 @@ pub enum InstallError {
     /// A program of apt or dpkg is not there.
     #[error("`{tool}` is not installed: the source `debian` needs Debian's apt and dpkg")]
     NoTool {
-        /// The program.
         tool: String,
     },
     /// The source has no Julia for the machine's architecture.
@@ -66,15 +65,12 @@ pub enum InstallError {
     /// A program of apt or dpkg said something unexpected.
     #[error("cannot read the output of `{tool}`: {line}")]
     Answer {
-        /// The program.
         tool: &'static str,
-        /// The line in question.
         line: String,
     },
     /// A package would be used without its license at hand.
     #[error("the package `{package}` contains no copyright file")]
     License {
-        /// The package.
         package: String,
     },
     /// A program or library could not be read or made relocatable.
@@ -82,7 +78,6 @@ pub enum InstallError {
     Elf {
         /// Path in the prefix.
         path: PathBuf,
-        /// What is wrong with it.
         source: ElfError,
     },
     /// The finished tree does not run.
@@ -97,9 +92,7 @@ pub enum InstallError {
     /// The record of an installation cannot be read or written.
     #[error("the record `{}` is damaged", path.display())]
     Record {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
     /// A list of what to install, which is part of this program, is damaged.
@@ -122,23 +115,18 @@ pub enum InstallError {
     /// The text is no address.
     #[error("`{text}` is neither an address nor a path")]
     Address {
-        /// The text.
         text: String,
     },
     /// The index of versions did not arrive.
     #[error("cannot fetch the index of Julia versions from `{url}`")]
     Index {
-        /// Its address.
         url: String,
-        /// Why.
         source: TransferError,
     },
     /// What arrived is not an index.
     #[error("`{url}` is not an index of Julia versions")]
     IndexFormat {
-        /// Its address.
         url: String,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
     /// An entry of the index does not describe an archive.
@@ -148,7 +136,6 @@ pub enum InstallError {
         url: String,
         /// The entry.
         version: String,
-        /// The field.
         field: &'static str,
         /// What it holds.
         text: String,
@@ -168,15 +155,12 @@ pub enum InstallError {
     /// The archive did not arrive.
     #[error("cannot download `{url}`")]
     Download {
-        /// Its address.
         url: String,
-        /// Why.
         source: TransferError,
     },
     /// The archive has another size than the index says.
     #[error("`{url}` has {found} bytes, but the index says {expected}")]
     Size {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: u64,
@@ -186,7 +170,6 @@ pub enum InstallError {
     /// The archive has other content than the index says.
     #[error("`{url}` has SHA-256 {found}, but the index says {expected}")]
     Hash {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: String,
@@ -196,7 +179,6 @@ pub enum InstallError {
     /// The archive holds more than an official one does.
     #[error("`{}` exceeds the limit for an archive, {limit}", archive.display())]
     Bomb {
-        /// The file.
         archive: PathBuf,
         /// What was exceeded.
         limit: String,
@@ -204,31 +186,25 @@ pub enum InstallError {
     /// The archive cannot be read to its end.
     #[error("`{}` is a damaged archive", archive.display())]
     Damaged {
-        /// The file.
         archive: PathBuf,
-        /// What is wrong with it.
         source: io::Error,
     },
     /// The archive has no entries.
     #[error("`{}` is an empty archive", archive.display())]
     Empty {
-        /// The file.
         archive: PathBuf,
     },
     /// An entry of the archive is refused.
     #[error("refusing the entry `{entry}` of `{}`: {reason}", archive.display())]
     Entry {
-        /// The file.
         archive: PathBuf,
         /// The entry's name.
         entry: String,
-        /// Why.
         reason: &'static str,
     },
     /// The archive holds another Julia than the index says.
     #[error("`{url}` contains Julia {found}, but the index says {expected}")]
     Version {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: String,
