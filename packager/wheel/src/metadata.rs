@@ -101,7 +101,7 @@ impl Metadata {
         }
     }
 
-    /// The normalised name.
+    /// The normalized name.
     pub fn distribution(&self) -> Result<PackageName, WheelError> {
         PackageName::new(self.name.clone()).map_err(|_| {
             invalid("Name", &self.name, "it must consist of ASCII letters, digits, and inner `-`, `_`, `.`")

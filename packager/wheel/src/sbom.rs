@@ -37,7 +37,7 @@ pub struct Component {
     /// Hashes of its content.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hashes: Vec<Hash>,
-    /// Its licence.
+    /// Its license.
     #[serde(rename = "licenses", skip_serializing_if = "Option::is_none", serialize_with = "as_list")]
     pub license: Option<ComponentLicense>,
     /// The references of the components it needs.
@@ -107,7 +107,7 @@ pub enum HashAlgorithm {
     Sha256,
 }
 
-/// The licence of a component.
+/// The license of a component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ComponentLicense {
     /// An SPDX expression.

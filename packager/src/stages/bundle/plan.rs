@@ -43,7 +43,7 @@ Julia finds its libraries relative to this directory, so it must exist. Nothing 
 pub struct Bundle {
     /// The files, by their paths in the wheel.
     pub contents: Contents,
-    /// Texts of licences, by their paths below `.dist-info/licenses/`.
+    /// Texts of licenses, by their paths below `.dist-info/licenses/`.
     pub licenses: Contents,
     /// What is bundled, for the bill of materials.
     pub components: Vec<Component>,

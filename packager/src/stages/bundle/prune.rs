@@ -28,7 +28,7 @@ pub struct Prune {
     /// Patterns of `exclude` and `include`, as they are written.
     exclude: Vec<(String, Pattern)>,
     include: Vec<(String, Pattern)>,
-    /// Names of all rules, for a hint at a misspelt one.
+    /// Names of all rules, for a hint at a misspelled one.
     names: Vec<String>,
 }
 
@@ -281,7 +281,7 @@ impl Prune {
         users.all(|user| rule.users.matches(user)).then_some(rule)
     }
 
-    /// An error for the first entry of `exclude` or `include` that did nothing: it may be misspelt, and what it was for
+    /// An error for the first entry of `exclude` or `include` that did nothing: it may be misspelled, and what it was for
     /// would go unnoticed.
     pub(super) fn check_used(&self, decisions: &Decisions) -> Result<(), BundleError> {
         let unused = |key: &'static str, entry: &str| {

@@ -10,7 +10,7 @@ use jnumpy_base::interrupt;
 use super::ImageError;
 use super::build_tree::TreeFile;
 
-/// Collects inputs. Each is labelled and has its length before it, so that no two sets of inputs run together.
+/// Collects inputs. Each is labeled and has its length before it, so that no two sets of inputs run together.
 pub(super) struct KeyBuilder(Sha256);
 
 impl KeyBuilder {

@@ -66,7 +66,7 @@ pub enum JuliaError {
         /// How the name of the missing library begins.
         library: &'static str,
     },
-    /// The Julia that `julia use` has chosen is not there any more.
+    /// The Julia that `julia use` has chosen is not there anymore.
     #[error("`{id}`, which `{}` names as the default Julia, is not installed", file.display())]
     DefaultGone {
         /// The name of the installation.

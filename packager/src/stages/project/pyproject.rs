@@ -40,7 +40,7 @@ const KEYS: [&str; 18] = [
     "version",
 ];
 
-/// Where licences are looked for when the project does not say; those PEP 639 recommends.
+/// Where licenses are looked for when the project does not say; those PEP 639 recommends.
 const LICENSE_FILES: [&str; 4] = ["LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*"];
 
 /// Arrays cross the border as NumPy's, so every packed project needs it.
@@ -53,7 +53,7 @@ pub struct Pyproject {
     pub metadata: Metadata,
     /// The commands and plug-ins.
     pub entry_points: EntryPoints,
-    /// The files of the project's licence, by their paths in the project.
+    /// The files of the project's license, by their paths in the project.
     pub licenses: Contents,
 }
 
@@ -72,7 +72,7 @@ pub enum PyprojectError {
     NoProject {
         path: PathBuf,
     },
-    /// A key that no standard knows, most often a misspelt one.
+    /// A key that no standard knows, most often a misspelled one.
     #[error("`{}` has an unknown key in `[project]`: `{}`", path.display(), printable(key))]
     UnknownKey {
         path: PathBuf,
@@ -308,7 +308,7 @@ impl Reader<'_> {
         Ok(Some(Readme { text, content_type: content_type.to_owned() }))
     }
 
-    /// Sets the metadata's licence; returns the files that say it.
+    /// Sets the metadata's license; returns the files that say it.
     fn licenses(&self, metadata: &mut Metadata) -> Result<Contents, PyprojectError> {
         let mut files = Contents::new();
         let patterns = &self.table.license_files;

@@ -81,7 +81,7 @@ impl Settings {
             path: pyproject.clone(),
             message: format!("`[tool.jnumpy]`: {message}"),
         };
-        // A misspelt key would be ignored in silence.
+        // A misspelled key would be ignored in silence.
         let keys = table.as_table().into_iter().flat_map(|table| table.keys());
         if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(ProjectError::UnknownSetting { path: pyproject.clone(), key: key.clone() });

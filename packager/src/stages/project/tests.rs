@@ -141,7 +141,7 @@ fn err_settings_wording() {
 }
 
 #[test]
-fn err_misspelt_settings_name_the_nearest() {
+fn err_misspelled_settings_name_the_nearest() {
     let hint = |key: &str| {
         let path = "pyproject.toml".into();
         ProjectError::UnknownSetting { path, key: key.into() }.hint().unwrap()

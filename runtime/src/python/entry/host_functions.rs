@@ -243,7 +243,7 @@ unsafe extern "C" fn take_root() -> i64 {
 }
 
 unsafe extern "C" fn add_roots(block: *mut *mut Value) {
-    // SAFETY: Julia passes the data of a vector it keeps for ever (`roots.jl`).
+    // SAFETY: Julia passes the data of a vector it keeps forever (`roots.jl`).
     guard::anywhere((), || unsafe { roots::add_block(block) });
 }
 

@@ -168,7 +168,7 @@ impl Client {
         let (client, url) = (self.clone(), url.clone());
         thread::spawn(move || {
             let end = client.serve(url, offset, &sender).map_or_else(Message::Failed, |()| Message::End);
-            // Nobody listens any more when the main thread has given up.
+            // Nobody listens anymore when the main thread has given up.
             let _ = sender.send(end);
         });
         let mut transfer = Transfer {

@@ -113,7 +113,7 @@ end
     try
         return py_coerce(T, py_cast(Py, value))::T
     catch failure
-        throw(labelled(failure, label))
+        throw(labeled(failure, label))
     end
 end
 

@@ -135,7 +135,7 @@ end
         return py_coerce(T, load(Py, slot, label))::T
     catch failure
         flags(slot) & OPERAND != 0 && is_misfit(failure) && throw(Declined())
-        throw(labelled(failure, label))
+        throw(labeled(failure, label))
     finally
         WRITES[] = false
     end

@@ -84,7 +84,7 @@ is_misfit(@nospecialize(failure)) = (parts = parts_of(failure); parts !== nothin
 end
 
 "The exception of a conversion with the name of the argument. `label` ends with a colon and a space."
-@noinline function labelled(@nospecialize(failure), label::String)
+@noinline function labeled(@nospecialize(failure), label::String)
     parts = parts_of(failure)
     MISFIT[] = nothing
     if failure isa PyException && is_class(failure.type, :UnicodeEncodeError)

@@ -429,7 +429,7 @@ function compiled_calls()
         (fail, (Ptr{Slot}, Any)),
         (root, (Any,)),
         (within, (Any, String)),
-        (labelled, (Any, String)),
+        (labeled, (Any, String)),
         (message, (Any,)),
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),

@@ -82,7 +82,7 @@ function converted_item(::Type{T}, item::PyPtr, index::Int, label::String) where
         return coerce_owned(T, item)
     catch failure
         failure = within(failure, string('[', index, ']'))
-        throw(isempty(label) ? failure : labelled(failure, label))
+        throw(isempty(label) ? failure : labeled(failure, label))
     end
 end
 
