@@ -24,10 +24,7 @@ pub enum ElfError {
     Inconsistent(&'static str),
     /// The edits themselves make no sense.
     #[error("the name `{name}` cannot be written into an ELF file: {why}")]
-    Edit {
-        name: String,
-        why: &'static str,
-    },
+    Edit { name: String, why: &'static str },
     /// An edit is asked of a kind of file which the rewriter does not know.
     #[error("this ELF file cannot be rewritten: {why}")]
     Unsupported {

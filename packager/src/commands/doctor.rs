@@ -14,9 +14,9 @@ use crate::stages::julia::{self, Surroundings};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::{Hint, Report, interrupt};
 
-/// Building an image takes an archive, the image, and a copy of it in the cache.
+/// Disk space for building an image: an archive, the image, and a copy in the cache.
 const SPACE: u64 = 2_000_000_000;
-/// Julia reserves memory for its heap and its code long before it uses it.
+/// Address space. Julia reserves it for its heap and its code long before it uses it.
 const ADDRESSES: u64 = 16_000_000_000;
 
 /// Check what packing and development need on this machine.

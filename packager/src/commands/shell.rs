@@ -1,4 +1,4 @@
-//! `jnumpy-pack completions` and `jnumpy-pack man`: what shells and `man` need, made of the command line itself.
+//! `jnumpy-pack completions` and `jnumpy-pack man`: completions and manual pages, generated from the command line parser.
 
 use clap::{Args, Command, ValueEnum};
 use clap_complete::shells;

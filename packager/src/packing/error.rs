@@ -1,4 +1,4 @@
-//! What can go wrong, by topic. Each module owns its error type; this one gathers them for the commands.
+//! All errors of the commands. Each module has its own error type, and this type contains them.
 
 use std::path::PathBuf;
 
@@ -31,23 +31,20 @@ pub enum Error {
     Io(#[from] std::io::Error),
     /// The output directory cannot be used.
     #[error("the wheel cannot be written to `{}`", path.display())]
-    OutDir {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    /// A wheel without the compiler can only hold what is compiled.
+    OutDir { path: PathBuf, source: std::io::Error },
+    /// A wheel without the compiler needs a full image.
     #[error("a wheel without the compiler needs the image `full`")]
     NeedsCompiler,
-    /// Package images go with Julia's stock image, which has its own standard libraries.
+    /// Package images use Julia's stock image, which contains all standard libraries.
     #[error("a wheel with only the used standard libraries needs the image `full`")]
     NeedsStdlibs,
-    /// The shared Julia is what it is.
+    /// An option cannot be used with a shared Julia.
     #[error("a wheel that shares Julia always uses that Julia's image, compiler, and standard libraries")]
     NeedsOwnJulia,
     /// The wheel with the Julia cannot be used.
     #[error(transparent)]
     JuliaWheel(#[from] JuliaWheelError),
-    /// The wheel does not run its own workload.
+    /// The workload fails with the files of the wheel.
     #[error("`{package}` does not run with the files of the wheel{}; the whole log is `{}`", listed(missing), log.display())]
     Proof {
         /// The import package.
@@ -104,7 +101,7 @@ pub enum Error {
     /// There is no such command.
     #[error("there is no command `{}`", printable(name))]
     NoCommand { name: String },
-    /// A variable of the environment has a value that means nothing.
+    /// An environment variable has an invalid value.
     #[error("`{name}` is `{}`: {reason}", printable(value))]
     Variable { name: &'static str, value: String, reason: String },
     /// The machine lacks something that packing needs.
@@ -113,7 +110,7 @@ pub enum Error {
         /// The names of the checks that failed.
         missing: Vec<&'static str>,
     },
-    /// Nothing is known about a topic.
+    /// There is no such help topic.
     #[error(transparent)]
     Topic(#[from] UnknownTopic),
     /// The user, or a signal, asked to stop.
@@ -122,7 +119,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What has failed, in a word that never changes, for scripts.
+    /// The kind of the error for scripts. These words never change.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         if is_disk_full(self) {
@@ -229,7 +226,7 @@ mod tests {
 
     #[test]
     fn ok_a_full_disk_is_seen_through_any_topic() {
-        // `fs_err` puts the system's error behind its own.
+        // `fs_err` wraps the error of the system.
         let full = || fs_err::write("/dev/full", "x").unwrap_err();
         for error in [
             Error::Io(full()),

@@ -13,16 +13,10 @@ use jnumpy_wheel::WheelPath;
 pub enum UnpackError {
     /// The file is no zip archive.
     #[error("the wheel cannot be read: `{}`", wheel.display())]
-    Unreadable {
-        wheel: PathBuf,
-        source: zip::result::ZipError,
-    },
+    Unreadable { wheel: PathBuf, source: zip::result::ZipError },
     /// The archive names a file outside itself.
     #[error("the wheel `{}` contains a file with an unsafe name: `{}`", wheel.display(), printable(name))]
-    UnsafeName {
-        wheel: PathBuf,
-        name: String,
-    },
+    UnsafeName { wheel: PathBuf, name: String },
     /// The archive would fill the disk.
     #[error("the wheel `{}` was not made by jnumpy-pack: it unpacks to more than {largest} bytes", wheel.display())]
     TooLarge {

@@ -115,9 +115,7 @@ pub enum ComponentLicense {
     Expression(String),
     /// A name that is no SPDX expression.
     #[serde(rename = "license")]
-    Named {
-        name: String,
-    },
+    Named { name: String },
 }
 
 impl From<&License> for ComponentLicense {

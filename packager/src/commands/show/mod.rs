@@ -1,4 +1,4 @@
-//! `jnumpy-pack show`: what a wheel consists of.
+//! `jnumpy-pack show`: the contents of a wheel.
 
 mod page;
 mod text;

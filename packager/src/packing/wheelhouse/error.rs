@@ -8,31 +8,31 @@ use jnumpy_base::text::printable;
 /// Wheels cannot be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum WheelhouseError {
-    /// The directory is somebody's.
+    /// The output directory contains files.
     #[error("`{}` is not an empty directory", path.display())]
     NotEmpty { path: PathBuf },
     /// There is nothing to collect.
     #[error("no wheel was given")]
     NoWheels,
-    /// The name says for which systems a wheel is.
+    /// The name of a wheel must have a platform tag for Linux.
     #[error("the file name of `{}` is not that of a wheel for Linux", path.display())]
     NotAWheel { path: PathBuf },
-    /// One machine cannot install them all.
+    /// No machine can install all of the wheels.
     #[error("the wheels are for different processors: {machines}")]
     Machines { machines: String },
     /// The wheel is for newer systems.
     #[error("`{wheel}` does not run on {platform}")]
     TooNew { wheel: String, platform: String },
-    /// No version of Python.
+    /// An invalid version of Python.
     #[error("`{}` is not a version of Python such as `3.13`", printable(version))]
     Version { version: String },
     /// The platform cannot be read.
     #[error(transparent)]
     Platform(#[from] PolicyError),
-    /// There is no Python to download with.
+    /// There is no suitable Python.
     #[error("no Python can be used: {reason}")]
     Python { reason: String },
-    /// pip does not find something.
+    /// pip cannot find or download a requirement.
     #[error("pip cannot download everything that CPython {version} needs on {platform}")]
     Download { version: String, platform: String, source: LastLines },
 }

@@ -52,10 +52,7 @@ pub struct Audit {
 pub enum AuditError {
     /// It is so damaged that its parts cannot be told apart.
     #[error("`{}` cannot be read as a wheel: {reason}", path.display())]
-    Broken {
-        path: PathBuf,
-        reason: String,
-    },
+    Broken { path: PathBuf, reason: String },
     /// It breaks rules; the findings have been reported.
     #[error("`{}` failed the audit and must not be published, failures: {failures}", path.display())]
     Failed {

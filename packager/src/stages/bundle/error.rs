@@ -18,10 +18,7 @@ use jnumpy_wheel::WheelError;
 pub enum BundleError {
     /// A library is damaged, or cannot be made relocatable.
     #[error("`{}` cannot be bundled", path.display())]
-    Elf {
-        path: PathBuf,
-        source: ElfError,
-    },
+    Elf { path: PathBuf, source: ElfError },
     /// A changed library no longer opens: a mistake of ours.
     #[error("`{}` cannot be loaded after its run path was set or its debug sections were stripped", path.display())]
     Unloadable {
@@ -45,9 +42,7 @@ pub enum BundleError {
     },
     /// A path that cannot be in a wheel.
     #[error("`{}` has a name that is not UTF-8", path.display())]
-    Name {
-        path: PathBuf,
-    },
+    Name { path: PathBuf },
     /// The rules about what stays out cannot be read: a mistake of ours.
     #[error("the rules about files to leave out cannot be read")]
     Rules(#[source] toml::de::Error),
@@ -102,10 +97,7 @@ pub enum BundleError {
     },
     /// The wheel of Julia cannot be read.
     #[error("`bundle.json` of `{}` is damaged: {reason}", wheel.display())]
-    Description {
-        wheel: PathBuf,
-        reason: String,
-    },
+    Description { wheel: PathBuf, reason: String },
     /// The record of an installed Julia is damaged.
     #[error(transparent)]
     Julia(#[from] JuliaError),

@@ -14,14 +14,10 @@ use jnumpy_base::process::{ChildError, LastLines};
 pub enum ImageError {
     /// The target is not in Julia's notation.
     #[error("not a CPU target: `{target}`")]
-    Target {
-        target: String,
-    },
+    Target { target: String },
     /// The image would run on this machine only.
     #[error("a wheel cannot contain an image for this machine's processor only: `{target}`")]
-    NativeTarget {
-        target: String,
-    },
+    NativeTarget { target: String },
     /// This Julia has no such image.
     #[error("{kind} needs Julia 1.{PACKAGE_IMAGES_SINCE} or later, the Julia in use is {julia}")]
     TooOld {
@@ -56,15 +52,10 @@ pub enum ImageError {
     },
     /// The staging directory cannot be made.
     #[error("cannot create the build tree `{}`", directory.display())]
-    BuildTree {
-        directory: PathBuf,
-        source: std::io::Error,
-    },
+    BuildTree { directory: PathBuf, source: std::io::Error },
     /// Somebody else's directory is where ours should be.
     #[error("the build tree `{}` already exists, and it belongs to another user or others have access to it", directory.display())]
-    ForeignBuildTree {
-        directory: PathBuf,
-    },
+    ForeignBuildTree { directory: PathBuf },
     /// The recorded run failed.
     #[error("`{package}` cannot be imported, or a `precompile` script failed; the whole log is `{}`", log.display())]
     Workload {
@@ -95,9 +86,7 @@ pub enum ImageError {
     },
     /// This Julia's base is built in another way, or was never tried.
     #[error("a base image with fewer standard libraries cannot be built from Julia {julia}")]
-    BaseVersion {
-        julia: String,
-    },
+    BaseVersion { julia: String },
     /// This Julia brings no sources of its base.
     #[error("a base image cannot be built: Julia {julia} was installed without its sources, there is no `{file}` in `{}`", directory.display())]
     NoBaseSources {

@@ -101,10 +101,7 @@ pub enum JuliaError {
     },
     /// The configuration of juliaup cannot be read.
     #[error("`{}` of juliaup is damaged", config.display())]
-    Juliaup {
-        config: PathBuf,
-        source: serde_json::Error,
-    },
+    Juliaup { config: PathBuf, source: serde_json::Error },
     /// A part that Julia names is not on disk.
     #[error("the {part} of `{}` is not where that Julia says it is", executable.display())]
     PartMissing {

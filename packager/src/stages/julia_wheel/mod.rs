@@ -255,9 +255,7 @@ pub enum JuliaWheelError {
     },
     /// There are several.
     #[error("several wheels of the same Julia: {}", wheels.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
-    Several {
-        wheels: Vec<PathBuf>,
-    },
+    Several { wheels: Vec<PathBuf> },
     /// It is another wheel.
     #[error("`{}` is not a wheel of Julia {julia}, the Julia in use: {reason}", wheel.display())]
     NoJulia {
@@ -269,9 +267,7 @@ pub enum JuliaWheelError {
     },
     /// Nothing can be compiled for it.
     #[error("`{}` has no package image of TyPython, so no package images can be made for it", wheel.display())]
-    NoImage {
-        wheel: PathBuf,
-    },
+    NoImage { wheel: PathBuf },
     /// Its file name is none.
     #[error(transparent)]
     Name(#[from] WheelError),

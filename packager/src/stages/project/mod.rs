@@ -200,10 +200,7 @@ pub enum ProjectError {
     },
     /// The directory's name cannot be imported.
     #[error("the package directory `{}` has a name that Python cannot import: `{name}`", path.display())]
-    PackageName {
-        name: String,
-        path: PathBuf,
-    },
+    PackageName { name: String, path: PathBuf },
     /// `Project.toml` is an environment, not a package.
     #[error("`{}` has no `name`", path.display())]
     NoName {

@@ -69,15 +69,10 @@ pub enum PyprojectError {
     },
     /// There is no `[project]` table.
     #[error("`{}` has no `[project]` table", path.display())]
-    NoProject {
-        path: PathBuf,
-    },
+    NoProject { path: PathBuf },
     /// A key that no standard knows, most often a misspelled one.
     #[error("`{}` has an unknown key in `[project]`: `{}`", path.display(), printable(key))]
-    UnknownKey {
-        path: PathBuf,
-        key: String,
-    },
+    UnknownKey { path: PathBuf, key: String },
     /// A field that must be there.
     #[error("`{}` has no `project.{field}`", path.display())]
     Missing {

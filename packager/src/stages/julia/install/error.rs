@@ -19,9 +19,7 @@ use jnumpy_elf::ElfError;
 pub enum InstallError {
     /// A program of apt or dpkg is not there.
     #[error("`{tool}` is not installed: the source `debian` needs Debian's apt and dpkg")]
-    NoTool {
-        tool: String,
-    },
+    NoTool { tool: String },
     /// The source has no Julia for the machine's architecture.
     #[error("the source `debian` has no Julia for the architecture `{found}`, only for: {}", known.join(", "))]
     Architecture {
@@ -64,15 +62,10 @@ pub enum InstallError {
     Tool(ChildError),
     /// A program of apt or dpkg said something unexpected.
     #[error("cannot read the output of `{tool}`: {line}")]
-    Answer {
-        tool: &'static str,
-        line: String,
-    },
+    Answer { tool: &'static str, line: String },
     /// A package would be used without its license at hand.
     #[error("the package `{package}` contains no copyright file")]
-    License {
-        package: String,
-    },
+    License { package: String },
     /// A program or library could not be read or made relocatable.
     #[error("`{}` cannot be made relocatable", path.display())]
     Elf {
@@ -91,10 +84,7 @@ pub enum InstallError {
     },
     /// The record of an installation cannot be read or written.
     #[error("the record `{}` is damaged", path.display())]
-    Record {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Record { path: PathBuf, source: serde_json::Error },
     /// A list of what to install, which is part of this program, is damaged.
     #[error("a built-in list of what to install is damaged")]
     Manifest(#[from] toml::de::Error),
@@ -114,21 +104,13 @@ pub enum InstallError {
     },
     /// The text is no address.
     #[error("`{text}` is neither an address nor a path")]
-    Address {
-        text: String,
-    },
+    Address { text: String },
     /// The index of versions did not arrive.
     #[error("cannot fetch the index of Julia versions from `{url}`")]
-    Index {
-        url: String,
-        source: TransferError,
-    },
+    Index { url: String, source: TransferError },
     /// What arrived is not an index.
     #[error("`{url}` is not an index of Julia versions")]
-    IndexFormat {
-        url: String,
-        source: serde_json::Error,
-    },
+    IndexFormat { url: String, source: serde_json::Error },
     /// An entry of the index does not describe an archive.
     #[error("the index `{url}` has an invalid `{field}` for Julia {version}: `{text}`")]
     IndexEntry {
@@ -154,10 +136,7 @@ pub enum InstallError {
     },
     /// The archive did not arrive.
     #[error("cannot download `{url}`")]
-    Download {
-        url: String,
-        source: TransferError,
-    },
+    Download { url: String, source: TransferError },
     /// The archive has another size than the index says.
     #[error("`{url}` has {found} bytes, but the index says {expected}")]
     Size {
@@ -185,15 +164,10 @@ pub enum InstallError {
     },
     /// The archive cannot be read to its end.
     #[error("`{}` is a damaged archive", archive.display())]
-    Damaged {
-        archive: PathBuf,
-        source: io::Error,
-    },
+    Damaged { archive: PathBuf, source: io::Error },
     /// The archive has no entries.
     #[error("`{}` is an empty archive", archive.display())]
-    Empty {
-        archive: PathBuf,
-    },
+    Empty { archive: PathBuf },
     /// An entry of the archive is refused.
     #[error("refusing the entry `{entry}` of `{}`: {reason}", archive.display())]
     Entry {
