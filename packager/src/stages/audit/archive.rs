@@ -1,5 +1,5 @@
-//! Reads a zip archive as a sceptic: every byte must belong to a header, a file or the directory, and everything
-//! that is said twice must be said alike. Written apart from the writer, so that one does not excuse the other.
+//! Reads a zip archive strictly: every byte must belong to a header, a file, or the directory, and values that occur twice must
+//! be equal. This code shares nothing with the writer, so that an error in one does not hide an error in the other.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,11 +17,11 @@ use super::finding::{Check, Finding};
 use jnumpy_base::interrupt;
 use jnumpy_wheel::{WheelPath, deflate_length};
 
-/// Files are unpacked in memory: more threads would hold more of the largest ones at once.
+/// Number of threads. Files are unpacked in memory, so more threads would need more memory.
 const MAX_THREADS: usize = 4;
-/// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
+/// The largest declared size of a file. A larger one is an error, so that a damaged archive cannot fill the memory.
 const LARGEST_FILE: u64 = 2 << 30;
-/// Nor do its files take more when unpacked, together.
+/// The largest total size of the unpacked files.
 const LARGEST_WHEEL: u64 = 8 << 30;
 /// Deflate cannot express more output than this for a byte of input.
 const BEST_RATIO: u64 = 1032;
@@ -103,7 +103,7 @@ impl Archive {
             if !names.insert(record.name) {
                 fail("the archive has this name twice");
             }
-            // Read as often as it is named, a small piece of the archive would never come to an end.
+            // If several entries named the same data, a small archive could take forever to read.
             if record.offset < expected && expected != u64::MAX {
                 return Err(broken("its files overlap each other"));
             }
@@ -332,7 +332,7 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The rules that need no look at the data: what is refused or misread, and what only we do not do.
+    /// The rules about headers: what installers refuse or misread, and what this packager never writes.
     fn check(&self, name: &str, local: Option<&Local>) -> Vec<Finding> {
         let refused = [
             (

@@ -42,7 +42,7 @@ pub(super) fn check(
         if elf.executable_stack {
             findings.push(Check::ExecutableStack.failure(Some(path), "it asks for an executable stack"));
         }
-        // One that needs its own name hands on to the system's.
+        // A shim that needs its own name forwards to the system's library.
         let file_name = path.rsplit('/').next().unwrap_or_default();
         if let Some(name) = [Some(file_name), elf.name()]
             .into_iter()
@@ -59,7 +59,7 @@ pub(super) fn check(
             let what = format!("it is compiled for `{abi}`, but the wheel's tag is for `{}`", tag.abi());
             findings.push(Check::Interpreter.failure(Some(path), what));
         }
-        // Files of the package itself may have been linked elsewhere, and may know what they do.
+        // Files of the package itself may have been linked elsewhere, and may have good reasons for their run paths.
         if elf.runpath.is_some() && path.split('/').any(|part| part == BUNDLE) {
             let what = "its run path is a RUNPATH, which is searched after `LD_LIBRARY_PATH`";
             findings.push(Check::RunPath.failure(Some(path), what));

@@ -178,7 +178,7 @@ fn ok_build_paths_and_duplicates() {
         &[
             ("a.py", b"open('/build/place/x')"),
             ("b.so", b"\0/build/place/x\0/build/place/y\0"),
-            // An image names its staging directory, and is told the right one.
+            // An image contains the path of its build tree, which the runtime overwrites.
             ("b2.so", b"\0/tmp/jnumpy-0123/x\0"),
             ("b3.py", b"open('/tmp/jnumpy-0123/x')"),
             // Equal, and small.

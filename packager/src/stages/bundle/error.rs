@@ -19,7 +19,7 @@ pub enum BundleError {
     /// A library is damaged, or cannot be made relocatable.
     #[error("`{}` cannot be bundled", path.display())]
     Elf { path: PathBuf, source: ElfError },
-    /// A changed library no longer opens: a mistake of ours.
+    /// A changed library cannot be loaded: a bug of the packager.
     #[error("`{}` cannot be loaded after its run path was set or its debug sections were stripped", path.display())]
     Unloadable {
         /// The library, as it was.
@@ -43,7 +43,7 @@ pub enum BundleError {
     /// A path that cannot be in a wheel.
     #[error("`{}` has a name that is not UTF-8", path.display())]
     Name { path: PathBuf },
-    /// The rules about what stays out cannot be read: a mistake of ours.
+    /// The rules about files to leave out cannot be read: a bug of the packager.
     #[error("the rules about files to leave out cannot be read")]
     Rules(#[source] toml::de::Error),
     /// An entry of `exclude` or `include` is not a pattern.

@@ -1,4 +1,4 @@
-//! Where bundled things come from: their licenses, and their entries in the bill of materials.
+//! Where bundled files come from: their licenses, and their entries in the bill of materials.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -8,7 +8,7 @@ use jnumpy_base::interrupt;
 use jnumpy_base::path::normal;
 use jnumpy_base::text::printable;
 
-/// More files and links than any package has: links to directories can multiply without end.
+/// The largest number of files and links in a package, because links to directories can multiply without end.
 const MOST: usize = 1_000_000;
 
 /// A file, by one of its names.

@@ -1,5 +1,5 @@
-//! Where the sources of the project's Julia dependencies are: in Julia's standard library, in the runtime
-//! (TyPython), in a directory the manifest names, or in a depot.
+//! Finds the sources of the project's Julia dependencies: in Julia's standard library, in the runtime (TyPython), in a directory
+//! that the manifest names, or in a depot.
 
 mod artifacts;
 mod built;
@@ -60,9 +60,9 @@ pub struct Package {
     pub source: Source,
     /// What it depends on: name and UUID.
     pub deps: BTreeMap<String, Uuid>,
-    /// What its extensions wait for: name and UUID.
+    /// The triggers of its extensions: name and UUID.
     pub weak_deps: BTreeMap<String, Uuid>,
-    /// Its extensions: the module's name and what it waits for.
+    /// Its extensions: the name of the module and its triggers.
     pub extensions: BTreeMap<String, Vec<String>>,
 }
 
@@ -348,9 +348,9 @@ pub(crate) fn standard_library(julia: &Julia, name: &str) -> Result<Option<Proje
     Ok(if path.is_file() { Some(ProjectToml::read(&path)?) } else { None })
 }
 
-/// Julia with a script for Pkg to resolve a project, which sees these depots and the user's settings of Pkg.
+/// A Julia command in which Pkg resolves a project, with these depots and the user's settings of Pkg.
 pub(crate) fn pkg(project: &str, julia: &Julia, depots: &[PathBuf], script: &str) -> Result<Run, DepotError> {
-    // It would write into Julia's own directory.
+    // Without this, it would write into Julia's own directory.
     if has_no_depot() {
         return Err(DepotError::NoDepot { project: project.to_owned() });
     }
@@ -358,7 +358,7 @@ pub(crate) fn pkg(project: &str, julia: &Julia, depots: &[PathBuf], script: &str
     let mut run = Run::new(julia)
         .args(["-e", script])
         .env("JULIA_DEPOT_PATH", depots)
-        // Nothing is loaded from there, and it takes minutes.
+        // Precompiling takes minutes, and its result is not used.
         .env("JULIA_PKG_PRECOMPILE_AUTO", "0");
     for variable in ["JULIA_PKG_SERVER", "JULIA_PKG_OFFLINE"] {
         if let Some(value) = std::env::var_os(variable) {
@@ -631,7 +631,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Says which extensions this Julia will not load although all they wait for is there.
+    /// Notes which extensions this Julia does not load although their triggers are packed.
     fn note_extensions(&self, resolution: &mut Resolution) {
         if self.julia.version.minor >= EXTENSIONS_SINCE {
             return;

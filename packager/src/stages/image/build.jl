@@ -1,5 +1,5 @@
 # Runs in the Julia that writes a system image.
-# Arguments: the staging directory, the file of precompile statements, the directory of the sources, which has a depot,
+# Arguments: the build tree, the file of precompile statements, the directory of the sources, which has a depot,
 # the directory below it where Julia's libraries will be, whether the code that only a compiler needs stays (`whole`) or
 # not (`stripped`), then `uuid Name` of every package to load.
 #

@@ -25,7 +25,7 @@ pub enum ImageError {
         kind: Kind,
         julia: String,
     },
-    /// No run can show that the wheel works without the compiler.
+    /// Without a Python, the wheel cannot be tested without the compiler.
     #[error("a wheel without the compiler needs a Python that runs the project: {reason}")]
     Unproven {
         /// Why there is none.
@@ -50,10 +50,10 @@ pub enum ImageError {
         /// The programs.
         tried: String,
     },
-    /// The staging directory cannot be made.
+    /// The build tree cannot be created.
     #[error("cannot create the build tree `{}`", directory.display())]
     BuildTree { directory: PathBuf, source: std::io::Error },
-    /// Somebody else's directory is where ours should be.
+    /// The directory of the build tree belongs to another user, or is not private.
     #[error("the build tree `{}` already exists, and it belongs to another user or others have access to it", directory.display())]
     ForeignBuildTree { directory: PathBuf },
     /// The recorded run failed.
@@ -76,7 +76,7 @@ pub enum ImageError {
         /// The end of it.
         source: LastLines,
     },
-    /// A module does, or holds, what cannot be in an image.
+    /// A module calls Python, or has a global that cannot be in an image.
     #[error("the project does not compile: {what}")]
     Global {
         /// Which module's global, or where.
@@ -84,7 +84,7 @@ pub enum ImageError {
         /// What to do.
         remedy: &'static str,
     },
-    /// This Julia's base is built in another way, or was never tried.
+    /// Base images were not tried with this Julia.
     #[error("a base image with fewer standard libraries cannot be built from Julia {julia}")]
     BaseVersion { julia: String },
     /// This Julia brings no sources of its base.

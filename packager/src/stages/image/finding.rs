@@ -1,4 +1,4 @@
-//! What is in the globals of modules that cannot live in an image, as `inspect.jl` has found it.
+//! Globals of modules that cannot be part of an image, as `inspect.jl` has found them.
 
 use std::fmt;
 use std::path::Path;

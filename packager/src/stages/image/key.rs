@@ -1,4 +1,4 @@
-//! What an image is named by: a digest of all that goes into it.
+//! The key of an image: a digest of all its inputs.
 
 use std::io::Read;
 use std::path::Path;

@@ -12,7 +12,7 @@ use crate::stages::depot::{Resolution, Source};
 use crate::stages::julia::Julia;
 use crate::stages::project::{Project, ProjectToml};
 
-/// What Julia's base takes for granted, and why. A version that does not have one of them has it in its base.
+/// The standard libraries that Julia's base needs, and why. In a version without one of these, its code is in the base.
 const ALWAYS: [(&str, &str); 3] = [
     ("Logging", "prints log messages as Julia does"),
     ("Random", "provides `rand` and `randn`, which Julia code calls without naming the library"),
