@@ -1,12 +1,12 @@
-# Leaves out the start of standard libraries that nothing in the image needs, so that a wheel does without the files which
-# they open at each start. For images of wheels without the compiler: these run no code that is not known now.
+# Removes the `__init__` of standard libraries that nothing in the image needs, so that the wheel does not need the files that they
+# open at each start. Only for images of wheels without the compiler, because these cannot run code that is not known now.
 module JNumPyUnused
 
 import ..JNumPyInspection
 
 """
-Applies the rules in the file: in each line the name of a rule and of the modules that open its files. `own` are the modules
-of the project and its dependencies. What was left out is reported as a finding of the kind `unused`.
+Applies the rules in the file: each line contains the name of a rule and the names of the modules that open its files. `own` are
+the modules of the project and its dependencies. Each rule that applies is reported as a finding of the kind `unused`.
 """
 function leave_out(rules::String, own::Vector{Module})
     packages = Dict(id.name => package for (id, package) in Base.loaded_modules)
@@ -36,12 +36,12 @@ function start_nothing(left_out::Module)
     return nothing
 end
 
-"A process that writes an image refuses to replace a method, but not to delete it and to define another."
+"Deletes the `__init__`. A process that writes an image cannot replace a method, but can delete it and define another one."
 drop_start(left_out::Module) = foreach(Base.delete_method, methods(left_out.__init__))
 
 """
-What calls BLAS nevertheless gets an error. libblastrampoline jumps to address 0 for a function that no library has, whatever
-its default function is, so each function that Julia code calls is set. All that it exports (5,000) would take 40 ms.
+Makes calls of BLAS throw an error. For a function that no library provides, libblastrampoline jumps to address 0 and ignores its
+default function. So each function that Julia code calls is set. Setting all 5,000 exported functions would take 40 ms.
 """
 function refuse_calls(algebra::Module)
     drop_start(algebra)
@@ -67,7 +67,7 @@ function refuse_calls(algebra::Module)
     return nothing
 end
 
-"The functions of BLAS and LAPACK that methods of the modules call, by the names that libblastrampoline gives them."
+"The functions of BLAS and LAPACK that methods of the modules call, by their names in libblastrampoline."
 function called_names(modules::Vector{Module})
     found = Set{String}()
     for method in own_methods(modules)
@@ -100,7 +100,7 @@ function caller_of_blas(algebra::Module, own::Vector{Module})
     return nothing
 end
 
-"The compiled methods of all functions that the modules define or extend, of their submodules too."
+"The compiled methods of all functions that the modules and their submodules define or extend."
 function compiled(modules::Vector{Module})
     instances = Set{Core.MethodInstance}()
     for method in own_methods(modules)
@@ -109,7 +109,7 @@ function compiled(modules::Vector{Module})
     return instances
 end
 
-"The methods that the modules define, of functions of their own and of others that they name, of their submodules too."
+"The methods that the modules and their submodules define, for their own functions and for other functions that they name."
 function own_methods(modules::Vector{Module})
     found, seen, waiting = Set{Method}(), Set{Module}(), copy(modules)
     while !isempty(waiting)
@@ -147,7 +147,7 @@ function specializations(method::Method)
     return Core.MethodInstance[all[index] for index in 1:length(all) if isassigned(all, index) && all[index] isa Core.MethodInstance]
 end
 
-"These and all that call them, as far as the compiler has noted who calls whom."
+"These methods and all their callers, as far as the compiler has noted the callers."
 function callers(instances)
     found, waiting = Set{Core.MethodInstance}(instances), collect(Core.MethodInstance, instances)
     while !isempty(waiting)
