@@ -1,4 +1,4 @@
-"""Each example from its source tree, with the Julia at hand: its own tests, and its stubs."""
+"""Each example from its source tree, with the Julia of the tests: its own tests, and its stubs."""
 
 import os
 import subprocess

@@ -18,7 +18,7 @@ def collect(pack: Path, *words: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def collected(pack, machine, small) -> dict:
-    """Return what the command says of a directory that it has made on the machine."""
+    """Return the output of the command about a directory that it has made on the machine."""
     place = machine.root / PLACE.lstrip("/")
     versions = ("--python-version", "3.11", "--python-version", "3.13")
     made = collect(pack, small.wheels[0], "--out-dir", place, *versions, "--json")

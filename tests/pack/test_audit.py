@@ -1,4 +1,4 @@
-"""`jnumpy-pack audit` on wheels that somebody has changed after they were made."""
+"""`jnumpy-pack audit` on wheels that were changed after they were packed."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def audit(wheel, *options):
 
 
 def findings(wheel, *options):
-    """Return what the audit says as `check file: what` lines; its exit status must fit."""
+    """Return the findings of the audit as `check file: what` lines; its exit status must match."""
     done = audit(wheel, "--json", *options)
     report = json.loads(done.stdout)
     assert report["version"] == 1
@@ -225,14 +225,14 @@ def test_bombs_are_refused(tmp_path):
     assert len(large) < 4 << 20
     bomb = hostile(wheel, [(b"sample/bomb", large, 3 << 30)], [(0, b"sample/bomb")])
     assert "`sample/bomb`: its declared size is impossible for its data" in modestly(bomb)
-    # It says that it is small, and is not.
+    # The declared size is too small.
     modest = hostile(wheel, [(b"sample/bomb", large, 1000)], [(0, b"sample/bomb")])
     assert "`sample/bomb`: its data does not unpack to the declared size" in modestly(modest)
-    # Thirty files in the place of one.
+    # Thirty entries for the data of one file.
     one = [(b"sample/bomb", deflated(256 << 20), 256 << 20)]
     shared = hostile(wheel, one, [(0, b"sample/%d" % number) for number in range(30)])
     assert "its files overlap each other" in modestly(shared)
-    # Nor are a hundred of them unpacked one after the other.
+    # A hundred such files are not unpacked one after the other either.
     many = [(b"sample/%d" % number, one[0][1], 256 << 20) for number in range(100)]
     assert "the declared uncompressed size, 26843545600 bytes, is larger" in modestly(
         hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)])

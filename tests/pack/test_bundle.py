@@ -1,4 +1,4 @@
-"""An installed bundle: what it says of itself, and what it says when something is wrong with it or its place."""
+"""An installed bundle: `bundle_info()`, and the errors if the bundle or its directory is damaged or unsuitable."""
 
 import json
 import os

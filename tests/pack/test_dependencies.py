@@ -1,4 +1,4 @@
-"""Dependencies: found as Julia finds them, refused in words, and at work in a wheel that has been put elsewhere."""
+"""Dependencies are found as Julia finds them or refused with a message, and work in a wheel that was moved."""
 
 import importlib.util
 import json
@@ -102,7 +102,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-# What is found, and what is said of the rest.
+# Dependencies that are found, and messages about the others.
 
 
 def test_a_project_without_manifest_is_resolved_by_pkg(pack, julia, depot):
@@ -375,7 +375,7 @@ def test_a_manifest_with_a_hundred_thousand_packages(pack, julia, project, depot
     assert plan(pack, julia, project, depot)[0]["files"]
 
 
-# Julia as the oracle.
+# Comparison with Julia itself.
 
 ORACLE = """
 using Pkg
@@ -396,7 +396,7 @@ def grow(directory: Path, chance: random.Random, depth: int = 0) -> None:
                 path.write_bytes(chance.randbytes(chance.choice([0, 1, 100, 70_000])))
                 path.chmod(chance.choice([0o644, 0o755, 0o600, 0o444, 0o744, 0o611]))
             case 2:
-                # Of a link's target Julia counts the characters where Git counts the bytes.
+                # For the target of a link, Julia counts characters where Git counts bytes.
                 files = [other.name for other in directory.iterdir() if other.is_file() and other.name.isascii()]
                 path.symlink_to(chance.choice(["nothing", "./not/there", *files]))
             case 3:
@@ -490,7 +490,7 @@ def test_artifacts_are_selected_as_julia_does(pack, julia, project, spare):
     assert packed == expected
 
 
-# A finished wheel: with an image on Julia 1.5, of sources on the other, where an image takes many minutes.
+# A finished wheel: with an image on Julia 1.5, and without one on other Julias, where an image takes many minutes.
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`jnumpy-pack julia install VERSION` from a server on this machine, which behaves and misbehaves.
+"""`jnumpy-pack julia install VERSION` from a server on this machine, which may misbehave.
 
 The archives are in the official layout. Most hold a Julia that only answers; one holds a real one.
 """
@@ -69,13 +69,13 @@ def path_of(version: str) -> str:
 
 
 def is_clean(home: Path) -> bool:
-    """Whether nothing is installed, nor half installed; parts of downloads may be there."""
+    """Whether nothing is installed, completely or partly; parts of downloads may exist."""
     names = {path.name for path in (home / "julia").glob("*")} if home.exists() else set()
     return names <= {".lock", ".downloads"}
 
 
 def refused(done: subprocess.CompletedProcess[str], home: Path, *words: str) -> None:
-    """Check that an installation was refused in words and left nothing."""
+    """Check that an installation was refused with a message and left nothing."""
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     for text in words:
         assert text in done.stderr, done.stderr
@@ -418,7 +418,7 @@ def hostile(*members: tuple[str, bytes, str]) -> bytes:
     ],
 )
 def test_an_archive_that_is_not_to_be_trusted(julia_command, server, home, tmp_path, content, words):
-    """Its hash is right all the same: somebody may own the index."""
+    """Its hash is right nevertheless, because an attacker may control the index."""
     server.files[path_of("1.10.4")] = content
     index = {"1.10.4": fake_julias.entry(server.url + path_of("1.10.4"), content)}
     server.files[INDEX] = json.dumps(index).encode()
@@ -455,7 +455,7 @@ def test_encryption_is_not_given_up(julia_command, pack, home, tmp_path):
         refused(done, home, f"from `{server.url}{INDEX}` to `{plain.url}{path_of('1.10.4')}`")
         assert plain.requests == []
 
-        # To another host, encrypted, it goes on: what arrives is compared with the hash.
+        # A redirect to another host over https is followed, because the hash is checked.
         server.files[INDEX] = listed
         server.behaviors[path_of("1.10.4")] = http_servers.redirect(other.url + path_of("1.10.4"))
         done = julia_command("install", "--server", server.url, **trusted)

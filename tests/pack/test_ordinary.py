@@ -1,4 +1,4 @@
-"""Projects as they are usual in Julia's and in Python's world: packed rightly, or refused in words."""
+"""Ordinary Julia and Python projects are packed correctly or refused with a message."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def test_the_tag_says_which_python_a_compiled_module_is_for(pack, julia, tmp_pat
     wheel, _ = packed(pack, julia, project)
     abi = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{abi}-{abi}-manylinux" in wheel.name
-    # A wheel that promises more does not pass.
+    # A wheel whose tag promises more fails the audit.
     renamed = wheel.with_name(wheel.name.replace(f"-{abi}-{abi}-", "-cp310-abi3-"))
     with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(renamed, "w") as after:
         for entry in before.infolist():

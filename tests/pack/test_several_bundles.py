@@ -1,4 +1,4 @@
-"""Several packed packages in one process: the first starts its Julia, the others join it or are refused in words."""
+"""Several packed packages in one process: the first starts its Julia, and the others join it or are refused."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def bundles(site):
 
 @pytest.fixture
 def changed():
-    """Let a test change files; they are put back afterwards."""
+    """Let a test change files, and restore them afterwards."""
     kept = {}
 
     def change(path, text):
@@ -50,7 +50,7 @@ def changed():
 
 @pytest.fixture
 def described(changed):
-    """Let a test change what a bundle says of itself."""
+    """Let a test change the description of a bundle."""
 
     def describe(bundle, change):
         path = bundle / "bundle.json"

@@ -1,4 +1,4 @@
-"""`jnumpy-pack show`: what a wheel consists of, as text, JSON, and a page."""
+"""`jnumpy-pack show`: the contents of a wheel as text, JSON, and an HTML page."""
 
 import fcntl
 import html.parser

@@ -1,4 +1,4 @@
-"""Bad input to `jnumpy-pack wheel`: a clear sentence, exit status 1, and nothing half written."""
+"""Bad input to `jnumpy-pack wheel`: a clear message, exit status 1, and no partly written files."""
 
 from __future__ import annotations
 
@@ -313,5 +313,5 @@ def test_interrupt(pack, julia, project, tmp_path, stage):
 
 
 def staged() -> set[Path]:
-    """The staging directories that hold something."""
+    """The build trees that contain something."""
     return {path.parent for path in Path("/tmp").glob("jnumpy-????????????????/environment")}

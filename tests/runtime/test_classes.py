@@ -118,7 +118,7 @@ def test_both_collectors_agree(bank) -> None:
     assert seen() is watched[0]
     bank.collect_garbage()
     assert bank.finalized() == before
-    # Python may let go in any thread.
+    # Python may release the object in any thread.
     thread = threading.Thread(target=watched.clear)
     thread.start()
     thread.join()

@@ -1,4 +1,4 @@
-"""Julia without declarations: `Main`, `Base`, `jnumpy.julia`, and what is found in them."""
+"""Julia without declarations: `Main`, `Base`, `jnumpy.julia`, and the values in them."""
 
 import importlib
 import math

@@ -1,4 +1,4 @@
-"""What can be exported, how often, and under which names; exceptions as Python objects; settings of a process."""
+"""Exports and their names; exceptions as Python objects; settings of a process."""
 
 from __future__ import annotations
 

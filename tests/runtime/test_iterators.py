@@ -1,4 +1,4 @@
-"""Iterators both ways, one value at a time."""
+"""Iterators in both directions, one value at a time."""
 
 import gc
 import itertools
@@ -187,7 +187,7 @@ def test_errors_name_the_item(export: Callable, declared: str, value: Any, words
 
 
 class Interrupting:
-    """An iterator that raises what it is told."""
+    """An iterator that raises a given exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -296,7 +296,7 @@ def test_several_threads_take_from_one_iterator(julia: str, contract: Any) -> No
     assert all("serves only the thread" in str(error) for error in failed)
 
 
-# --- what a definition says
+# --- errors of definitions
 
 
 def test_definitions_that_are_refused(contract: Any) -> None:

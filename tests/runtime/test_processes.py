@@ -1,4 +1,4 @@
-"""Julia's life in a process: start, fork and exit, each in a process of its own."""
+"""Julia's life cycle: start, fork, and exit. Each case runs in its own process."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Stubs: what they say of each type, and that a type checker takes right programs and refuses wrong ones."""
+"""Stubs: the annotations for each type. A type checker accepts correct programs and reports wrong ones."""
 
 import ast
 import inspect

@@ -249,7 +249,7 @@ class Edge:
 
 
 class Names(collections.abc.Mapping):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
     def __init__(self, **items: object) -> None:
         self.items_ = items
@@ -652,7 +652,7 @@ def test_arrays_that_a_callback_returns_are_shared(export: Callable, values: np.
     assert (result.dtype, result.shape) == (values.dtype.newbyteorder("="), values.shape)
     assert np.shares_memory(result, values) == shared
     del result
-    # What is left on Julia's stack may keep the array once.
+    # A value left on Julia's stack may keep the array alive once.
     for _ in range(3):
         jnumpy.exec_julia("GC.gc()")
         export("g()::Nothing = nothing")()

@@ -1,4 +1,4 @@
-"""What differs between versions of Julia, as far as tests have to know it: the first version that has each."""
+"""Differences between versions of Julia that tests have to know: the first version with each feature."""
 
 #: Any thread may call Julia, not only the one that has started it.
 ANY_THREAD = (1, 9)
