@@ -1,4 +1,4 @@
-//! A new segment at the end of the file, for what no longer fits where it was.
+//! Adds a segment at the end of the file, for tables that no longer fit in their place.
 //!
 //! It holds the program headers (there is one more of them now), and the dynamic strings and the dynamic table if
 //! those grew. Its addresses lie above all others, on pages of its own. The old copies stay in the file unused.

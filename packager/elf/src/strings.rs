@@ -1,4 +1,4 @@
-//! Where new names go in a table of shared, suffix-merged strings.
+//! Finds places for new names in a table of shared, suffix-merged strings.
 
 /// A name that is to be written, and the string it replaces, as an offset into the table.
 pub(super) struct Wish {

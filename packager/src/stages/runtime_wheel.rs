@@ -1,4 +1,4 @@
-//! The runtime wheel: the Python and Julia halves of JNumPy, which go into every bundle.
+//! The runtime wheel, which contains the Python and Julia parts of JNumPy. Every bundle contains its files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use jnumpy_base::text::printable;
 pub const DISTRIBUTION: &str = "jnumpy-runtime";
 /// Version of the runtime that this packager goes with: both are built from one workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// No runtime is larger when unpacked, in bytes; whatever a wheel claims, no more of it is read.
+/// The largest size of an unpacked runtime wheel in bytes. No more is read from a wheel.
 const LARGEST: u64 = 256 << 20;
 
 /// An unpacked runtime wheel. The directory goes away with the value.
@@ -78,7 +78,7 @@ impl RuntimeWheel {
     }
 }
 
-/// What can be wrong with the runtime wheel.
+/// Errors about the runtime wheel.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeWheelError {
     /// There is none.

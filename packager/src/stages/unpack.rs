@@ -1,4 +1,4 @@
-//! Unpacks wheels that packing takes from, without trust in what they say of themselves.
+//! Unpacks the wheels that packing uses, without trusting their contents.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! What goes into a wheel: a path for each file, and where its bytes come from.
+//! The contents of a wheel: the path of each file, and the source of its bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

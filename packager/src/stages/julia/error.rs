@@ -1,4 +1,4 @@
-//! What can go wrong with a Julia.
+//! Errors of finding, running, and installing a Julia.
 
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub enum JuliaError {
         /// Who gave it.
         origin: Origin,
     },
-    /// A Julia is there and cannot be started, or ends at once.
+    /// A Julia exists but cannot be started, or ends at once.
     #[error("the Julia `{}` ({origin}) does not start", executable.display())]
     NotStarting {
         executable: PathBuf,
@@ -36,14 +36,14 @@ pub enum JuliaError {
         /// Exit status and stderr.
         source: Box<ChildError>,
     },
-    /// It runs, and is no Julia.
+    /// The program runs, but is not a Julia.
     #[error("`{}` is not a Julia executable, it printed: {answer}", executable.display())]
     NotJulia {
         executable: PathBuf,
         /// What it said instead.
         answer: String,
     },
-    /// A Julia from before the oldest that works.
+    /// A Julia that is older than the oldest supported version.
     #[error("`{}` is Julia {version}, but the oldest supported version is {oldest}", executable.display())]
     TooOld {
         executable: PathBuf,
@@ -82,7 +82,7 @@ pub enum JuliaError {
         /// What there is.
         installed: Vec<String>,
     },
-    /// Several installations are meant, and only one can be.
+    /// The text names several installations, but must name one.
     #[error("`{wanted}` matches several installed Julias: {}", list(ids))]
     Ambiguous {
         /// What was asked for.

@@ -1,8 +1,8 @@
-//! Wheels that hold Julia for others: how they are named, and what is in one.
+//! Wheels of Julia, which other wheels share: their names and contents.
 //!
-//! The name of the distribution and of the import package contain the version of Julia, so that an environment can hold
-//! several. A wheel on a shared Julia is made from the very wheel that it requires: package images are bound to the images
-//! that they were compiled on.
+//! The names of the distribution and of the import package contain the version of Julia, so that an environment can contain
+//! several. A thin wheel is made from exactly the wheel of Julia that it requires, because package images work only with the
+//! images for which they were compiled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use jnumpy_base::path::file_name;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{WheelError, WheelName};
 
-/// No wheel of Julia is larger when unpacked, in bytes.
+/// The largest size of an unpacked wheel of Julia in bytes.
 const LARGEST: u64 = 4 << 30;
 /// Puts a package image into a depot.
 const STORE: &str = include_str!("store.jl");
@@ -29,14 +29,14 @@ const PACKAGE_IMAGES: &str = "/julia/packages/";
 /// The file name of the cache header of TyPython's package image, which lies beside that image.
 pub const CACHE_HEADER: &str = "TyPython.ji";
 
-/// What a wheel has to do with the Julia of others.
+/// How a wheel shares a Julia.
 #[derive(Debug, Clone, Copy)]
 pub enum Sharing<'a> {
-    /// It has its own.
+    /// It contains its own Julia, which it does not share.
     Alone,
-    /// It is the one with the Julia.
+    /// It is the wheel of Julia.
     Gives,
-    /// It requires this one.
+    /// It requires this wheel of Julia.
     Takes(&'a JuliaWheel),
 }
 
@@ -65,7 +65,7 @@ pub fn package(julia: &Version) -> String {
     distribution(julia).replace('-', "_")
 }
 
-/// What requires exactly this version of a distribution.
+/// A requirement of exactly this version of a distribution.
 #[must_use]
 pub fn requirement(distribution: &str, version: &str) -> String {
     format!("{distribution} == {version}")
@@ -81,7 +81,7 @@ pub struct JuliaWheel {
     pub distribution: String,
     /// The version of that.
     pub version: String,
-    /// What tells it from another one of the same version.
+    /// A digest that distinguishes it from other builds of the same version.
     pub build: String,
     /// Its files but for package images, by their paths in `_jnumpy`.
     files: BTreeMap<String, PathBuf>,
@@ -143,7 +143,7 @@ impl JuliaWheel {
         Ok(Self { wheel, package, distribution, version, build, files, cache_header, directory: target })
     }
 
-    /// What a wheel that is made for it requires.
+    /// The requirement of wheels that are made for it.
     #[must_use]
     pub fn requirement(&self) -> String {
         requirement(&self.distribution, &self.version)
@@ -155,7 +155,7 @@ impl JuliaWheel {
         self.files.get(path).map(PathBuf::as_path)
     }
 
-    /// What it says of itself: the bytes of `bundle.json`.
+    /// Its description: the bytes of `bundle.json`.
     pub fn description(&self) -> std::io::Result<Vec<u8>> {
         fs_err::read(&self.files[DESCRIPTION])
     }
@@ -242,7 +242,7 @@ fn find(directory: &Path, julia: &Version) -> Result<PathBuf, JuliaWheelError> {
     }
 }
 
-/// What can be wrong with the wheel of Julia.
+/// Errors about the wheel of Julia.
 #[derive(Debug, thiserror::Error)]
 pub enum JuliaWheelError {
     /// There is none.

@@ -1,4 +1,4 @@
-//! Modules of the package that are compiled for one CPython, which the wheel's tag has to say.
+//! Compiled modules of the package, which determine the Python tag of the wheel.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -16,7 +16,7 @@ pub struct PackageFile {
     pub executable: bool,
 }
 
-/// Lists the package's files, sorted by name. Left out is what tools leave behind and what the packager adds itself.
+/// Lists the package's files, sorted by name, without files that tools leave behind and those that the packager adds itself.
 pub(crate) fn list(package_dir: &Path) -> Result<Vec<PackageFile>, ProjectError> {
     let walk = walkdir::WalkDir::new(package_dir).follow_links(true).into_iter().filter_entry(|entry| {
         entry.depth() == 0 || !is_leftover(&entry.file_name().to_string_lossy(), entry.depth())
@@ -24,13 +24,13 @@ pub(crate) fn list(package_dir: &Path) -> Result<Vec<PackageFile>, ProjectError>
     collect(package_dir, walk.map(|entry| Ok(entry.map_err(std::io::Error::from)?.into_path())))
 }
 
-/// Lists the files of a project that belong in a source distribution, sorted by name. Left out is what `.gitignore`
-/// names, and what builds and tools leave behind.
+/// Lists the files of a project that belong in a source distribution, sorted by name, without files that `.gitignore` names and
+/// those that builds and tools leave behind.
 pub(super) fn list_sources(root: &Path) -> Result<Vec<PackageFile>, ProjectError> {
     let walk = ignore::WalkBuilder::new(root)
         .standard_filters(false)
         .git_ignore(true)
-        // What is above the project, or the user's own, says nothing about it.
+        // Ignore files above the project and those of the user do not apply.
         .require_git(false)
         .follow_links(true)
         .filter_entry(|entry| {

@@ -84,8 +84,8 @@ impl Manifest {
             .map_err(|message| ProjectError::Invalid { path: path.to_owned(), message })
     }
 
-    /// Refuses a manifest that another minor version of Julia resolved: its versions need not work, and
-    /// packages of the standard library differ.
+    /// Refuses a manifest that another minor version of Julia resolved: its versions may not work, and packages of the standard
+    /// library differ.
     pub fn check(&self, julia: &Version) -> Result<(), ProjectError> {
         match &self.julia {
             Some(made) if (made.major, made.minor) != (julia.major, julia.minor) => {

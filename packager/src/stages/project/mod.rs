@@ -1,4 +1,4 @@
-//! The user's project: what is written in it, checked, and never changed.
+//! The user's project: reads and checks its files, and never changes them.
 //!
 //! A project is a directory with `pyproject.toml` and one Python package that is a Julia package too: its
 //! directory holds `__init__.py`, `Project.toml` and `src/<name>.jl`.
@@ -137,7 +137,7 @@ impl Project {
     }
 }
 
-/// What can be wrong with a project.
+/// Errors about a project.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The directory has no `pyproject.toml`.
@@ -184,7 +184,7 @@ pub enum ProjectError {
         /// All of them.
         candidates: Vec<PathBuf>,
     },
-    /// Python packages that nobody has decided about.
+    /// Other Python packages that no setting mentions.
     #[error("the project has other Python packages: {}", list(others))]
     OtherPackages {
         /// Their directories.
@@ -221,7 +221,7 @@ pub enum ProjectError {
         /// The file named.
         path: PathBuf,
     },
-    /// The manifest is another Julia's.
+    /// The manifest was resolved by another version of Julia.
     #[error("`{}` was resolved by Julia {manifest}, but the Julia in use is {julia}", path.display())]
     OtherJulia {
         /// The `Manifest.toml`.
@@ -383,7 +383,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 
-/// No file of a project is larger; one that is would only fill the memory.
+/// The largest TOML file that is read, so that a wrong file does not fill the memory.
 const LARGEST_TOML: u64 = 16 << 20;
 
 /// A TOML file that was read once.

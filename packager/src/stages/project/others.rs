@@ -1,11 +1,10 @@
-//! Python packages and modules of the project beside the one with Julia: packed when `packages` names them, and never
-//! left out without a word.
+//! Other Python packages and modules of the project: packed if `packages` names them, and never left out silently.
 
 use std::path::{Path, PathBuf};
 
 use super::{PackageFile, ProjectError, Settings, list_files};
 
-/// Directories that a project has for its own development.
+/// Directories for the development of a project, which are not packed.
 const OWN: [&str; 14] = [
     "benchmark",
     "benchmarks",

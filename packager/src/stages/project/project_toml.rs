@@ -1,4 +1,4 @@
-//! `Project.toml`: what the Julia side of the project is called and needs.
+//! `Project.toml`: the name and the dependencies of the Julia package.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const EXTENSIONS_SINCE: u64 = 9;
 /// The names a project file can have; Julia takes the first one that is there.
 const NAMES: [&str; 2] = ["JuliaProject.toml", "Project.toml"];
 
-/// The parts of a `Project.toml` that packing needs. Other keys are Julia's business.
+/// The parts of a `Project.toml` that packing needs. Other keys are ignored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectToml {
     /// The package's name: the module in `src/<name>.jl`.

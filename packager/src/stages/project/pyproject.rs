@@ -1,4 +1,4 @@
-//! The `[project]` table of `pyproject.toml` (PEP 621 and PEP 639): what the wheel says of itself.
+//! The `[project]` table of `pyproject.toml` (PEP 621 and PEP 639), which becomes the metadata of the wheel.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -43,13 +43,13 @@ const KEYS: [&str; 18] = [
 /// Where licenses are looked for when the project does not say; those PEP 639 recommends.
 const LICENSE_FILES: [&str; 4] = ["LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*"];
 
-/// Arrays cross the border as NumPy's, so every packed project needs it.
+/// The requirement of NumPy, which every packed project needs for its arrays.
 const NUMPY: &str = "numpy";
 
 /// What `[project]` says, checked.
 #[derive(Debug, Clone)]
 pub struct Pyproject {
-    /// What the wheel says of itself. NumPy is among its dependencies.
+    /// The metadata of the wheel, with NumPy among the dependencies.
     pub metadata: Metadata,
     /// The commands and plug-ins.
     pub entry_points: EntryPoints,
@@ -57,7 +57,7 @@ pub struct Pyproject {
     pub licenses: Contents,
 }
 
-/// What can be wrong with `[project]`.
+/// Errors about `[project]`.
 #[derive(Debug, thiserror::Error)]
 pub enum PyprojectError {
     /// A value is of a wrong type.
@@ -70,7 +70,7 @@ pub enum PyprojectError {
     /// There is no `[project]` table.
     #[error("`{}` has no `[project]` table", path.display())]
     NoProject { path: PathBuf },
-    /// A key that no standard knows, most often a misspelled one.
+    /// An unknown key, which is usually misspelled.
     #[error("`{}` has an unknown key in `[project]`: `{}`", path.display(), printable(key))]
     UnknownKey { path: PathBuf, key: String },
     /// A field that must be there.
@@ -241,7 +241,7 @@ impl Reader<'_> {
         }
         let licenses = self.licenses(&mut metadata)?;
         let entry_points = self.entry_points()?;
-        // The writer's own checks, asked now: the user waits minutes for an image otherwise.
+        // The checks of the wheel writer, which are made before the image is built, because that takes minutes.
         metadata
             .write(licenses.iter().map(|(path, _)| path))
             .map_err(|error| self.refused(error, |field| project_key(field).to_owned()))?;
@@ -424,7 +424,7 @@ impl Reader<'_> {
     }
 
     fn parse<T: FromStr<Err: Display>>(&self, field: &str, text: &str) -> Result<T, PyprojectError> {
-        // The parsers draw an arrow under the text after their first line.
+        // After the first line, the parsers' messages show the text with an arrow.
         text.parse().map_err(|error: T::Err| {
             self.invalid(
                 field,
@@ -447,7 +447,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What the wheel refuses, said in the words of `pyproject.toml`.
+    /// Converts an error of the wheel writer to one that names the key of `pyproject.toml`.
     fn refused(&self, error: WheelError, key: impl FnOnce(&str) -> String) -> PyprojectError {
         let (field, value, reason) = match error {
             WheelError::Metadata { field, value, reason } => (field, value, reason),

@@ -1,4 +1,4 @@
-//! What can go wrong with an installation.
+//! Errors of installing a Julia.
 
 use std::fmt;
 use std::io;
@@ -14,10 +14,10 @@ use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::ChildError;
 use jnumpy_elf::ElfError;
 
-/// Why no Julia was installed. Nothing of the attempt is left.
+/// Why a Julia was not installed. Nothing of the attempt remains.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// A program of apt or dpkg is not there.
+    /// A program of apt or dpkg is not installed.
     #[error("`{tool}` is not installed: the source `debian` needs Debian's apt and dpkg")]
     NoTool { tool: String },
     /// The source has no Julia for the machine's architecture.
@@ -31,13 +31,13 @@ pub enum InstallError {
     /// No source of apt is a Debian mirror.
     #[error("no apt source of this machine is a mirror of Debian's `main`")]
     NoMirror,
-    /// A mirror is somebody else's.
+    /// A mirror is not that of Debian.
     #[error("the mirror is the archive of {found}")]
     Origin {
-        /// What it calls itself.
+        /// The origin that it declares.
         found: String,
     },
-    /// Every mirror was tried in vain.
+    /// No mirror delivers the package.
     #[error("no Debian mirror of this machine delivers `{package}` of `{suite}`: {}", list(attempts))]
     NoMirrorServes {
         /// The package that was asked for.
@@ -60,10 +60,10 @@ pub enum InstallError {
     /// A program of apt or dpkg failed.
     #[error(transparent)]
     Tool(ChildError),
-    /// A program of apt or dpkg said something unexpected.
+    /// The output of a program of apt or dpkg cannot be parsed.
     #[error("cannot read the output of `{tool}`: {line}")]
     Answer { tool: &'static str, line: String },
-    /// A package would be used without its license at hand.
+    /// A package has no license file.
     #[error("the package `{package}` contains no copyright file")]
     License { package: String },
     /// A program or library could not be read or made relocatable.
@@ -76,7 +76,7 @@ pub enum InstallError {
     /// The finished tree does not run.
     #[error("the new Julia does not work on this machine")]
     Proof(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The finished tree does not stand on its own.
+    /// The finished tree uses a library outside of it.
     #[error("the new Julia loads `{}` although it contains a library of this name", library.display())]
     Foreign {
         /// The library outside the tree.
@@ -94,7 +94,7 @@ pub enum InstallError {
     /// The text names no version.
     #[error(transparent)]
     Wanted(#[from] InvalidWanted),
-    /// A Julia that would not work.
+    /// The version is not supported.
     #[error("Julia {version} is older than {oldest}, the oldest supported version")]
     TooOld {
         /// The version that was asked for.
@@ -105,10 +105,10 @@ pub enum InstallError {
     /// The text is no address.
     #[error("`{text}` is neither an address nor a path")]
     Address { text: String },
-    /// The index of versions did not arrive.
+    /// The index of versions cannot be fetched.
     #[error("cannot fetch the index of Julia versions from `{url}`")]
     Index { url: String, source: TransferError },
-    /// What arrived is not an index.
+    /// The file is not an index.
     #[error("`{url}` is not an index of Julia versions")]
     IndexFormat { url: String, source: serde_json::Error },
     /// An entry of the index does not describe an archive.
@@ -131,7 +131,7 @@ pub enum InstallError {
         url: String,
         /// This machine, as the index names it.
         platform: String,
-        /// What could be meant instead.
+        /// Similar versions.
         near: Vec<String>,
     },
     /// The archive did not arrive.
@@ -155,7 +155,7 @@ pub enum InstallError {
         /// Of what arrived.
         found: String,
     },
-    /// The archive holds more than an official one does.
+    /// The archive is larger than an official one can be.
     #[error("`{}` exceeds the limit for an archive, {limit}", archive.display())]
     Bomb {
         archive: PathBuf,
@@ -201,7 +201,7 @@ pub enum InstallError {
     Interrupted(#[from] Interrupted),
 }
 
-/// A mirror that did not deliver.
+/// A mirror that does not deliver a package.
 #[derive(Debug)]
 pub struct Attempt {
     /// Its address, without user name and password.
@@ -306,7 +306,7 @@ impl Hint for InstallError {
     }
 }
 
-/// What to do about a file that did not arrive.
+/// The hint for a failed transfer.
 fn network(error: &TransferError) -> String {
     const DEBIAN: &str =
         "`jnumpy-pack julia install --from debian` installs Julia 1.5.3 from Debian's packages";

@@ -1,7 +1,7 @@
 //! Unpacks an official archive below one directory, and trusts nothing in it.
 //!
-//! Entries may be files, directories, and links that stay in the tree; no entry is written through a link, none
-//! replaces another, and what comes out of the compression is counted while it comes.
+//! Entries may be files, directories, and links that stay in the tree. No entry is written through a link, no entry replaces
+//! another one, and the unpacked bytes are counted while they are written.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
@@ -69,7 +69,7 @@ fn tree_error(archive: &Path, source: io::Error) -> InstallError {
     InstallError::Damaged { archive: archive.into(), source }
 }
 
-/// Ends the reading when more comes out than an official archive holds.
+/// Stops reading if the archive unpacks to more bytes than an official one.
 struct Counted<R> {
     inner: R,
     count: u64,
@@ -192,7 +192,7 @@ impl Tree<'_> {
         // The mask of the process has been taken off the mode above.
         file.set_permissions(PermissionsExt::from_mode(mode))?;
         if let Some(modified) = modified {
-            // Julia takes a precompiled file whose sources are of another time for an old one.
+            // Julia regards a precompiled file as stale if the time of its sources differs.
             file.file().set_modified(modified)?;
         }
         Ok(())
@@ -296,7 +296,7 @@ mod tests {
         ("julia-1/etc/none", EntryType::Symlink, "not-there"),
     ];
 
-    /// A tar file with entries that no honest program writes.
+    /// A tar file with malicious entries.
     fn tar(entries: &[Given<'_>]) -> Vec<u8> {
         let mut builder = Builder::new(Vec::new());
         for (name, kind, text) in entries {
