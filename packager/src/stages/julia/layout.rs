@@ -181,7 +181,7 @@ mod tests {
         let error = ask(Path::new("/bin/echo"), &origin()).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with("`/bin/echo` does not answer as a Julia does: --startup-file=no -e"),
+            text.starts_with("`/bin/echo` is not a Julia executable, it printed: --startup-file=no -e"),
             "{text}"
         );
     }
