@@ -274,7 +274,7 @@ def test_the_index_is_out_of_reach(julia_command, server, home):
         (http_servers.mute, "the server sent less than 1000 bytes a second for 2 s"),
         (http_servers.redirect("/elsewhere"), "the server answered 404 Not Found"),
         (http_servers.redirect(INDEX), "the server redirected more than 10 times"),
-        (http_servers.redirect("file:///etc/passwd"), f"refusing to go from `{url}` to `file:///etc/passwd`"),
+        (http_servers.redirect("file:///etc/passwd"), f"refusing to follow `{url}` to `file:///etc/passwd`"),
     ]:
         server.behaviors[INDEX] = behavior
         refused(julia_command("install", "--server", server.url), home, failed + reason)

@@ -301,8 +301,8 @@ def test_several_threads_take_from_one_iterator(julia: str, contract: Any) -> No
 
 def test_definitions_that_are_refused(contract: Any) -> None:
     for definition, words in {
-        "nogil=true f(x::PyIterable{Int})::Int = 1": "`f` calls `x`, which is Python's and needs its lock",
-        "nogil=true f(x::Union{Nothing,PyIterable})::Int = 1": "`f` calls `x`, which is Python's and needs its lock",
+        "nogil=true f(x::PyIterable{Int})::Int = 1": "`f` calls `x`, which needs Python's lock",
+        "nogil=true f(x::Union{Nothing,PyIterable})::Int = 1": "`f` calls `x`, which needs Python's lock",
         "f(x::PyIterable{Ptr{Int}})::Int = 1": "argument `x` of `f`: no Python object is converted to Ptr{Int64}",
     }.items():
         assert words in refused(f"@export_py {definition}")

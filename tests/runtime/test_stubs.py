@@ -180,4 +180,4 @@ def test_what_cannot_be_written_is_named(contract, package, directory, error, wo
 
 
 def test_the_mark_is_the_first_line(stub):
-    assert stub.startswith(f"{MARK}\n# At run time arguments are taken as strictly as declared")
+    assert stub.startswith(f"{MARK}\n# At run time, arguments must have exactly the declared types")

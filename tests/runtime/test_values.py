@@ -745,7 +745,7 @@ def test_callbacks_take_anything(export: Callable) -> None:
     assert export("f(g::Function)::Any = map(g, [1.0, 2.0])")(lambda x: x + 1).tolist() == [2.0, 3.0]
     assert export("f(g::Function)::Any = length(g()::Vector{String})")(lambda: ["a", "b"]) == 2
     assert export("f(g::Union{Nothing,Function}=nothing)::Any = g === nothing ? 0 : g(1)::Int")() == 0
-    with pytest.raises(jnumpy.JuliaError, match="`f` calls `g`, which is Python's and needs its lock"):
+    with pytest.raises(jnumpy.JuliaError, match="`f` calls `g`, which needs Python's lock"):
         jnumpy.exec_julia("module No\nusing TyPython.CPython\n@export_py nogil=true f(g::Function)::Int = g()\nend")
 
 

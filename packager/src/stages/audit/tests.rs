@@ -271,7 +271,7 @@ fn err_libraries() {
             Level::Failure,
             "in no directory of its run path",
         ),
-        ("a/lib/x.so", needing("libx.so.1", None), Check::Needed, Level::Warning, "beside it"),
+        ("a/lib/x.so", needing("libx.so.1", None), Check::Needed, Level::Warning, "from its own directory"),
         (
             "a/x.so",
             needing("libother.so", Some("$ORIGIN/lib")),

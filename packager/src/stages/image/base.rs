@@ -249,10 +249,10 @@ mod tests {
             assert!(error.hint().is_some_and(|hint| hint.ends_with("`--stdlibs all`")), "{error}");
             error.to_string().replace(&root.path().display().to_string(), "<root>")
         };
-        let text = "a base image cannot be made: Julia 1.9.4 came without its own sources, there is no `compiler/compiler.jl` in \
+        let text = "a base image cannot be built: Julia 1.9.4 was installed without its sources, there is no `compiler/compiler.jl` in \
                     `<root>/share/julia/base`";
         assert_eq!(refused("1.9.4"), text);
-        let text = "a base image with only the standard libraries that are used cannot be made of Julia";
+        let text = "a base image with fewer standard libraries cannot be built from Julia";
         assert_eq!(refused("1.12.0"), format!("{text} 1.12.0"));
         write(root.path(), "base/compiler/compiler.jl", "");
         write(root.path(), "base/sysimg.jl", "");
