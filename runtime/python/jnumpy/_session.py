@@ -137,13 +137,13 @@ def init_project(package_file: str) -> None:
     """Load the Julia project beside a Python file, and run the ``init()`` of its module.
 
     Args:
-        package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
+        package_file: ``__file__`` of the package; its directory contains ``Project.toml`` with a top-level ``name``.
 
     Raises:
         RuntimeError: Julia is not running.
-        FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
-        ValueError: it has no ``name``.
-        ImportError: the package is a packed one that cannot join the Julia that runs.
+        FileNotFoundError: ``Project.toml`` or the source of its module does not exist.
+        ValueError: ``Project.toml`` has no ``name``.
+        ImportError: the package is packed and cannot join the running Julia.
         JuliaError: the project does not load.
 
     """
@@ -229,7 +229,8 @@ def exec_julia(code: str, use_gil: bool = True) -> None:
 
     Args:
         code: Julia source, any number of lines.
-        use_gil: kept for JNumPy projects; the lock is always held, since the code may touch Python objects.
+        use_gil: ignored; for projects of the original JNumPy. The lock is always held, because the code may touch
+            Python objects.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -248,7 +249,7 @@ def eval_julia(code: str) -> Any:
 
     Returns:
         The value, as an exported function would return it. An ``Array`` of numbers becomes an ndarray of shape
-        ``size(A)`` that shares its memory; numbers, texts, tuples and dictionaries become Python's own.
+        ``size(A)`` that shares its memory; numbers, strings, tuples, and dictionaries become Python objects.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -265,7 +266,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
 
     Args:
         src_file: its path, relative to the directory of ``current_file_path``.
-        current_file_path: ``__file__`` of the caller; the working directory's by default.
+        current_file_path: ``__file__`` of the caller; by default, paths are relative to the working directory.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -285,10 +286,10 @@ def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
 
     Args:
-        path: the executable ``julia``, or a launcher of it. It is looked at when Julia starts.
+        path: the executable ``julia``, or a launcher. It is checked when Julia starts.
 
     Raises:
-        RuntimeError: Julia runs already.
+        RuntimeError: Julia is already running.
 
     """
     if _ready:
@@ -300,7 +301,7 @@ def set_julia_mirror(server: str = "") -> None:
     """Set the package server of this process, unless ``JULIA_PKG_SERVER`` is set already.
 
     Args:
-        server: its URL; without one, the known server that answers first within 1 s, if any does.
+        server: the URL; by default, the known server that answers first within 1 s, if any.
 
     """
     if os.environ.get("JULIA_PKG_SERVER"):
@@ -319,12 +320,12 @@ def use_logging(level: int | str | None = 20) -> None:
     The logger of a message is ``julia.<module>``. Without a call of this function, Julia prints messages to ``stderr``.
 
     Args:
-        level: the lowest level to send, as ``logging`` counts them or by its name; ``None`` prints messages again.
+        level: the lowest level to send, as a number or name of ``logging``; ``None`` prints messages again.
 
     Raises:
         RuntimeError: Julia is not running.
-        TypeError: ``level`` is no level.
-        ValueError: there is no level of that name, or it is negative.
+        TypeError: ``level`` is not a level.
+        ValueError: there is no level of that name, or the number is negative.
 
     """
     from jnumpy import _logs  # importing `logging` takes some milliseconds
@@ -336,14 +337,14 @@ def use_logging(level: int | str | None = 20) -> None:
 def show_progress(show: bool = True) -> None:
     """Show the progress of Julia code as bars, on ``stderr`` or in a notebook.
 
-    Log messages with the keyword ``progress`` say how far the code is: a fraction, or ``"done"``. ``@progress`` and
+    Log messages with the keyword ``progress`` report the progress: a fraction, or ``"done"``. ``@progress`` and
     ``@withprogress`` of the Julia package ProgressLogging send them. By default they are not shown.
 
     Args:
         show: whether to show bars from now on.
 
     Raises:
-        ModuleNotFoundError: ``tqdm`` is not installed, which draws the bars.
+        ModuleNotFoundError: ``tqdm``, which draws the bars, is not installed.
         RuntimeError: Julia is not running.
 
     """
@@ -356,22 +357,22 @@ def show_progress(show: bool = True) -> None:
 def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
     """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
 
-    Types come from what the exported functions declare, texts from their docstrings. The same functions give the same
-    bytes. A stub stands beside the package's own modules, as ``<package>/<module>.pyi``; for checkers to read it in an
-    installed package, the package also needs a file ``py.typed``. Packing a wheel does both.
+    The types are those that the exported functions declare, and the texts are their docstrings. The same functions give
+    the same bytes. A stub is written beside the package's own modules, as ``<package>/<module>.pyi``. Type checkers
+    read it in an installed package if the package also has a file ``py.typed``. Packing a wheel adds both.
 
     Args:
         package: the package whose ``__init__.py`` calls ``init_project``, or its name, which is imported.
-        directory: where to write; the package's own directory by default.
+        directory: the directory for the stubs; default: the package's own directory.
 
     Returns:
         The paths written, sorted.
 
     Raises:
-        TypeError: ``package`` is no module and no name.
+        TypeError: ``package`` is neither a module nor a name.
         ValueError: the package exports no module.
-        FileNotFoundError: there is no such directory.
-        FileExistsError: a stub is there already that this function has not written; nothing is changed.
+        FileNotFoundError: the directory does not exist.
+        FileExistsError: a file that this function has not written is in the way; nothing is changed.
 
     """
     from jnumpy import _stubs
@@ -380,12 +381,12 @@ def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | N
 
 
 def bundle_info() -> dict[str, Any] | None:
-    """What runs and from where; ``None`` before the start.
+    """Describe the running Julia; ``None`` before the start.
 
     Returns:
         ``julia_version``; ``jnumpy``, version and directory of the runtime; ``bundle``, the directory of the bundle
-        that Julia was started from (``None`` for an installed one), with what its ``bundle.json`` says; and
-        ``joined``, a list that says the same of every bundle that was loaded into this Julia afterwards.
+        from which Julia was started (``None`` for an installed Julia), with the contents of its ``bundle.json``; and
+        ``joined``, a list with the same for every bundle that joined this Julia.
 
     """
     from jnumpy import _bundle
