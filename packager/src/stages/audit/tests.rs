@@ -300,7 +300,7 @@ fn err_libraries() {
             elf(|elf| elf.rpath = Some("$ORIGIN/../../y".into())),
             Check::RunPath,
             Level::Failure,
-            "not below",
+            "does not lead from",
         ),
         ("a/x.so", elf(|elf| elf.executable_stack = true), Check::ExecutableStack, Level::Failure, "stack"),
         ("a/libstdc++.so.6", elf(|_| ()), Check::SystemLibrary, Level::Failure, "`libstdc++.so.6`"),
