@@ -452,7 +452,7 @@ def test_encryption_is_not_given_up(julia_command, pack, home, tmp_path):
         listed = server.files[INDEX]
         server.files[INDEX] = listed.replace(server.url.encode(), plain.url.encode())
         done = julia_command("install", "--server", server.url, **trusted)
-        refused(done, home, f"from `{server.url}{INDEX}` to `{plain.url}{path_of('1.10.4')}`")
+        refused(done, home, f"follow `{server.url}{INDEX}` to `{plain.url}{path_of('1.10.4')}`")
         assert plain.requests == []
 
         # A redirect to another host over https is followed, because the hash is checked.
