@@ -45,7 +45,7 @@ def readable(nanoseconds: float) -> str:
 
 
 def mark(kind: str, x: float, y: float) -> str:
-    """Return the mark of one Julia: told apart by form as well as by colour."""
+    """Return the mark of one Julia: told apart by form as well as by color."""
     if kind == "first":
         return f'<path class="first" d="M{x:.1f} {y - 6.5:.1f} l6.5 6.5 l-6.5 6.5 l-6.5 -6.5z"/>'
     return f'<circle class="second" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'

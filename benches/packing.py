@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACK = ROOT / "target/release/jnumpy-pack"
 EXAMPLES = ROOT / "target/release/examples"
 PATIENCE = 300
-"""Seconds after which `auditwheel` is stopped, which has taken half a minute with such a tree, and for ever."""
+"""Seconds after which `auditwheel` is stopped, which has taken half a minute with such a tree, and forever."""
 ZIPFILE = """
 import pathlib, sys, zipfile
 root = pathlib.Path(sys.argv[1])

@@ -1,4 +1,4 @@
-"""What the tests share: the built command, a Julia, projects, a clean machine, and the wheels to try on it."""
+"""Shared fixtures: the built command, a Julia, projects, a clean machine, and the wheels to try on it."""
 
 import functools
 import importlib
@@ -21,13 +21,13 @@ NUMPY = "numpy==2.5.5"
 
 
 def pytest_configure() -> None:
-    """Let tests end processes by Ctrl-C: what a shell runs in the background ignores it, and so do its children."""
+    """Let tests end processes by Ctrl-C, which background jobs of a shell and their children ignore."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Mark what is in `runtime/`: nobody has to remember it, and no test is missing on another Julia."""
+    """Mark all tests in `runtime/`, so that they run with every Julia."""
     for item in items:
         if (TESTS / "runtime") in item.path.parents:
             item.add_marker(pytest.mark.every_julia)

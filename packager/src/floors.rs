@@ -1,11 +1,11 @@
-//! The floors of the packager, held by what its files name: `crate::…` leads to the own floor or to one below.
+//! Tests that each module of the packager uses only modules of its own floor or of a lower one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// From the lowest to the highest.
+/// The floors, from the lowest to the highest.
 const FLOORS: [&str; 4] = ["formats", "stages", "packing", "commands"];
-/// In the order of the work: a stage may use those before it.
+/// The stages in the order of the work. A stage may use those before it.
 const STAGES: [&str; 10] = [
     "project",
     "unpack",
@@ -18,7 +18,7 @@ const STAGES: [&str; 10] = [
     "audit",
     "inventory",
 ];
-/// What each crate may use of the workspace.
+/// The crates of the workspace that each crate may use.
 const CRATES: [(&str, &[&str]); 4] = [
     ("base", &[]),
     ("elf", &["jnumpy-base"]),
@@ -30,10 +30,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A module's path from the root of its crate, or an item's.
+/// The path of a module or an item from the root of its crate.
 type Name = Vec<String>;
 
-/// The source files of a crate, by the names of their modules. The tests in them count for nothing, and no comment does.
+/// The source files of a crate, by the names of their modules, without tests and comments.
 fn sources(source: &Path) -> BTreeMap<Name, String> {
     let files = walkdir::WalkDir::new(source).sort_by_file_name().into_iter().map(Result::unwrap);
     files
@@ -59,8 +59,8 @@ fn floors() -> BTreeMap<Name, String> {
     sources
 }
 
-/// What the modules of one crate name, re-exports followed: one that takes a type by its parent's name depends on the
-/// module that defines it, not on the parent.
+/// The modules that each module of a crate names, with re-exports resolved: a module that uses a type by its parent's name
+/// depends on the module that defines the type, not on the parent.
 struct Modules<'a> {
     sources: &'a BTreeMap<Name, String>,
     /// By module: the names that it re-exports from modules below it, and what they stand for.
@@ -104,7 +104,7 @@ impl<'a> Modules<'a> {
             let parent = module[..module.len().saturating_sub(ups)].to_vec();
             read_path(&text[at + ups * start.len()..], parent, &mut items);
         }
-        // What a module takes of those below it; re-exporting is no use.
+        // A re-export does not count as a use.
         for line in text.lines().filter_map(|line| line.strip_prefix("use ")) {
             let from = &text[line.as_ptr() as usize - text.as_ptr() as usize..];
             let mut found = Vec::new();
@@ -116,7 +116,7 @@ impl<'a> Modules<'a> {
         modules.filter(|other| *other != module && !other.is_empty()).collect()
     }
 
-    /// The modules of which each leads to all the others.
+    /// Circles: modules of which each depends on all the others.
     fn circles(&self) -> Vec<Vec<String>> {
         let needed: BTreeMap<&Name, BTreeSet<&Name>> =
             self.sources.keys().map(|module| (module, self.needed(module))).collect();
@@ -179,7 +179,7 @@ fn position(list: &[&str], name: &str) -> Option<usize> {
     list.iter().position(|known| *known == name)
 }
 
-/// Why a module may not name another, if it may not.
+/// The reason why a module may not name another; `None` if it may.
 fn objection(module: &[String], other: &[String]) -> Option<&'static str> {
     let Some(floor) = position(&FLOORS, &other[0]) else { return Some("it is on no floor") };
     let own = position(&FLOORS, &module[0])?;
@@ -207,7 +207,7 @@ fn ok_nothing_is_taken_from_above() {
                 wrong.push(format!("{} names crate::{}: {why}", module.join("::"), other.join("::")));
             }
         }
-        // `super` must not lead around the rule.
+        // `super` must not circumvent the rule.
         let leaves =
             |line: &&str| line.starts_with("use super::") && module.len() <= 2 && module[0] != "commands";
         wrong.extend(text.lines().filter(leaves).map(|line| format!("{}: {line}", module.join("::"))));
@@ -258,7 +258,7 @@ fn err_circles_through_parents_and_reexports() {
     };
     let sources: BTreeMap<Name, String> = [
         ("", "pub mod a;"),
-        // `a` gives on what `a::error` has; taking that is no use of `a`.
+        // `a` re-exports items of `a::error`; using them is not a use of `a`.
         ("a", "mod error;\nmod one;\nmod two;\nmod three;\npub use error::Error;\nuse one::One;"),
         ("a::error", ""),
         ("a::one", "use super::{Error, two};"),

@@ -1,4 +1,4 @@
-"""What the documentation says, done: its examples run, and what messages point to exists."""
+"""Run the examples in the documentation, and check that the sections which messages name exist."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from paths import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TOPICS = re.findall(r"^## (.+)$", (REPOSITORY / "docs/errors.md").read_text(), re.MULTILINE)
-# As hints of the command, Python and Rust of the runtime write it.
+# The forms in hints of the command, and in the Python and Rust code of the runtime.
 LINK = re.compile(r"jnumpy-pack about ([a-z-]+)|\bmore\((?:py, )?['\"]([a-z-]+)['\"]\)|Refusal::\w+ => \"([a-z-]+)\"")
 
 
@@ -30,7 +30,7 @@ def test_the_examples_of_a_page_run(page, pack, julia, cache, tmp_path):
         "PIP_CACHE_DIR": str(cache / "pip"),
         "TYPY_JL_EXE": julia,
     }
-    # The README starts in the repository, and then goes to a place of its own.
+    # The README starts in the repository, and then changes to another directory.
     place = REPOSITORY if page.name == "README.md" else home
     ran = subprocess.run(
         ["bash", "-c", script], cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
@@ -82,7 +82,7 @@ def test_the_messages_that_the_readme_explains_are_said():
     table = (REPOSITORY / "README.md").read_text().partition("### What goes wrong")[2].partition("\n## ")[0]
     messages = re.findall(r"^\| `(.+?)` ", table, re.MULTILINE)
     assert len(messages) > 5
-    # By Julia and by Python themselves.
+    # Messages of Julia and Python themselves.
     foreign = {"Failed to precompile", "No module named '_my_solver'"}
     sources = " ".join(re.sub(r"\\\n\s*|\"\n\s*f?\"", "", path.read_text()) for path in _sources())
     for message in set(messages) - foreign:

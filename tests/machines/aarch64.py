@@ -67,7 +67,7 @@ class Debian:
     def prepare(self, cache: Path) -> None:
         """Provide a Julia, and a Python with NumPy and our commands."""
         if not (self.root / "opt/home/julia").is_dir():
-            # Everything but the name of the processor is the same there, and faster here.
+            # Only the name of the processor differs, and this is faster here.
             (self.root / "opt/dpkg").mkdir(parents=True, exist_ok=True)
             name = self.root / "opt/dpkg/dpkg"
             name.write_text("#!/bin/sh\necho arm64\n")

@@ -1,4 +1,4 @@
-"""The packed wheel of kmeans1d works where there is no Julia, no network, no home and nothing to write to."""
+"""The packed wheel of kmeans1d works without a Julia, a network, a home directory, and a writable directory."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import pytest
 ENVIRONMENT = "/opt/clean röom"
 SCRIPTS = "/opt/scripts"
 
-# What the run may open beside the environment. Whatever is not under one of these is a leak.
+# Files that the run may open besides the environment. A file that is not below one of these is a leak.
 SYSTEM = {
     SCRIPTS: "the script that clusters",
     "/usr/lib/python3.13": "the standard library of the system's Python, which the environment shares",
@@ -73,7 +73,7 @@ def test_starts_no_other_program(trace, cluster):
 
 
 def test_writes_nothing(trace):
-    # Julia's compiler puts code into the process's own memory through a file.
+    # Julia's compiler writes code into the memory of the process through this file.
     own_memory = re.compile(r"/proc/\d+/mem")
     assert {path for path in trace.written if path != "/dev/null" and not own_memory.fullmatch(path)} == set()
 

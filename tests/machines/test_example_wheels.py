@@ -91,7 +91,7 @@ def test_its_own_tests(python, suite):
     assert re.search(r"\b[1-9]\d* passed", outcome.stdout)
 
 
-def test_the_licence_of_a_native_library_is_told(wheels):
+def test_the_license_of_a_native_library_is_told(wheels):
     with zipfile.ZipFile(wheels["fftw"]) as archive:
         names = archive.namelist()
         (place,) = [name for name in names if name.endswith(".dist-info/METADATA")]

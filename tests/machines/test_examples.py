@@ -1,4 +1,4 @@
-"""Each example from its source tree, with the Julia at hand: its own tests, and its stubs."""
+"""Each example from its source tree, with the Julia of the tests: its own tests, and its stubs."""
 
 import os
 import subprocess
@@ -30,12 +30,12 @@ def test_the_solution_is_plotted(environment, tmp_path):
     script = FIXTURES / "poisson/examples/plate.py"
     picture = tmp_path / "plate.png"
     subprocess.run([sys.executable, script, picture], env=environment | {"MPLBACKEND": "agg"}, check=True)
-    colours = matplotlib.image.imread(picture)[..., :3]
-    assert colours.shape[:2] == matplotlib.image.imread(script.with_suffix(".png")).shape[:2]
-    # The colour map's ends are both there: the plate gives way in two places, in opposite directions.
-    for colour in (matplotlib.colormaps["viridis"](0.0), matplotlib.colormaps["viridis"](1.0)):
-        left = colours[:, : colours.shape[1] * 2 // 5]
-        assert np.abs(left - colour[:3]).sum(axis=2).min() < 0.05
+    colors = matplotlib.image.imread(picture)[..., :3]
+    assert colors.shape[:2] == matplotlib.image.imread(script.with_suffix(".png")).shape[:2]
+    # The color map's ends are both there: the plate gives way in two places, in opposite directions.
+    for color in (matplotlib.colormaps["viridis"](0.0), matplotlib.colormaps["viridis"](1.0)):
+        left = colors[:, : colors.shape[1] * 2 // 5]
+        assert np.abs(left - color[:3]).sum(axis=2).min() < 0.05
 
 
 @pytest.fixture(scope="module")

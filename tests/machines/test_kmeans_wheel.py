@@ -1,4 +1,4 @@
-"""The packed wheel of kmeans1d, with its image: what the field's own tools say of it, and whether it computes right."""
+"""The packed wheel of kmeans1d with its image: other tools accept it, and its results are right."""
 
 import json
 import os

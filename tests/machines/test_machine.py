@@ -1,4 +1,4 @@
-"""The clean machine is what the other tests take it for."""
+"""The clean machine has the properties that the other tests rely on."""
 
 import signal
 import subprocess

@@ -18,7 +18,7 @@ def collect(pack: Path, *words: object) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def collected(pack, machine, small) -> dict:
-    """Return what the command says of a directory that it has made on the machine."""
+    """Return the output of the command about a directory that it has made on the machine."""
     place = machine.root / PLACE.lstrip("/")
     versions = ("--python-version", "3.11", "--python-version", "3.13")
     made = collect(pack, small.wheels[0], "--out-dir", place, *versions, "--json")
@@ -76,7 +76,7 @@ def test_a_wheel_that_has_changed_is_refused(machine, collected):
         (["{wheel}", "--platform", "windows"], "`windows` is not a manylinux platform tag", ""),
         (
             ["{wheel}", "--python-version", "3.9"],
-            "pip cannot download all that CPython 3.9 needs",
+            "pip cannot download everything that CPython 3.9 needs",
             "`--find-links DIR`",
         ),
         (["{wheel}", "--out-dir", "{taken}"], "is not an empty directory", "`--out-dir DIR`"),

@@ -1,4 +1,4 @@
-"""`jnumpy-pack audit` on wheels that somebody has changed after they were made."""
+"""`jnumpy-pack audit` on wheels that were changed after they were packed."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def audit(wheel, *options):
 
 
 def findings(wheel, *options):
-    """Return what the audit says as `check file: what` lines; its exit status must fit."""
+    """Return the findings of the audit as `check file: what` lines; its exit status must match."""
     done = audit(wheel, "--json", *options)
     report = json.loads(done.stdout)
     assert report["version"] == 1
@@ -76,14 +76,14 @@ def test_another_writer_passes_too(changed):
 
 def test_an_edited_file_is_named(changed):
     same_size = findings(changed({"sample/data": b"DATA" * 1000}))
-    assert same_size == ["record sample/data: its content is not the one RECORD has the hash of"]
+    assert same_size == ["record sample/data: its content does not match its hash in RECORD"]
     shorter = findings(changed({"sample/data": b"data"}))
     assert shorter == ["record sample/data: its size is not the one in RECORD"]
 
 
 def test_missing_and_extra_files_are_named(changed):
     assert findings(changed({"sample/data": None, "sample/extra": b""})) == [
-        "record sample/data: RECORD lists it, but the wheel does not have it",
+        "record sample/data: RECORD lists it, but the wheel does not contain it",
         "record sample/extra: RECORD does not list it",
     ]
 
@@ -116,7 +116,7 @@ def test_findings_that_differ_in_the_file_alone_are_one_line(changed):
     (line,) = audit(changed(files)).stdout.splitlines()
     assert line == (
         "failure: `sample/extra0`, `sample/extra1`, `sample/extra2`, and 2 more files: RECORD does not list it "
-        "(installers compare files with RECORD, and remove by it)"
+        "(installers use RECORD to check and to remove files)"
     )
 
 
@@ -130,10 +130,10 @@ def test_unsafe_names_are_named_and_escaped(changed):
 def test_links_and_odd_modes(changed):
     odd = findings(changed({}, mode=0o664))
     assert odd
-    assert all(line.endswith("installers keep no more than that") for line in odd)
+    assert all(line.endswith("installers do not keep other modes") for line in odd)
     links = findings(changed({}, external_attr=(stat.S_IFLNK | 0o777) << 16))
     assert links
-    assert all("it is a link, a device or something else" in line for line in links)
+    assert all("it is a link, a device, or another special file" in line for line in links)
 
 
 def test_other_features_of_zip_are_refused(changed, tmp_path):
@@ -163,7 +163,7 @@ def test_data_descriptors_are_refused(tmp_path):
         new.writestr("sample/data", b"data")
     wheel = tmp_path / NAME
     wheel.write_bytes(pipe.getvalue())
-    assert any("has its size behind its data" in line for line in findings(wheel))
+    assert any("has its size after its data" in line for line in findings(wheel))
 
 
 def test_what_is_no_wheel_is_an_error(tmp_path):
@@ -171,7 +171,7 @@ def test_what_is_no_wheel_is_an_error(tmp_path):
     wheel.write_bytes(b"PK" + bytes(1000))
     done = audit(wheel)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot be read as a wheel: it is no zip archive" in done.stderr
+    assert "cannot be read as a wheel: it is not a zip archive" in done.stderr
     assert audit(tmp_path / "none.whl").returncode == 1
 
 
@@ -224,15 +224,15 @@ def test_bombs_are_refused(tmp_path):
     large = deflated(3 << 30)
     assert len(large) < 4 << 20
     bomb = hostile(wheel, [(b"sample/bomb", large, 3 << 30)], [(0, b"sample/bomb")])
-    assert "`sample/bomb`: it claims a size that its data cannot have" in modestly(bomb)
-    # It says that it is small, and is not.
+    assert "`sample/bomb`: its declared size is impossible for its data" in modestly(bomb)
+    # The declared size is too small.
     modest = hostile(wheel, [(b"sample/bomb", large, 1000)], [(0, b"sample/bomb")])
-    assert "`sample/bomb`: its data does not unpack to the size it claims" in modestly(modest)
-    # Thirty files in the place of one.
+    assert "`sample/bomb`: its data does not unpack to the declared size" in modestly(modest)
+    # Thirty entries for the data of one file.
     one = [(b"sample/bomb", deflated(256 << 20), 256 << 20)]
     shared = hostile(wheel, one, [(0, b"sample/%d" % number) for number in range(30)])
     assert "its files overlap each other" in modestly(shared)
-    # Nor are a hundred of them unpacked one after the other.
+    # A hundred such files are not unpacked one after the other either.
     many = [(b"sample/%d" % number, one[0][1], 256 << 20) for number in range(100)]
     assert "the declared uncompressed size, 26843545600 bytes, is larger" in modestly(
         hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)])
@@ -242,8 +242,8 @@ def test_bombs_are_refused(tmp_path):
 def test_counts_are_not_believed(tmp_path):
     wheel = tmp_path / NAME
     entry, record = [(b"sample/data", b"\3\0", 0)], [(0, b"sample/data")]
-    assert "its directory is not where it says" in modestly(hostile(wheel, entry, record, count=0xFFFF))
-    assert "has another number of entries than it says" in modestly(hostile(wheel, entry, record * 3, count=2))
+    assert "its directory is not at the declared position" in modestly(hostile(wheel, entry, record, count=0xFFFF))
+    assert "does not have the declared number of entries" in modestly(hostile(wheel, entry, record * 3, count=2))
     many = [(b"sample/%d" % number, b"\3\0", 0) for number in range(60_000)]
     said = modestly(hostile(wheel, many, [(number, name) for number, (name, _, _) in enumerate(many)]))
     assert "RECORD" in said

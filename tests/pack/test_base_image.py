@@ -25,7 +25,7 @@ def run(pack, julia, *options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def packed(pack, julia, tmp_path_factory) -> dict:
-    """Pack the fixture; return what the command says of it."""
+    """Pack the fixture; return the JSON output of the command."""
     outcome = run(pack, julia, "--json", "--out-dir", tmp_path_factory.mktemp("wheels"))
     assert outcome.returncode == 0, outcome.stderr
     return json.loads(outcome.stdout)
@@ -55,7 +55,7 @@ def test_what_is_in_it(packed, kmeans_wheel):
     properties = {entry["name"]: entry["value"] for entry in julia["properties"]}
     assert properties["julia:standard-libraries"] == ", ".join(sorted(USED))
     assert "SparseArrays" in properties["julia:standard-libraries-left-out"].split(", ")
-    # Most of what is gone was in the image.
+    # Most of the saved bytes were in the image.
     assert packed["size"] < 0.8 * kmeans_wheel.stat().st_size
 
 
@@ -102,5 +102,5 @@ def test_why_one_is_in_it_or_not(pack, julia, packed):
 def test_it_needs_a_full_image(pack, julia, image):
     outcome = run(pack, julia, "--dry-run", "--image", image)
     assert outcome.returncode == 1
-    words = "error: a wheel with only the standard libraries that are used needs the image `full`"
+    words = "error: a wheel with only the used standard libraries needs the image `full`"
     assert outcome.stderr.startswith(words)

@@ -1,4 +1,4 @@
-"""What packing asks of a binary file can be asked of Mach-O and PE files too, which the packager does not write yet.
+"""The trait for binary formats also fits Mach-O and PE files, which the packager does not write yet.
 
 The files are those of a wheel with Julia's libraries. The example that reads them implements the packager's own trait.
 """
@@ -73,7 +73,7 @@ def test_macos(read_all):
         },
         {"@loader_path/": f"{LIB}/julia", "@loader_path/..": LIB},
     )
-    # `$ORIGIN` means nothing to the loader of macOS, so this library loads only after the one that it needs.
+    # The loader of macOS does not know `$ORIGIN`, so this library loads only after the one that it needs.
     amd = files[f"{LIB}/julia/libamd.3.dylib"]
     assert amd.run_path == {"$ORIGIN": "-"}
     assert amd.needed["@rpath/libsuitesparseconfig.7.dylib"] == "-"

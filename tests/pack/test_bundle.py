@@ -1,4 +1,4 @@
-"""An installed bundle: what it says of itself, and what it says when something is wrong with it or its place."""
+"""An installed bundle: `bundle_info()`, and the errors if the bundle or its directory is damaged or unsuitable."""
 
 import json
 import os
@@ -156,8 +156,11 @@ def test_a_damaged_description_is_named(site, changed, content):
     ("change", "words"),
     [
         ({"protocol": 99}, f"is loaded, reads format {sites.FORMAT}, protocol {sites.PROTOCOL}; pack both with"),
-        ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, this machine is "),
-        ({"platform": {"machine": os.uname().machine, "glibc": [2, 99]}}, "needs glibc 2.99 or later, this system has"),
+        ({"platform": {"machine": "s390x", "glibc": [2, 17]}}, "was packed for s390x, but this machine is "),
+        (
+            {"platform": {"machine": os.uname().machine, "glibc": [2, 99]}},
+            "needs glibc 2.99 or later, but this system has",
+        ),
     ],
 )
 def test_a_bundle_for_another_place_is_refused(site, bundle, changed, change, words):

@@ -1,4 +1,4 @@
-"""What all commands have in common: errors as JSON, completions, pages for `man`."""
+"""Features of all commands: errors as JSON, completions, manual pages."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_an_error_is_an_object(pack, tmp_path, kind, arguments):
     assert done.stdout == json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert (told["version"], sorted(told["error"])) == (1, ["causes", "kind", "message", "remedy"])
     assert told["error"]["kind"] == kind
-    # People are told the same.
+    # stderr contains the same message.
     assert done.stderr.startswith(f"error: {told['error']['message']}\n")
     assert all(f"  caused by: {cause}\n" in done.stderr for cause in told["error"]["causes"])
     assert told["error"]["remedy"] is None or f"\nhint: {told['error']['remedy']}\n" in done.stderr

@@ -16,7 +16,7 @@ import pytest
 from paths import REPOSITORY
 
 COMMAND = Path(os.environ.get("JNUMPY_PACK", REPOSITORY / "target/release/jnumpy-pack")).resolve()
-# What a Julia made of Debian's packages takes from the machine.
+# The libraries of the machine that a Julia from Debian's packages uses.
 FROM_THE_MACHINE = {
     "linux-vdso.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0",
     "librt.so.1", "libresolv.so.2", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1",
@@ -178,7 +178,7 @@ def test_a_killed_run_leaves_nothing_that_is_found(tmp_path: Path) -> None:
     assert "hint: `jnumpy-pack julia install` installs one" in result.stderr
     assert json.loads(run(tmp_path, "list", "--json").stdout) == {"version": 1, "julias": []}
 
-    # Two at once then: one cleans up and installs, the other waits and has nothing to do.
+    # Now two installations at once: one cleans up and installs, and the other waits and has nothing to do.
     processes = [start(tmp_path), start(tmp_path)]
     ends = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
@@ -195,7 +195,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr == "error: interrupted; nothing was left half written\n"
+    assert stderr == "error: interrupted; no partly written files were left\n"
     assert not work_in_progress(tmp_path)
 
 
@@ -233,5 +233,5 @@ def test_a_mirror_out_of_reach(tmp_path: Path) -> None:
 def test_a_machine_without_apt(tmp_path: Path) -> None:
     result = run(tmp_path, *INSTALL, PATH=str(tmp_path))
     assert (result.returncode, result.stdout) == (1, "")
-    message = "error: `dpkg` is not on this machine: the source `debian` needs Debian's apt and dpkg\n"
+    message = "error: `dpkg` is not installed: the source `debian` needs Debian's apt and dpkg\n"
     assert result.stderr == f"{message}\n{INSTALL_YOURSELF}"

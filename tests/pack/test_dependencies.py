@@ -1,4 +1,4 @@
-"""Dependencies: found as Julia finds them, refused in words, and at work in a wheel that has been put elsewhere."""
+"""Dependencies are found as Julia finds them or refused with a message, and work in a wheel that was moved."""
 
 import importlib.util
 import json
@@ -102,7 +102,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-# What is found, and what is said of the rest.
+# Dependencies that are found, and messages about the others.
 
 
 def test_a_project_without_manifest_is_resolved_by_pkg(pack, julia, depot):
@@ -141,7 +141,7 @@ def test_packages_are_added(pack, julia, version, depot, tmp_path):
     line = 'LinearAlgebra = "37e2e46d-f89d-539d-b4ee-838fcccc9c8e"\n'
     text = old.replace("# of mine\n", f"# of mine\n{line}")
     assert file.read_text() == text
-    assert "`LinearAlgebra` is a dependency already" in add("LinearAlgebra").stderr
+    assert "`LinearAlgebra` is already a dependency" in add("LinearAlgebra").stderr
     if versions.SLOW_IMAGES <= version < versions.PACKAGE_IMAGES:
         return  # Pkg of such a Julia compiles for a quarter of a minute in each of what follows.
 
@@ -332,16 +332,16 @@ def entries(text: str, manifest: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("[[Gamma]]", '[["../Gamma"]]', "it lists a package with an impossible name: `../Gamma`"),
-        ("[[Gamma]]", '[["/Gamma"]]', "it lists a package with an impossible name: `/Gamma`"),
-        ("[[Gamma]]", r'[["G\u001b[31m"]]', r"it lists a package with an impossible name: `G\u{1b}[31m`"),
+        ("[[Gamma]]", '[["../Gamma"]]', "it lists a package with an invalid name: `../Gamma`"),
+        ("[[Gamma]]", '[["/Gamma"]]', "it lists a package with an invalid name: `/Gamma`"),
+        ("[[Gamma]]", r'[["G\u001b[31m"]]', r"it lists a package with an invalid name: `G\u{1b}[31m`"),
         ('version = "0.3.1"', r'version = "0.3.1\u0007"', r"not a version: `0.3.1\u{7}`"),
         ('version = "0.3.1"', 'version = "../../x"', "not a version: `../../x`"),
         ("git-tree-sha1 = ", "git-tree-sha1 = '../../../../etc'\nx = ", "not a git tree hash: `../../../../etc`"),
         (
             "[[Gamma]]",
             "[[Other]]\nuuid = '3f1d4f64-7d0b-4f0e-8a39-9b4a4b9a0b02'\n[[Gamma]]",
-            "two packages of one UUID",
+            "two packages with the same UUID",
         ),
         ('deps = ["Gamma"]', 'deps = ["Gamma", "\\u001b"]', r"depends on `\u{1b}`, which it does not list"),
         ("[[Gamma]]\n", "[[Gamma]]\nversion = '1'\n", "is not valid TOML"),
@@ -375,7 +375,7 @@ def test_a_manifest_with_a_hundred_thousand_packages(pack, julia, project, depot
     assert plan(pack, julia, project, depot)[0]["files"]
 
 
-# Julia as the oracle.
+# Comparison with Julia itself.
 
 ORACLE = """
 using Pkg
@@ -396,7 +396,7 @@ def grow(directory: Path, chance: random.Random, depth: int = 0) -> None:
                 path.write_bytes(chance.randbytes(chance.choice([0, 1, 100, 70_000])))
                 path.chmod(chance.choice([0o644, 0o755, 0o600, 0o444, 0o744, 0o611]))
             case 2:
-                # Of a link's target Julia counts the characters where Git counts the bytes.
+                # For the target of a link, Julia counts characters where Git counts bytes.
                 files = [other.name for other in directory.iterdir() if other.is_file() and other.name.isascii()]
                 path.symlink_to(chance.choice(["nothing", "./not/there", *files]))
             case 3:
@@ -490,7 +490,7 @@ def test_artifacts_are_selected_as_julia_does(pack, julia, project, spare):
     assert packed == expected
 
 
-# A finished wheel: with an image on Julia 1.5, of sources on the other, where an image takes many minutes.
+# A finished wheel: with an image on Julia 1.5, and without one on other Julias, where an image takes many minutes.
 
 
 @pytest.fixture(scope="module")
@@ -604,9 +604,11 @@ def test_a_place_with_too_long_a_name_is_refused(site, tmp_path, version):
     outcome = sites.run(place, f"import {PACKAGE}")
     assert outcome.returncode == 1
     last = outcome.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"ImportError: {place}/{PACKAGE} has ")
+    assert last.startswith(f"ImportError: the path {place}/{PACKAGE} has ")
     bundle = place / PACKAGE / "_jnumpy"
-    assert last.endswith(f"at most 255: install the package in another place{sites.more('long-path', bundle)}")
+    assert last.endswith(
+        f"at most 255: install the package in a directory with a shorter path{sites.more('long-path', bundle)}"
+    )
 
 
 def test_the_wheel_lists_packages_and_artifacts(wheel, depot, seen):

@@ -24,7 +24,7 @@ def doctor(pack, tmp_path):
 def test_a_machine_with_nothing(doctor):
     done = doctor("--json")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: packing needs what this machine lacks: julia, linker")
+    assert done.stderr.startswith("error: this machine lacks something that packing needs: julia, linker")
     told = json.loads(done.stdout)
     assert done.stdout == json.dumps(told, indent=2, sort_keys=True) + "\n"
     assert (told["version"], told["ready"]) == (1, False)

@@ -127,5 +127,5 @@ def test_a_given_julia_that_does_not_start(pack, tmp_path):
         f"error: the Julia `{broken}` (--julia) does not start\n"
         f"  caused by: `{broken} --startup-file=no -e '…'` failed with exit status: 7\n"
         "  caused by: cannot open libjulia\n\n"
-        f"hint: see what `{broken} --version` says in a terminal\n"
+        f"hint: run `{broken} --version` in a terminal to see why\n"
     )

@@ -1,4 +1,4 @@
-"""What modules do while an image is built, and what of their globals lives on in it."""
+"""What modules do while an image is built, and which of their globals the image preserves."""
 
 import re
 import shutil
@@ -87,7 +87,7 @@ def test_what_does_not_live_on_is_reported_by_name(pack, julia, packed):
     }
     text = "\n".join(warned.values())
     for name, words in {
-        "PIECES": "a piece of the directory of the build",
+        "PIECES": "a part of the path of the build directory",
         "OUTPUT": "an open stream",
         "PASSWORDS": "an open stream",
         "POINTER": "a pointer",
@@ -104,7 +104,7 @@ def test_what_does_not_live_on_is_reported_by_name(pack, julia, packed):
         assert any(f"`State.{name}`" in line and words in line for line in warned.values()), f"{name}: {text}"
     for name in ("SEEDED", "NULL", "ORDER", "LARGE", "MATCH", "DEVICE", "FREE", "SET_AT_START"):
         assert f"State.{name}`" not in text
-    # Said again when the image comes from the cache.
+    # The warnings are repeated if the image comes from the cache.
     again = packing(pack, julia, wheel.parents[1])
     assert [line for line in again.stderr.splitlines() if line.startswith("warning: ")] == list(warned.values())
 

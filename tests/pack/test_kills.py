@@ -1,4 +1,4 @@
-"""Kill -9 at random moments: nothing that looks whole is half of something, and the next run does its work.
+"""Kill -9 at random moments: no file is incomplete, and the next run succeeds.
 
 The moments come from a seed that is printed; `JNUMPY_TEST_SEED` gives it again.
 """
@@ -82,7 +82,7 @@ def test_wheel(pack, julia, small, tmp_path, chance):
     right = digest(wheel)
     stopped = 0
     for number in range(30):
-        # A wheel of an earlier run stays what it was, and one that was not there appears whole.
+        # A wheel of an earlier run does not change, and a new one is complete.
         if number % 2:
             wheel.unlink(missing_ok=True)
         stopped += killed(chance.uniform(0, 1.1 * seconds), *command, JULIA_DEPOT_PATH=depot)

@@ -1,4 +1,4 @@
-"""`jnumpy-pack julia install VERSION` from a server on this machine, which behaves and misbehaves.
+"""`jnumpy-pack julia install VERSION` from a server on this machine, which may misbehave.
 
 The archives are in the official layout. Most hold a Julia that only answers; one holds a real one.
 """
@@ -69,13 +69,13 @@ def path_of(version: str) -> str:
 
 
 def is_clean(home: Path) -> bool:
-    """Whether nothing is installed, nor half installed; parts of downloads may be there."""
+    """Whether nothing is installed, completely or partly; parts of downloads may exist."""
     names = {path.name for path in (home / "julia").glob("*")} if home.exists() else set()
     return names <= {".lock", ".downloads"}
 
 
 def refused(done: subprocess.CompletedProcess[str], home: Path, *words: str) -> None:
-    """Check that an installation was refused in words and left nothing."""
+    """Check that an installation was refused with a message and left nothing."""
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     for text in words:
         assert text in done.stderr, done.stderr
@@ -201,7 +201,7 @@ def test_without_the_index_an_installed_one_of_the_series_will_do(julia_command,
     done = julia_command("install", "--server", server.url)
     assert done.returncode == 0
     assert "warning: cannot fetch the index of Julia versions" in done.stderr
-    assert "so there may be a newer one than 1.10.4" in done.stderr
+    assert "so a newer version than 1.10.4 may exist" in done.stderr
     assert julia_command("install", "release", "--server", server.url).returncode == 1
 
 
@@ -235,7 +235,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(julia_command, pack,
         stdout, stderr = process.communicate(timeout=20)
         assert (process.returncode, stdout) == (status, "")
         assert json.loads(julia_command("list", "--json").stdout)["julias"] == []
-    assert stderr.endswith("error: interrupted; nothing was left half written\n")
+    assert stderr.endswith("error: interrupted; no partly written files were left\n")
     assert is_clean(home)
     server.behaviors.clear()
     have = downloaded(home)
@@ -274,7 +274,7 @@ def test_the_index_is_out_of_reach(julia_command, server, home):
         (http_servers.mute, "the server sent less than 1000 bytes a second for 2 s"),
         (http_servers.redirect("/elsewhere"), "the server answered 404 Not Found"),
         (http_servers.redirect(INDEX), "the server redirected more than 10 times"),
-        (http_servers.redirect("file:///etc/passwd"), f"refusing to go from `{url}` to `file:///etc/passwd`"),
+        (http_servers.redirect("file:///etc/passwd"), f"refusing to follow `{url}` to `file:///etc/passwd`"),
     ]:
         server.behaviors[INDEX] = behavior
         refused(julia_command("install", "--server", server.url), home, failed + reason)
@@ -307,7 +307,11 @@ def test_versions_that_are_not_listed(julia_command, server, home):
         ("1.99", f"{index} 1.99 for {fake_julias.TRIPLET}", "hint: the index has 1.10.4, 1.3.1; "),
         ("1.13", f"{index} 1.13 for", "hint: the index has 1.13.0-alpha1; "),
         ("1.10.5", f"{index} 1.10.5 for", "hint: the index has 1.10.4; "),
-        ("1.3", "Julia 1.3.1 is older than 1.5.0, the oldest that works", "`jnumpy-pack julia list --available`"),
+        (
+            "1.3",
+            "Julia 1.3.1 is older than 1.5.0, the oldest supported version",
+            "`jnumpy-pack julia list --available`",
+        ),
         ("latest", "`latest` is not a version of Julia", "hint: give `lts`, `release`, a series such as `1.10`"),
     ]:
         refused(julia_command("install", wanted, "--server", server.url), home, words, hint)
@@ -365,7 +369,7 @@ def test_an_archive_that_is_not_the_one_in_the_index(julia_command, server, home
     content = server.files[path_of("1.10.4")]
     (home / f"julia/.downloads/{hashlib.sha256(content).hexdigest()}.tar.gz").write_bytes(content[:10])
     done = julia_command("install", "--server", server.url)
-    refused(done, home, "another part of the file than requested: `bytes 0-")
+    refused(done, home, "a different part of the file than requested: `bytes 0-")
 
 
 def hostile(*members: tuple[str, bytes, str]) -> bytes:
@@ -390,15 +394,21 @@ def hostile(*members: tuple[str, bytes, str]) -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (hostile(("../../evil", tarfile.REGTYPE, "x")), ["refusing the entry `../../evil`", "leaves the archive"]),
-        (hostile(("/tmp/evil", tarfile.REGTYPE, "x")), ["refusing the entry `/tmp/evil`", "leaves the archive"]),
-        (hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "/etc")), ["`julia-1.10.4/x`", "a link that leaves the archive"]),
+        (
+            hostile(("../../evil", tarfile.REGTYPE, "x")),
+            ["refusing the entry `../../evil`", "leads out of the archive"],
+        ),
+        (hostile(("/tmp/evil", tarfile.REGTYPE, "x")), ["refusing the entry `/tmp/evil`", "leads out of the archive"]),
+        (
+            hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "/etc")),
+            ["`julia-1.10.4/x`", "a link that leads out of the archive"],
+        ),
         (
             hostile(("julia-1.10.4/x", tarfile.SYMTYPE, "bin"), ("julia-1.10.4/x/julia2", tarfile.REGTYPE, "x")),
             ["`julia-1.10.4/x/julia2`", "already in use"],
         ),
-        (hostile(("julia-1.10.4/x", tarfile.LNKTYPE, "/etc/passwd")), ["`julia-1.10.4/x`", "leaves the archive"]),
-        (hostile(("julia-1.10.4/null", tarfile.CHRTYPE, "")), ["neither a file nor a directory nor a link"]),
+        (hostile(("julia-1.10.4/x", tarfile.LNKTYPE, "/etc/passwd")), ["`julia-1.10.4/x`", "leads out of the archive"]),
+        (hostile(("julia-1.10.4/null", tarfile.CHRTYPE, "")), ["neither a file, a directory, nor a link"]),
         (hostile(("julia-1.10.4/\x1b[2J", tarfile.FIFOTYPE, "")), [r"`julia-1.10.4/\u{1b}[2J`"]),
         (hostile(("julia-1.10.4/zeros", tarfile.REGTYPE, "\0" * 50_000_000)), ["MB unpacked"]),
         (hostile()[:-100], ["is a damaged archive"]),
@@ -408,7 +418,7 @@ def hostile(*members: tuple[str, bytes, str]) -> bytes:
     ],
 )
 def test_an_archive_that_is_not_to_be_trusted(julia_command, server, home, tmp_path, content, words):
-    """Its hash is right all the same: somebody may own the index."""
+    """Its hash is right nevertheless, because an attacker may control the index."""
     server.files[path_of("1.10.4")] = content
     index = {"1.10.4": fake_julias.entry(server.url + path_of("1.10.4"), content)}
     server.files[INDEX] = json.dumps(index).encode()
@@ -433,19 +443,19 @@ def test_encryption_is_not_given_up(julia_command, pack, home, tmp_path):
         refused(
             done,
             home,
-            f"refusing to go from `{server.url}{INDEX}` to `{plain.url}{INDEX}`: only https may follow https",
+            f"refusing to follow `{server.url}{INDEX}` to `{plain.url}{INDEX}`: an https address may lead only to",
         )
         del server.behaviors[INDEX]
         server.behaviors[path_of("1.10.4")] = http_servers.redirect(plain.url + path_of("1.10.4"))
         done = julia_command("install", "--server", server.url, **trusted)
-        refused(done, home, f"to `{plain.url}{path_of('1.10.4')}`: only https may follow https")
+        refused(done, home, f"to `{plain.url}{path_of('1.10.4')}`: an https address may lead only to https")
         listed = server.files[INDEX]
         server.files[INDEX] = listed.replace(server.url.encode(), plain.url.encode())
         done = julia_command("install", "--server", server.url, **trusted)
-        refused(done, home, f"from `{server.url}{INDEX}` to `{plain.url}{path_of('1.10.4')}`")
+        refused(done, home, f"follow `{server.url}{INDEX}` to `{plain.url}{path_of('1.10.4')}`")
         assert plain.requests == []
 
-        # To another host, encrypted, it goes on: what arrives is compared with the hash.
+        # A redirect to another host over https is followed, because the hash is checked.
         server.files[INDEX] = listed
         server.behaviors[path_of("1.10.4")] = http_servers.redirect(other.url + path_of("1.10.4"))
         done = julia_command("install", "--server", server.url, **trusted)
@@ -516,17 +526,17 @@ def test_killed_at_any_moment(julia_command, pack, server, home, tmp_path):
     assert not list(home.glob("julia/.tmp-*"))
 
 
-def test_a_damaged_installation_is_installed_anew(julia_command, server, home):
+def test_a_damaged_installation_is_installed_again(julia_command, server, home):
     offer(server, "1.10.4")
     julia_command("install", "1.10.4", "--server", server.url, check=True)
     (home / "julia/official-1.10.4/lib/julia/sys.so").unlink()
     done = julia_command("install", "1.10.4", "--server", server.url)
     assert done.returncode == 0
-    assert "warning: installing anew: the sysimage of " in done.stderr
+    assert "warning: installing it again: the sysimage of " in done.stderr
     (home / "julia/official-1.10.4/jnumpy-julia.json").write_text('{"version": 1')
     done = julia_command("install", "1.10.4", "--server", server.url)
     assert done.returncode == 0
-    assert "warning: installing anew: the record " in done.stderr
+    assert "warning: installing it again: the record " in done.stderr
     assert julia_command("find").returncode == 0
 
 

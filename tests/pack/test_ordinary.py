@@ -1,4 +1,4 @@
-"""Projects as they are usual in Julia's and in Python's world: packed rightly, or refused in words."""
+"""Ordinary Julia and Python projects are packed correctly or refused with a message."""
 
 import compileall
 import json
@@ -97,7 +97,7 @@ def built(pack, julia, tmp_path):
 def test_what_a_dependency_has_built_is_packed_and_knows_its_new_place(pack, julia, built, tmp_path):
     project, _, variables = built
     wheel, said = packed(pack, julia, project, **variables)
-    assert "`Built` is packed with what its build script has made on this machine: `deps/build.log`" in said
+    assert "`Built` is packed with files that its build script has created on this machine: `deps/build.log`" in said
     site = sites.install(tmp_path / "site", wheel)
     place = sites.printed(site, "import uses_built; print(uses_built.place())").strip()
     assert Path(place).is_relative_to(site / "uses_built/_jnumpy/depot/packages/Built")
@@ -142,7 +142,7 @@ def test_the_tag_says_which_python_a_compiled_module_is_for(pack, julia, tmp_pat
     wheel, _ = packed(pack, julia, project)
     abi = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{abi}-{abi}-manylinux" in wheel.name
-    # A wheel that promises more does not pass.
+    # A wheel whose tag promises more fails the audit.
     renamed = wheel.with_name(wheel.name.replace(f"-{abi}-{abi}-", "-cp310-abi3-"))
     with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(renamed, "w") as after:
         for entry in before.infolist():
@@ -152,7 +152,7 @@ def test_the_tag_says_which_python_a_compiled_module_is_for(pack, julia, tmp_pat
             after.writestr(entry, content)
     audited = subprocess.run([pack, "audit", renamed], capture_output=True, text=True)
     assert audited.returncode == 1
-    assert f"it is compiled for `{abi}`, the wheel's tag is for `abi3`" in audited.stdout + audited.stderr
+    assert f"it is compiled for `{abi}`, but the wheel's tag is for `abi3`" in audited.stdout + audited.stderr
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_directory_that_julia_cannot_name_is_refused_in_words(small, tmp_path,
     code = f"import sys; sys.path.insert(0, {os.fspath(site)!r}); import jl_one"
     said = sites.refused(tmp_path, code)
     assert said.startswith("ImportError: b'")
-    assert said.endswith(": install the package in another place")
+    assert said.endswith(": install the package in another directory")
 
 
 def test_a_zip_file_is_refused_in_words(small, tmp_path):
@@ -224,7 +224,7 @@ def test_a_zip_file_is_refused_in_words(small, tmp_path):
     archive = shutil.make_archive(os.fspath(tmp_path / "application"), "zip", usual, "jl_one")
     said = sites.refused(tmp_path, f"import sys; sys.path.insert(0, {archive!r}); import jl_one")
     assert said.startswith("ImportError: ")
-    assert "is no directory: the package is in a zip file" in said
+    assert "is not a directory: the package is in a zip file" in said
 
 
 def test_compiled_python_files_will_do(small, tmp_path):
@@ -317,6 +317,6 @@ def test_without_a_depot_julia_does_not_start_and_says_why(julia):
     """As for Julia itself, an empty variable is not the default: `using` a package that is not compiled fails."""
     outcome = child.run("import jnumpy\njnumpy.init_jl()", julia, JULIA_DEPOT_PATH="")
     assert child.last_line(outcome) == (
-        "RuntimeError: TyPython could not be loaded: Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is "
-        "set but empty; unset it, or name a directory in it"
+        "RuntimeError: TyPython could not be loaded: Julia has no depot for compiled code, because `JULIA_DEPOT_PATH` "
+        "is set but empty; unset it, or name a directory in it"
     )

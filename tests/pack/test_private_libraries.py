@@ -1,4 +1,4 @@
-"""The libraries in a bundle are the ones that its Julia loads, whatever else has their names."""
+"""The Julia of a bundle loads the libraries of the bundle, even if others have the same names."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import sites
 
 pytestmark = pytest.mark.every_julia
 
-# Whatever Julia opens by name at its start, or when one of these needs it.
+# Libraries that Julia opens by name at its start, and those that they need.
 USE = """
 import importlib
 package = importlib.import_module(PACKAGE)
@@ -78,8 +78,8 @@ def test_libraries_that_were_loaded_first_are_not_mistaken_for_the_bundles(insta
     usual = mapped(site, package)
     fakes = tmp_path / "fakes"
     fakes.mkdir()
-    # Another Julia in the process is refused: tests/runtime. What libjulia's loader opens keeps its name. Nobody has
-    # the names with hashes.
+    # Another Julia in the process is refused (see tests/runtime), so libraries that libjulia's loader opens keep their
+    # names. No other library has the names with hashes.
     kept = ("libjulia", "libopenlibm")
     stored = names(bundle / "julia/lib")
     foreign = [name for name in stored if name.startswith("lib") and not name.startswith(kept)]

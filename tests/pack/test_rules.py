@@ -1,4 +1,4 @@
-"""What a wheel does without, why, and what the project's own settings change about it."""
+"""Files that are left out of a wheel, the reasons, and the project's settings for this."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_project_has_the_last_word(wheel, settings):
         (
             'exclude = ["julia/**/libjulia.so*"]',
             "`exclude` of `[tool.jnumpy]` leaves out `julia/lib/",
-            "leave out what needs it too",
+            "also leave out the files that need it",
         ),
         ('exclude = ["a***"]', "`a***` in `[tool.jnumpy]` is not a valid pattern: ", None),
         ('exlude = ["x"]', "has an unknown key in `[tool.jnumpy]`: `exlude`", "did you mean `exclude`?"),
@@ -341,7 +341,7 @@ def test_cache_commands(pack, tmp_path):
     assert "used 4 days ago" in run("size").stdout
     assert run("prune", check=False).returncode == 2
     assert "expected a whole number of bytes" in run("prune", "--max-size", "5GB", check=False).stderr
-    # Of another version of the command: nobody can use it, so it goes with the first that goes.
+    # An entry of another version of the command cannot be used, so it is removed with the first entry that is removed.
     (images / ("f" * 64)).mkdir()
     (images / ("f" * 64) / "image.json").write_text('{"version": 1}')
     pruned = json.loads(run("prune", "--older-than", "3", "--json").stdout)

@@ -1,4 +1,4 @@
-"""Several packed packages in one process: the first starts its Julia, the others join it or are refused in words."""
+"""Several packed packages in one process: the first starts its Julia, and the others join it or are refused."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def bundles(site):
 
 @pytest.fixture
 def changed():
-    """Let a test change files; they are put back afterwards."""
+    """Let a test change files, and restore them afterwards."""
     kept = {}
 
     def change(path, text):
@@ -50,7 +50,7 @@ def changed():
 
 @pytest.fixture
 def described(changed):
-    """Let a test change what a bundle says of itself."""
+    """Let a test change the description of a bundle."""
 
     def describe(bundle, change):
         path = bundle / "bundle.json"
@@ -131,8 +131,8 @@ import jl_two
 {COMPUTE}
 """
     told = (
-        f"the bundle in {bundles['jl_later']} holds the Julia package Shared 2.5.0, but the bundle in "
-        f"{bundles['jl_one']}, which is loaded, holds Shared 2.0.1; {ONE_VERSION}"
+        f"the bundle in {bundles['jl_later']} contains the Julia package Shared 2.5.0, but the bundle in "
+        f"{bundles['jl_one']}, which is loaded, contains Shared 2.0.1; {ONE_VERSION}"
         f"{sites.more('one-julia', bundles['jl_one'])}\n"
     )
     assert sites.printed(site, code) == told + told + COMPUTED
@@ -145,8 +145,8 @@ def test_another_package_under_the_same_version_is_refused(site, bundles, descri
     described(bundles["jl_two"], edit)
     theirs = json.loads((bundles["jl_one"] / "bundle.json").read_text())["packages"][small_projects.SHARED]["sources"]
     assert sites.refused(site, "import jl_one, jl_two") == (
-        f"ImportError: the bundle in {bundles['jl_two']} holds the Julia package Shared 2.0.1 (sources 0123456789ab), "
-        f"but the bundle in {bundles['jl_one']}, which is loaded, holds Shared 2.0.1 (sources {theirs[:12]}); "
+        f"ImportError: the bundle in {bundles['jl_two']} contains the Julia package Shared 2.0.1 (sources 0123456789ab)"
+        f", but the bundle in {bundles['jl_one']}, which is loaded, contains Shared 2.0.1 (sources {theirs[:12]}); "
         f"{ONE_VERSION}{sites.more('one-julia', bundles['jl_one'])}"
     )
 
@@ -157,9 +157,9 @@ def test_a_copied_uuid_is_refused(site, bundles, described):
         bundles["jl_two"], lambda description: description["packages"].update({one: description["packages"][two]})
     )
     assert sites.refused(site, "import jl_one, jl_two") == (
-        f"ImportError: the bundle in {bundles['jl_two']} holds the Julia package Two, and the bundle in "
-        f"{bundles['jl_one']}, which is loaded, holds One with the same UUID {one}; give one of them another one and "
-        "pack it again"
+        f"ImportError: the bundle in {bundles['jl_two']} contains the Julia package Two, and the bundle in "
+        f"{bundles['jl_one']}, which is loaded, contains One with the same UUID {one}; give one of them another UUID "
+        "and pack it again"
     )
 
 
@@ -167,7 +167,7 @@ def test_another_julia_is_refused(site, bundles, described):
     running = json.loads((bundles["jl_one"] / "bundle.json").read_text())["julia"]["version"]
     described(bundles["jl_two"], lambda description: description["julia"].update(version="1.99.0"))
     assert sites.refused(site, "import jl_one, jl_two") == (
-        f"ImportError: the bundle in {bundles['jl_two']} brings Julia 1.99.0, but this process runs Julia {running}, "
+        f"ImportError: the bundle in {bundles['jl_two']} contains Julia 1.99.0, but this process runs Julia {running}, "
         f"that of the bundle in {bundles['jl_one']}; a process has one Julia: pack with the same Julia, or use one "
         f"process for each{sites.more('one-julia', bundles['jl_one'])}"
     )
@@ -197,7 +197,7 @@ def test_what_needs_a_newer_jnumpy_says_so(site, bundles, described, changed):
     last = outcome.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ImportError: the bundle in {bundles['jl_two']} was packed with jnumpy 99.0, but jnumpy ")
     assert last.endswith(
-        f" in {runtime} is loaded, and Two does not load with it: update that one, or use one process for each"
+        f" in {runtime} is loaded, and Two does not load with it: update that jnumpy, or use one process for each"
     )
     assert "not_yet_there" in outcome.stderr
 
@@ -327,7 +327,9 @@ def test_a_source_tree_is_loaded_into_the_julia_of_a_bundle(site, bundles, from_
 
 def test_another_version_in_a_source_tree_is_named(site, bundles, small, from_source):
     last = sites.refused(site, "import jl_one, jl_later", **from_source)
-    start = f"ImportError: the bundle in {bundles['jl_later']} holds the Julia package Shared 2.5.0, but Shared 2.0.1 "
+    start = (
+        f"ImportError: the bundle in {bundles['jl_later']} contains the Julia package Shared 2.5.0, but Shared 2.0.1 "
+    )
     assert last.startswith(f"{start}is loaded from {small.depot}/packages/Shared/")
     assert f"; {ONE_VERSION}; more: section `one-julia` of " in last
 
@@ -335,6 +337,6 @@ def test_another_version_in_a_source_tree_is_named(site, bundles, small, from_so
 def test_another_installed_julia_is_named(site, bundles, described, from_source):
     described(bundles["jl_two"], lambda description: description["julia"].update(version="1.99.0"))
     last = sites.refused(site, "import jl_one, jl_two", **from_source)
-    assert f"the bundle in {bundles['jl_two']} brings Julia 1.99.0, but this process runs Julia 1." in last
+    assert f"the bundle in {bundles['jl_two']} contains Julia 1.99.0, but this process runs Julia 1." in last
     told = ", an installed one; a process has one Julia: pack with the same Julia, or use one process for each; more: "
     assert told in last

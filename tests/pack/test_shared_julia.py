@@ -37,7 +37,7 @@ class Wheels:
 
 @pytest.fixture(scope="module")
 def options(version) -> list[str]:
-    """Return what packs with package images where there are any, and with Julia's own image elsewhere."""
+    """Return the options for package images if this Julia has them; otherwise those for Julia's own image."""
     with_images = ["--cpu-target", "generic", "--python", sys.executable]
     return with_images if version >= versions.PACKAGE_IMAGES else ["--image", "none"]
 
@@ -114,7 +114,7 @@ print(jnumpy.eval_julia("basename(dirname(Base.active_project()))"))
     assert info["jnumpy"]["directory"] == f"{site}/{wheels.package}/_jnumpy/jnumpy"
     assert [joined["bundle"] for joined in info["joined"]] == [f"{site}/{name}/_jnumpy" for name in order]
     assert printed[3] == order[0]
-    # Imported, nothing is written.
+    # The import writes nothing.
     assert {path: path.stat().st_mtime_ns for path in site.rglob("*") if "__pycache__" not in str(path)}.items() <= (
         files.items()
     )
@@ -162,7 +162,7 @@ def test_julia_is_in_another_directory(site, wheels, tmp_path):
     own = sites.install(tmp_path / "site", wheels.one)
     said = sites.refused(own, "import jl_one", PYTHONPATH=f"{own}:{site}")
     assert said.endswith(
-        f"it is in {site}, and Julia's libraries are found in the same directory only: install both there"
+        f"it is in {site}, but Julia's libraries are found only in the same directory: install both packages there"
     )
 
 
@@ -186,7 +186,7 @@ def test_julia_is_half_installed_or_damaged(other_site, wheels):
     (inside / "jnumpy/protocol").unlink()
     assert sites.refused(other_site, "import jl_one") == (
         f"ImportError: {other_site}/jl_one/_jnumpy needs {requirement}, and {other_site}/{wheels.package} is damaged "
-        f"or half installed; {remedy}"
+        f"or incompletely installed; {remedy}"
     )
 
 
@@ -259,9 +259,9 @@ def test_what_cannot_be_packed_is_said(pack, julia, wheels, tmp_path):
     for options in (["--no-compiler"], ["--image", "full"], ["--stdlibs", "used"]):
         said = refused("--julia-wheel", wheels.julia, *options)
         assert said.startswith(
-            "error: a wheel on a shared Julia has that Julia's image, compiler, and standard libraries"
+            "error: a wheel that shares Julia always uses that Julia's image, compiler, and standard libraries"
         )
-    # A thin wheel is none of Julia.
+    # A thin wheel is not a wheel of Julia.
     name = tmp_path / wheels.julia.name
     shutil.copy(wheels.one, name)
     assert f"error: `{name}` is not a wheel of Julia" in refused()

@@ -1,4 +1,4 @@
-"""`jnumpy-pack show`: what a wheel consists of, as text, JSON, and a page."""
+"""`jnumpy-pack show`: the contents of a wheel as text, JSON, and an HTML page."""
 
 import fcntl
 import html.parser
@@ -196,7 +196,7 @@ def test_what_is_no_wheel_is_refused(pack, kmeans_wheel, unpacked, tmp_path):
     assert "hint: name a wheel, the directory of an installed package" in error(text)
     cut = tmp_path / kmeans_wheel.name
     cut.write_bytes(kmeans_wheel.read_bytes()[:100_000])
-    assert "cannot be read as a wheel: it is no zip archive, is cut off" in error(cut)
+    assert "cannot be read as a wheel: it is not a zip archive, is cut off" in error(cut)
     description = unpacked / "jl_kmeans1d/_jnumpy/bundle.json"
     for package in ("one", "two"):
         (tmp_path / package / "_jnumpy").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The packed wheel of kmeans1d, spoiled in one way at a time with its RECORD put right: the audit names the file."""
+"""The packed wheel of kmeans1d, damaged in one way at a time, with a correct RECORD: the audit names the file."""
 
 import base64
 import csv

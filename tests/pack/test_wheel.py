@@ -22,7 +22,7 @@ FIXTURE = FIXTURES / "kmeans1d"
 
 
 def pack_wheel(pack: str, julia: str, project: Path, out: Path, *options: str, before: tuple[str, ...] = ()) -> dict:
-    """Pack a project without an image; return what the command says of it."""
+    """Pack a project without an image; return the JSON output of the command."""
     command = [*before, pack, "-q", "wheel", str(project), "--out-dir", str(out), "--julia", julia, "--no-image"]
     result = subprocess.run([*command, "--json", *options], capture_output=True, text=True, check=True)
     return json.loads(result.stdout)
@@ -115,7 +115,7 @@ def test_text_output(pack, julia, project, tmp_path):
 
 
 def test_runs_without_an_image(packed, tmp_path):
-    """Everything is compiled from sources, in a place that cannot be written to."""
+    """Everything is compiled from sources, in a read-only directory."""
     with zipfile.ZipFile(packed["path"]) as wheel:
         wheel.extractall(tmp_path)
     for directory, _, _ in os.walk(tmp_path):

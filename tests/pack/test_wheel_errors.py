@@ -1,4 +1,4 @@
-"""Bad input to `jnumpy-pack wheel`: a clear sentence, exit status 1, and nothing half written."""
+"""Bad input to `jnumpy-pack wheel`: a clear message, exit status 1, and no partly written files."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_python_that_does_not_start(refused):
 def test_native_image(refused, target):
     error = refused("--cpu-target", target)
     assert error.startswith(
-        f"error: a wheel cannot hold an image for this machine's processor alone: `{target}`\n\nhint: "
+        f"error: a wheel cannot contain an image for this machine's processor only: `{target}`\n\nhint: "
     )
 
 
@@ -264,7 +264,7 @@ def test_out_dir_that_is_not_writable(refused, pack, julia, project):
         arguments = [pack, "wheel", str(project), "--out-dir", out, "--julia", julia]
         result = subprocess.run(arguments, capture_output=True, text=True)
         assert result.returncode == 1
-        assert result.stderr.startswith(f"error: the wheel cannot be put into `{out}`\n"), result.stderr
+        assert result.stderr.startswith(f"error: the wheel cannot be written to `{out}`\n"), result.stderr
 
 
 def test_full_disk(pack, julia, project, tmp_path):
@@ -306,12 +306,12 @@ def test_interrupt(pack, julia, project, tmp_path, stage):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130, stderr
-    assert "error: interrupted; nothing was left half written" in stderr
+    assert "error: interrupted; no partly written files were left" in stderr
     assert list(out.iterdir()) == []
     assert list(home.glob("images/*.partial")) == []
     assert staged() <= before
 
 
 def staged() -> set[Path]:
-    """The staging directories that hold something."""
+    """The build trees that contain something."""
     return {path.parent for path in Path("/tmp").glob("jnumpy-????????????????/environment")}

@@ -1,4 +1,4 @@
-"""Other tools agree with the wheels we write: zipfile, wheel, pip, twine and packaging."""
+"""Other tools accept the wheels of the packager: zipfile, wheel, pip, twine, and packaging."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""Threads, collectors, exceptions and arrays kept on both sides, at random, for a given time.
+"""Random calls with threads, garbage collections, exceptions, and arrays kept on both sides, for a given time.
 
     python tests/runtime/stress.py SECONDS [SEED]
 
@@ -24,7 +24,7 @@ def resident() -> int:
 
 
 class Stress:
-    """A random walk over calls, which knows what every array that is kept has to hold."""
+    """Makes random calls, and knows the expected contents of every array that is kept."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -72,7 +72,7 @@ class Stress:
         assert text
 
     def down(self, depth: int) -> object:
-        """Go to and fro between the languages, and fail at the bottom."""
+        """Call back and forth between the languages, and fail in the innermost call."""
         if self.chance.random() < 0.1:
             gc.collect()
         return r.down(self.down, depth)

@@ -197,8 +197,8 @@ def test_what_a_function_says_of_itself(awaited: Callable) -> None:
 def test_definitions_that_are_refused(awaited: Callable) -> None:
     async def test(f: Any) -> None:
         for definition, words in {
-            "async=true f(g::Function)::Int = 1": "needs its lock; leave out `async=true`",
-            "async=1 f()::Int = 1": "unknown option `async = 1`; there are `nogil=true` and `async=true`",
+            "async=true f(g::Function)::Int = 1": "needs Python's lock (GIL); omit `async=true`",
+            "async=1 f()::Int = 1": "unknown option `async = 1`; the options are `nogil=true` and `async=true`",
         }.items():
             assert words in refused(f"@export_py {definition}")
 

@@ -1,4 +1,4 @@
-"""What every kind of signature says to every kind of wrong call: the exception, and its exact words."""
+"""Every kind of signature with every kind of wrong argument: the exception, and its exact message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NotEvenAnInt:
         return "7"
 
 
-# What is not a number, a text or a tuple, for all signatures that want one of these.
+# Objects that are not a number, text, or tuple, for all signatures that need one of these.
 STRANGE: list[object] = [None, b"x", [1], {}, object(), int, np.zeros(2), np.datetime64("2020-01-01"), ...]
 
 #: Signature → its wrong arguments → the exception, and its words after "f() argument `x`: ". Words that begin with a
@@ -171,8 +171,8 @@ REFUSED: dict[str, list[tuple[list[object], type[Exception], str]]] = {
     "Function": [([1, "f", None], TypeError, "expected a callable, got {class}")],
     "NamedTuple{(:a,:b),Tuple{Int,String}}": [
         ([1, [1, "x"], (1, "x")], TypeError, "expected a mapping, named tuple or dataclass with `a`, `b`, got {class}"),
-        ([{"a": 1}], TypeError, "`b` is missing; expected just `a`, `b`"),
-        ([{"a": 1, "b": "x", "c": 1, "d": 2}], TypeError, "unexpected `c`, `d`; expected just `a`, `b`"),
+        ([{"a": 1}], TypeError, "`b` is missing; expected only `a`, `b`"),
+        ([{"a": 1, "b": "x", "c": 1, "d": 2}], TypeError, "unexpected `c`, `d`; expected only `a`, `b`"),
         ([{"a": 1, "b": 2}], TypeError, ".b: expected str type, got int"),
         ([{1: 1}], TypeError, "expected keys of type str, got int"),
     ],
@@ -239,7 +239,7 @@ def test_wrong_values(version: tuple[int, ...], export: Callable, declared: str)
                 f(x=value)
 
 
-#: Signature → arrays that do not fit → how Julia sees them.
+#: Signature → arrays that are not accepted → their types in Julia.
 UNFITTING: list[tuple[str, np.ndarray, str]] = [
     ("Vector{Float64}", np.zeros((2, 3)), "2×3 <Transpose>"),
     ("Vector{Float64}", np.zeros((2, 3), order="F"), "2×3 <Matrix>"),

@@ -1,4 +1,4 @@
-"""What makes calls cheap must not be seen: entries without a `try`, and Julia arrays that are found again."""
+"""Optimizations of calls have no visible effect: entries without a `try`, and Julia arrays that are found again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import versions
 
-# Beyond this many calls in one world Julia is asked for a proof.
+# After this many calls in one world age, TyPython tries to prove that a function does not throw.
 OFTEN = 10_100
 
 

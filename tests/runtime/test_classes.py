@@ -73,8 +73,8 @@ def test_errors_name_argument_and_class(bank, account) -> None:
         (lambda: bank.total([account, 1]), r"total\(\) argument `accounts`\[1\]: expected bank._bank.Account, got int"),
         (lambda: bank.by_name({"a": None}, "a"), r"argument `accounts`\['a'\]: expected bank._bank.Account, got None"),
         (lambda: bank.Account.deposit(1, 1.0), r"expected bank._bank.Account, got int"),
-        (lambda: bank.Shape(), r"bank._bank.Shape cannot be made in Python"),
-        (lambda: account.__init__("Bo"), r"is initialized already"),
+        (lambda: bank.Shape(), r"bank._bank.Shape cannot be created in Python"),
+        (lambda: account.__init__("Bo"), r"is already initialized"),
         (lambda: bank.deposit(bank.Account.__new__(bank.Account), 1.0), r"holds no Julia object yet: `__init__`"),
         (lambda: bank.class_of(int), r"expected the class of Bank.Shape or of a subtype, got type"),
     ]:
@@ -118,7 +118,7 @@ def test_both_collectors_agree(bank) -> None:
     assert seen() is watched[0]
     bank.collect_garbage()
     assert bank.finalized() == before
-    # Python may let go in any thread.
+    # Python may release the object in any thread.
     thread = threading.Thread(target=watched.clear)
     thread.start()
     thread.join()
@@ -368,14 +368,17 @@ def test_stubs(bank, tmp_path) -> None:
     ("code", "message"),
     [
         ("@export_pyclass Nowhere", "there is no type `Nowhere`"),
-        ("struct A; x::Int; end\n@export_pyclass A begin\ny\nend", "`y` is no field of A, and not defined above"),
+        (
+            "struct A; x::Int; end\n@export_pyclass A begin\ny\nend",
+            "`y` is not a field of A, and it is not defined above",
+        ),
         ("struct A; x::Int; end\n@export_pyclass A begin\nx, x\nend", "`x` is listed twice"),
         ("struct A{T}; x::T; end\n@export_pyclass A{Int}", "needs a name in Python"),
         ("struct A; x::Int; end\nf(a) = 1\n@export_pyclass A begin\nf\nend", "`f` is not exported to Python"),
         ("struct A; x::Int; end\n@export_pyclass A begin\nf() ::Int = 1\nend", "`f` needs the object as its first"),
         ("struct A; x::Int; end\n@export_pyclass A begin\nf(self, x)::Int = 1\nend", "needs a name and a type"),
         ("struct A; x::Int; end\n@export_pyclass A begin\n__base__ = ValueError\nend", "only an exception has"),
-        ("struct A; x::Int; end\n@export_pyclass A begin\n1 + 1\nend", "wants lines such as"),
+        ("struct A; x::Int; end\n@export_pyclass A begin\n1 + 1\nend", "expected lines such as"),
     ],
 )
 def test_wrong_classes_are_refused(contract, code, message) -> None:

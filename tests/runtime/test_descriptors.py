@@ -1,4 +1,4 @@
-"""Descriptors 0 to 2 stay what they were, whatever they are, each in a process of its own."""
+"""Descriptors 0 to 2 of every kind do not change. Each case runs in its own process."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Julia without declarations: `Main`, `Base`, `jnumpy.julia`, and what is found in them."""
+"""Julia without declarations: `Main`, `Base`, `jnumpy.julia`, and the values in them."""
 
 import importlib
 import math
@@ -101,7 +101,7 @@ def test_attributes(main: Any, base: Any) -> None:
     assert complex_one.x == 4
     with pytest.raises(AttributeError, match=r"has no `y`"):
         complex_one.y = 1
-    with pytest.raises(TypeError, match="is no Julia module"):
+    with pytest.raises(TypeError, match="is not a Julia module"):
         complex_one.seval("1")
 
 

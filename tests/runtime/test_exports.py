@@ -1,4 +1,4 @@
-"""What can be exported, how often, and under which names; exceptions as Python objects; settings of a process."""
+"""Exports and their names; exceptions as Python objects; settings of a process."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_an_exported_function_is_a_function_like_any_other(export: Callable) -> 
         ("f(a::T)::T where {T} = a", "has type parameters (`where`)"),
         ("function f(a::T) where {T}; a; end", "`f(a::T)` has type parameters (`where`)"),
         ("Base.f(a::Int)::Int = a", "`Base.f` is not a plain name"),
-        ("x", "wants a function definition, got `x`"),
-        ("fast=true f(a::Int)::Int = a", "unknown option `fast = true`; there are `nogil=true` and `async=true`"),
+        ("x", "expects a function definition, got `x`"),
+        ("fast=true f(a::Int)::Int = a", "unknown option `fast = true`; the options are `nogil=true` and `async=true`"),
         ("nogil=1 f(a::Int)::Int = a", "unknown option `nogil = 1`"),
     ],
 )
@@ -100,9 +100,9 @@ def test_definitions_that_are_refused(contract: Any, definition: str, words: str
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("@export_pymodule a.b begin end", "@export_pymodule wants a name"),
-        ("@export_pymodule a x", "@export_pymodule a: wants a `begin … end` block"),
-        ("@export_pymodule a begin\nx\nend", "@export_pymodule a: wants lines `attribute = value`, got `x`"),
+        ("@export_pymodule a.b begin end", "@export_pymodule expects a name"),
+        ("@export_pymodule a x", "@export_pymodule a: expected a `begin … end` block"),
+        ("@export_pymodule a begin\nx\nend", "@export_pymodule a: expected lines `attribute = value`, got `x`"),
         ("Pyfunc(sin)", "`sin` is not exported to Python; define it with `@export_py`"),
     ],
 )
@@ -257,7 +257,7 @@ def test_no_mirror_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_path_of_julia_is_not_changed_under_a_running_one(contract: Any) -> None:
-    with pytest.raises(RuntimeError, match="Julia runs already: call `set_julia_path` before `init_jl`"):
+    with pytest.raises(RuntimeError, match="Julia is already running: call `set_julia_path` before `init_jl`"):
         jnumpy.set_julia_path("/other/julia")
     info = jnumpy.bundle_info()
     assert (info["julia_version"], info["bundle"], info["joined"]) == (jnumpy.julia_version, None, [])

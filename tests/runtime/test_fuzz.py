@@ -282,7 +282,7 @@ def test_matrix_products(export: Callable) -> None:
 
 
 class Liar:
-    """An object that answers every protocol, wrongly, with an exception, or by changing what it is in."""
+    """An object that implements every protocol wrongly, raises an exception, or changes its container."""
 
     def __init__(self, container: list[Any], what: int) -> None:
         self.container = container

@@ -1,4 +1,4 @@
-"""Iterators both ways, one value at a time."""
+"""Iterators in both directions, one value at a time."""
 
 import gc
 import itertools
@@ -85,7 +85,7 @@ def test_an_iterator_that_asks_itself(export: Callable) -> None:
     later: list = []
     through = export("through(x::PyIterable{Int})::Any = (y for y in x)")
     later.append(through(next(later[0]) for _ in range(3)))
-    with pytest.raises(ValueError, match="the Julia iterator is running already"):
+    with pytest.raises(ValueError, match="the Julia iterator is already running"):
         next(later[0])
 
 
@@ -187,7 +187,7 @@ def test_errors_name_the_item(export: Callable, declared: str, value: Any, words
 
 
 class Interrupting:
-    """An iterator that raises what it is told."""
+    """An iterator that raises a given exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -269,7 +269,7 @@ def test_ctrl_c_and_other_tasks(julia: str) -> None:
         "    sender.wait()\n"
         "for _ in range(20):\n"
         "    try: assert spawned([1, 2]) == 3\n"
-        "    except RuntimeError as error: assert 'only by the task that Python has called' in str(error), error\n"
+        "    except RuntimeError as error: assert 'only by the task that Python called' in str(error), error\n"
     )
     assert succeeds(code, julia, JULIA_NUM_THREADS="2") == "stopped\nstopped\n"
 
@@ -296,13 +296,13 @@ def test_several_threads_take_from_one_iterator(julia: str, contract: Any) -> No
     assert all("serves only the thread" in str(error) for error in failed)
 
 
-# --- what a definition says
+# --- errors of definitions
 
 
 def test_definitions_that_are_refused(contract: Any) -> None:
     for definition, words in {
-        "nogil=true f(x::PyIterable{Int})::Int = 1": "`f` calls `x`, which is Python's and needs its lock",
-        "nogil=true f(x::Union{Nothing,PyIterable})::Int = 1": "`f` calls `x`, which is Python's and needs its lock",
+        "nogil=true f(x::PyIterable{Int})::Int = 1": "`f` calls `x`, which needs Python's lock",
+        "nogil=true f(x::Union{Nothing,PyIterable})::Int = 1": "`f` calls `x`, which needs Python's lock",
         "f(x::PyIterable{Ptr{Int}})::Int = 1": "argument `x` of `f`: no Python object is converted to Ptr{Int64}",
     }.items():
         assert words in refused(f"@export_py {definition}")

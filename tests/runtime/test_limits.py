@@ -1,4 +1,4 @@
-"""Limits of the process and of its surroundings: Julia starts, or an exception says why not."""
+"""Limits of the process and its environment: Julia starts, or an exception gives the reason."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 from child import environment, run, succeeds
 
-# The search for a Julia runs it, which is not what the limits are for.
+# Finding a Julia runs it, which should happen without the limits.
 FOUND = """
 import jnumpy, resource
 from jnumpy import _find
@@ -116,7 +116,7 @@ def test_too_few_descriptors_are_an_exception(julia):
 
 @pytest.mark.parametrize("number", ["1", "3"])
 def test_too_few_threads_are_an_exception(julia, number):
-    """With one thread, too, Julia starts another: for signals."""
+    """Even with one thread, Julia starts another thread, for signals."""
     code = FOUND + (
         # The limit does not hold for the superuser.
         f"import os\nos.getuid() or os.setuid(12345)\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n{START}"

@@ -1,4 +1,4 @@
-"""Memory that both sides hold: kept as long as needed, given back after that. Each case in a process of its own."""
+"""Memory that both sides use is kept as long as it is needed, and then freed. Each case runs in its own process."""
 
 from child import succeeds
 
@@ -32,7 +32,7 @@ def test_a_million_calls_each_way_leave_nothing(julia):
 
 
 def test_julias_collector_hears_of_lent_memory(julia):
-    # 40 GB go by, 40 MB at a time, and Julia itself allocates next to nothing.
+    # 40 GB are shared, 40 MB at a time, while Julia itself allocates almost nothing.
     code = PREAMBLE + (
         "most = 0\nfor _ in range(1000):\n    r.first_of(np.ones(5_000_000)); most = max(most, resident())\nprint(most)"
     )
@@ -64,7 +64,7 @@ def test_a_finalizer_leaves_python_objects_to_the_next_call(julia):
 
 
 def test_a_deallocator_leaves_julia_values_to_the_collector(julia):
-    # Python's collector, set to run at every chance, frees arrays of Julia in the middle of conversions.
+    # Python's garbage collector runs as often as possible, and frees arrays of Julia during conversions.
     code = PREAMBLE + (
         "gc.set_threshold(1)\n"
         "for _ in range(20_000):\n"

@@ -1,4 +1,4 @@
-"""What Julia prints and reads goes through Python's streams, each in a process of its own."""
+"""Julia prints to and reads from Python's streams. Each case runs in its own process."""
 
 import os
 import pty

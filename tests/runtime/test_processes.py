@@ -1,4 +1,4 @@
-"""Julia's life in a process: start, fork and exit, each in a process of its own."""
+"""Julia's life cycle: start, fork, and exit. Each case runs in its own process."""
 
 import re
 import subprocess
@@ -47,7 +47,10 @@ def test_no_julia_lists_what_was_searched(tmp_path):
     [
         ({"TYPY_JL_EXE": "/nowhere/julia"}, "there is no Julia at `/nowhere/julia`, which TYPY_JL_EXE names"),
         ({"TYPY_JL_OPTS": "--frobnicate"}, 'TYPY_JL_OPTS has "--frobnicate", which is not an option of an embedded'),
-        ({"TYPY_JL_OPTS": "-t none"}, 'TYPY_JL_OPTS has "-t": "none" is not allowed, but a number above 0 or `auto`'),
+        (
+            {"TYPY_JL_OPTS": "-t none"},
+            'TYPY_JL_OPTS has "-t": "none" is not allowed, expected a number above 0 or `auto`',
+        ),
         ({"TYPY_JL_OPTS": "--sysimage=/nowhere.so"}, "the system image `/nowhere.so` does not exist"),
         ({"JULIA_NUM_THREADS": "many"}, 'JULIA_NUM_THREADS is "many", but must be a number above 0 or `auto`'),
     ],
@@ -78,7 +81,11 @@ def test_the_environment_is_as_before(julia, contract):
     ("name", "text", "words"),
     [
         (None, "", "FileNotFoundError: {} does not exist: `init_project(__file__)` loads the Julia project beside"),
-        ("Project.toml", 'uuid = "x"\n[deps]\nname = "y"\n', "ValueError: {} has no top-level `name`: it names the"),
+        (
+            "Project.toml",
+            'uuid = "x"\n[deps]\nname = "y"\n',
+            "ValueError: {} has no top-level `name`, which is the name of the",
+        ),
         ("Project.toml", 'name = "Gone"\n', "src/Gone.jl does not exist: {} names its module `Gone`"),
     ],
 )

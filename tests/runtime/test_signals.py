@@ -1,4 +1,4 @@
-"""Ctrl-C, Python's other signals, and faults of the stack, each in a process of its own."""
+"""Ctrl-C, other signals of Python, and stack overflows. Each case runs in its own process."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""What crosses between Julia and Rust is stated in both languages: the statements agree."""
+"""The layouts of the structs that Julia and Rust exchange are the same in both languages."""
 
 import re
 

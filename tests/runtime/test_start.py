@@ -1,4 +1,4 @@
-"""Starting a Julia that is too new, damaged, or not complete: an exception in words, and Python goes on."""
+"""Starting a Julia that is too new, damaged, or incomplete raises an exception, and Python continues."""
 
 import shutil
 import subprocess
@@ -86,7 +86,7 @@ def test_no_process_is_started_to_look_for_libraries(julia, tmp_path):
     assert succeeds(code, julia, PATH="/nowhere") == "0 False\n"
 
 
-# All that the runtime looks for, of a Julia that cannot do anything.
+# Every function that the runtime looks up, of a Julia that cannot do anything.
 LATER = """
 const char *jl_ver_string(void) { return "1.99.2"; }
 void *jl_stackovf_exception, *jl_uv_stdout, *jl_uv_stderr, *jl_uv_stdin;

@@ -1,4 +1,4 @@
-"""Stubs: what they say of each type, and that a type checker takes right programs and refuses wrong ones."""
+"""Stubs: the annotations for each type. A type checker accepts correct programs and reports wrong ones."""
 
 import ast
 import inspect
@@ -55,7 +55,7 @@ def stub(typed):
         "def third() -> Fraction: ...",
         "def prime(_1: SupportsIndex, /, b: SupportsIndex = ...) -> _int: ...",
         "version: _int",
-        "# `bang!` is no name in Python: `getattr(module, 'bang!')`",
+        "# `bang!` is not a valid name in Python: `getattr(module, 'bang!')`",
     ],
 )
 def test_each_type_has_its_counterpart(stub, line):
@@ -180,4 +180,4 @@ def test_what_cannot_be_written_is_named(contract, package, directory, error, wo
 
 
 def test_the_mark_is_the_first_line(stub):
-    assert stub.startswith(f"{MARK}\n# At run time arguments are taken as strictly as declared")
+    assert stub.startswith(f"{MARK}\n# At run time, arguments must have exactly the declared types")

@@ -1,4 +1,4 @@
-"""Python's threads and processes beside Julia's threads, each case in a process of its own."""
+"""Python's threads and processes together with Julia's threads. Each case runs in its own process."""
 
 import pytest
 import versions
@@ -25,7 +25,7 @@ def test_another_thread_is_refused_or_served(julia, version):
 
 
 def test_threads_that_follow_one_another_are_told_apart(julia, version):
-    """The system gives the number of a thread that has ended to the next one."""
+    """The system reuses the number of a thread that has ended."""
     code = (
         "import threading\n"
         "def call():\n"
@@ -361,7 +361,7 @@ def test_exceptions_cross_nested_callbacks(julia):
 
 
 def test_what_waits_works_in_a_thread_of_python(julia, version):
-    """The thread that started Julia stands in Python, and cannot run Julia's event loop meanwhile."""
+    """The thread that started Julia runs Python code, and cannot run Julia's event loop meanwhile."""
     if version < versions.ANY_THREAD:
         return
     code = PREAMBLE + (
@@ -385,7 +385,7 @@ def test_what_waits_works_in_a_thread_of_python(julia, version):
 
 
 def test_threads_that_wait_run_the_event_loop_one_after_the_other(julia, version):
-    """The thread that runs the loop goes back to Python first: another one has to go on."""
+    """The thread that runs the event loop returns to Python first, so another one has to run it."""
     if version < versions.ANY_THREAD:
         return
     code = PREAMBLE + (

@@ -1,4 +1,4 @@
-"""TyPython's unit tests, which Julia runs by itself: what it decides without Python."""
+"""TyPython's unit tests, which Julia runs without Python."""
 
 import subprocess
 

@@ -249,7 +249,7 @@ class Edge:
 
 
 class Names(collections.abc.Mapping):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
     def __init__(self, **items: object) -> None:
         self.items_ = items
@@ -429,7 +429,7 @@ class NaTType(datetime.datetime):
         ("DateTime", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
         ("DateTime", NaTType(2020, 1, 1), ValueError, "argument `x`: NaT has no counterpart in Julia"),
         ("Time", datetime.time(tzinfo=datetime.timezone.utc), ValueError, "has no time zone; pass"),
-        ("Minute", datetime.timedelta(seconds=90), ValueError, "0:01:30 is no whole number of"),
+        ("Minute", datetime.timedelta(seconds=90), ValueError, "0:01:30 is not a whole number of"),
         ("Minute", 3, TypeError, "expected a timedelta, got int"),
         (
             "Vector{DateTime}",
@@ -553,7 +553,7 @@ def test_memory_of_others_is_shared(export: Callable, tmp_path: Any) -> None:
         values = np.arange(3.0)
         assert f(kind(values)) == 12
         assert values[0] == 9
-    with pytest.raises(TypeError, match="on another device is out of reach; copy it to the CPU first"):
+    with pytest.raises(TypeError, match="on another device cannot be accessed; copy it to the CPU first"):
         f(DeviceTensor(np.zeros(1)))
     with pytest.raises(ValueError, match="Julia would get a copy"):
         g(b"abc")
@@ -652,7 +652,7 @@ def test_arrays_that_a_callback_returns_are_shared(export: Callable, values: np.
     assert (result.dtype, result.shape) == (values.dtype.newbyteorder("="), values.shape)
     assert np.shares_memory(result, values) == shared
     del result
-    # What is left on Julia's stack may keep the array once.
+    # A value left on Julia's stack may keep the array alive once.
     for _ in range(3):
         jnumpy.exec_julia("GC.gc()")
         export("g()::Nothing = nothing")()
@@ -745,7 +745,7 @@ def test_callbacks_take_anything(export: Callable) -> None:
     assert export("f(g::Function)::Any = map(g, [1.0, 2.0])")(lambda x: x + 1).tolist() == [2.0, 3.0]
     assert export("f(g::Function)::Any = length(g()::Vector{String})")(lambda: ["a", "b"]) == 2
     assert export("f(g::Union{Nothing,Function}=nothing)::Any = g === nothing ? 0 : g(1)::Int")() == 0
-    with pytest.raises(jnumpy.JuliaError, match="`f` calls `g`, which is Python's and needs its lock"):
+    with pytest.raises(jnumpy.JuliaError, match="`f` calls `g`, which needs Python's lock"):
         jnumpy.exec_julia("module No\nusing TyPython.CPython\n@export_py nogil=true f(g::Function)::Int = g()\nend")
 
 
@@ -827,7 +827,7 @@ def test_a_call_picks_the_method_as_julia_does(contract: Any) -> None:
     ):
         with pytest.raises(TypeError) as raised:
             f(*arguments, **keywords)
-        assert str(raised.value).startswith(f"f() takes no {given}; its methods are f(x::")
+        assert str(raised.value).startswith(f"f() has no method for {given}; its methods are f(x::")
     assert (f.__name__, f.__doc__) == ("f", "Says which method it is.")
     assert repr(f).endswith(".f with 12 methods>")
 
@@ -836,13 +836,13 @@ def test_a_call_picks_the_method_as_julia_does(contract: Any) -> None:
     ("first", "second", "words"),
     [
         ("x::Int, y::Any", "x::Any, y::Int", "`f` is ambiguous for Tuple{Int64,Int64}"),
-        ("x::Int8", "x::Int16", "Python cannot tell the arguments of two methods of `f`"),
-        ("x::Symbol", "x::Char", "Python cannot tell the arguments of two methods of `f`"),
-        ("x::Vector{String}", "x::Vector{Symbol}", "Python cannot tell the arguments of two methods of `f`"),
+        ("x::Int8", "x::Int16", "Python cannot tell two methods of `f` apart by their arguments"),
+        ("x::Symbol", "x::Char", "Python cannot tell two methods of `f` apart by their arguments"),
+        ("x::Vector{String}", "x::Vector{Symbol}", "Python cannot tell two methods of `f` apart by their arguments"),
         (
             "x::Int, y::Int=1",
             "x::Int",
-            "two methods of `f` take Tuple{Int64}; Julia would replace the one by the other",
+            "two methods of `f` take Tuple{Int64}; Julia would replace the first by the second",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Python code in a process of its own: what may crash or hang must not take the tests along."""
+"""Runs Python code in a new process, so that a crash does not end the tests."""
 
 import os
 import subprocess

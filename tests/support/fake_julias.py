@@ -1,4 +1,4 @@
-"""Julias that only answer: shell scripts in trees of empty files, in directories and in archives."""
+"""Fake Julias: shell scripts in trees of empty files, in directories and in archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file server on this machine that misbehaves as it is told."""
+"""A file server on this machine that can misbehave in given ways."""
 
 from __future__ import annotations
 

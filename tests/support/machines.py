@@ -31,7 +31,7 @@ USER = 12345
 """A user that the machine does not know and that owns nothing on it."""
 
 
-# All that runs in these dies with the process that made them.
+# Processes in these namespaces end with the process that created the namespaces.
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
@@ -116,7 +116,7 @@ def copy(machine: Path) -> Iterator["Machine"]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a command on a machine."""
+    """The result of a command on a machine."""
 
     status: int
     output: str

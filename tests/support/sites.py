@@ -42,7 +42,7 @@ def run(site: Path, code: str, streams=subprocess.PIPE, **variables: str) -> sub
 
 
 def printed(site: Path, code: str, **variables: str) -> str:
-    """Return what code prints, which has to run without a word on stderr."""
+    """Return the output of code, which must not print to stderr."""
     outcome = run(site, code, **variables)
     assert (outcome.returncode, outcome.stderr) == (0, ""), outcome
     return outcome.stdout

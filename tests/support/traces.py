@@ -1,4 +1,4 @@
-"""What a command did with files, programs, locks and the network, as told by strace."""
+"""The use of files, programs, locks, and the network by a command, as traced by strace."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""mypy, asked about a program whose wrong lines say so themselves."""
+"""Runs mypy on a program whose wrong lines are marked."""
 
 import re
 import subprocess

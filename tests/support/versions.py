@@ -1,4 +1,4 @@
-"""What differs between versions of Julia, as far as tests have to know it: the first version that has each."""
+"""Differences between versions of Julia that tests have to know: the first version with each feature."""
 
 #: Any thread may call Julia, not only the one that has started it.
 ANY_THREAD = (1, 9)
@@ -10,7 +10,7 @@ PACKAGE_IMAGES = (1, 9)
 PREFERENCES = (1, 6)
 #: Julia's own image opens the libraries of all its standard libraries at every start, ...
 LIBRARIES_AT_START = (1, 6)
-#: ... until most of these are not in that image any more (1.10 and 1.12 were looked at).
+#: ... until most of these are not in that image anymore (1.10 and 1.12 were looked at).
 FEWER_IN_STOCK_IMAGE = (1, 11)
 #: An image takes many minutes, so that tests of dependencies pack their wheel without one.
 SLOW_IMAGES = (1, 6)

@@ -21,7 +21,7 @@ pub const JNUMPY_JULIA_SERVER: &str = "JNUMPY_JULIA_SERVER";
 /// As [`JNUMPY_JULIA_SERVER`], for juliaup; looked at after it.
 pub const JULIAUP_SERVER: &str = "JULIAUP_SERVER";
 
-/// Seconds for which a server may be silent; default: 30.
+/// Seconds to wait for a server that sends nothing; default: 30.
 pub const JNUMPY_HTTP_TIMEOUT: &str = "JNUMPY_HTTP_TIMEOUT";
 
 /// The directory that holds `juliaup/juliaup.json`; default: `.julia` in the home directory.
@@ -30,8 +30,8 @@ pub const JULIAUP_DEPOT_PATH: &str = "JULIAUP_DEPOT_PATH";
 /// The channel that juliaup's launcher takes rather than the default one.
 pub const JULIAUP_CHANNEL: &str = "JULIAUP_CHANNEL";
 
-/// Whether text on a terminal is plain: set, and not empty.
+/// If set and not empty, text on a terminal is plain.
 pub const NO_COLOR: &str = "NO_COLOR";
 
-/// How large the cached images may be together after packing: bytes, or with K, M, or G; default: 10G.
+/// The maximum size of all cached images after packing: bytes, or a number with the suffix K, M, or G; default: 10G.
 pub const JNUMPY_CACHE_LIMIT: &str = "JNUMPY_CACHE_LIMIT";

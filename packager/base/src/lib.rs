@@ -1,4 +1,4 @@
-//! What every part of `jnumpy-pack` stands on. Knows nothing of Julia, of wheels, or of any one binary format.
+//! Utilities that every part of `jnumpy-pack` uses. Independent of Julia, of wheels, and of any binary format.
 #![forbid(unsafe_code)]
 
 mod binary;

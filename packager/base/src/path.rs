@@ -1,4 +1,4 @@
-//! Paths by their text alone, and open files by the path that they are at.
+//! Operations on the text of paths, and checks of open files.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};

@@ -15,12 +15,12 @@ use nix::unistd::Pid;
 
 use crate::interrupt::{self, Interrupted};
 
-/// How often an interrupt is looked for and progress is shown.
+/// How often interrupts are checked and progress is shown.
 const BEAT: Duration = Duration::from_millis(50);
-/// How long output is waited for after the child's end: a grandchild that lives on may hold the pipes open.
+/// How long to wait for output after the end of the child: a grandchild may keep the pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Why a child process gave no result.
+/// Why a child process has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
     /// The program is not there or not executable.

@@ -11,7 +11,7 @@ pub fn printable(name: &str) -> String {
         .collect()
 }
 
-/// The known name that a misspelt one most likely means.
+/// The known name that a misspelled one most likely means.
 pub fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace('_', "-");
     let wanted = plain(name);

@@ -168,7 +168,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [directory] = &arguments[..] else { return Err("usage: foreign_binaries DIRECTORY".into()) };
     let files = files(Path::new(directory))?;
     let mut options = ParseOptions::default().with_parse_tls_data(false).with_parse_resources(false);
-    // Stripping has left the directory's entry for a table that is not there any more.
+    // Stripping has left the directory's entry for a table that is not there anymore.
     options.parse_attribute_certificates = false;
     for (path, bytes) in &files {
         let wrong = |error| format!("{}: {error}", path.display());

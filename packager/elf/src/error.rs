@@ -24,12 +24,7 @@ pub enum ElfError {
     Inconsistent(&'static str),
     /// The edits themselves make no sense.
     #[error("the name `{name}` cannot be written into an ELF file: {why}")]
-    Edit {
-        /// The name asked for.
-        name: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    Edit { name: String, why: &'static str },
     /// An edit is asked of a kind of file which the rewriter does not know.
     #[error("this ELF file cannot be rewritten: {why}")]
     Unsupported {
@@ -49,7 +44,7 @@ impl Hint for ElfError {
         Some(match self {
             Self::NotElf => "the file may be a linker script or a text file under a library's name".into(),
             Self::Header(_) | Self::OutOfBounds { .. } | Self::Inconsistent(_) => {
-                "the file may be cut short; compare it with the original and install it anew".into()
+                "the file may be cut short; compare it with the original and install it again".into()
             }
             Self::Edit { .. } => "choose a non-empty name without NUL characters".into(),
             Self::Unsupported { .. } => {

@@ -1,4 +1,4 @@
-//! A new segment at the end of the file, for what no longer fits where it was.
+//! Adds a segment at the end of the file, for tables that no longer fit in their place.
 //!
 //! It holds the program headers (there is one more of them now), and the dynamic strings and the dynamic table if
 //! those grew. Its addresses lie above all others, on pages of its own. The old copies stay in the file unused.
@@ -162,7 +162,7 @@ fn write_section(
 
 /// Offset and address on fresh pages, behind the end of the file and above every address in use.
 fn find_location(file_size: u64, tables: &Tables, is_program: bool) -> Result<Location, ElfError> {
-    const DAMAGED: ElfError = ElfError::Inconsistent("a segment's addresses make no sense");
+    const DAMAGED: ElfError = ElfError::Inconsistent("the addresses of a segment are impossible");
     let first = tables.loads().next().ok_or(ElfError::Inconsistent("no segment is loaded"))?;
     let mut end = 0;
     let mut alignment = 0x1000;

@@ -1,15 +1,15 @@
 //! ELF files: what a library needs and provides, the few edits that make it relocatable, and forwarding shims.
 //!
-//! Knows nothing of Julia or wheels, and touches no file: bytes in, bytes or facts out.
+//! Independent of Julia and of wheels. Reads and writes no files: all functions work on bytes.
 //!
 //! - [`Elf::parse`] reads any class and byte order; foreign bytes lead to an error, never to a panic.
 //!   The questions that packing asks of every format go through [`jnumpy_base::Binary`].
 //! - [`rewrite`] changes the run path, the SONAME, names of needed libraries, and the stack flag, and proves the result.
 //! - [`run_path`] reads and writes `$ORIGIN`.
-//! - [`strip`] takes out what no loader reads.
-//! - [`locations`] says where a text will lie in memory.
-//! - [`shim`] makes a library whose only content is that it needs another one, [`StandIn`] one that replaces
-//!   a library that is never called.
+//! - [`strip`] removes sections that no loader reads.
+//! - [`locations`] finds where a text will be in memory.
+//! - [`shim`] makes a library that only needs another library, and [`StandIn`] makes one that replaces a library that is
+//!   never called.
 #![forbid(unsafe_code)]
 
 mod error;

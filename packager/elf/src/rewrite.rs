@@ -193,7 +193,7 @@ fn edit_dynamic(
         bytes[dynamic.strings.clone()].copy_from_slice(&table);
     } else {
         if uses.is_some() {
-            // Nobody reads the old copy any more, and an old path in it would stay behind for ever.
+            // Nobody reads the old copy anymore, and an old path in it would stay behind forever.
             bytes[dynamic.strings.clone()].fill(0);
         }
         growth.strings = Some(table);

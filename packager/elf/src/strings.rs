@@ -1,4 +1,4 @@
-//! Where new names go in a table of shared, suffix-merged strings.
+//! Finds places for new names in a table of shared, suffix-merged strings.
 
 /// A name that is to be written, and the string it replaces, as an offset into the table.
 pub(super) struct Wish {
@@ -10,7 +10,7 @@ pub(super) struct Wish {
 /// else refers to a byte of it, else an equal string that exists already, else at the end of the table.
 ///
 /// `uses` holds every offset that anything refers to, or is `None` when not all are known. `given_up` holds those of
-/// them, as often as they occur, that end with this edit; strings nobody uses any more are wiped, so that no old
+/// them, as often as they occur, that end with this edit; strings nobody uses anymore are wiped, so that no old
 /// path stays behind in the file.
 pub(super) fn location(
     table: &mut Vec<u8>,

@@ -228,7 +228,7 @@ impl Tables {
             .ok_or(ElfError::Inconsistent("the address of a version table is in no segment"))?;
         // No library has more libraries or versions than a 16-bit version index can tell apart.
         if count > u64::from(u16::MAX) {
-            return Err(ElfError::Inconsistent("a version table is longer than any can be"));
+            return Err(ElfError::Inconsistent("a version table is too long"));
         }
         let mut at = range(bytes, "a version table", offset, 0)?.start;
         for _ in 0..count {
@@ -273,7 +273,8 @@ impl Tables {
         let table = &bytes[range(bytes, "the section names", names.sh_offset, names.sh_size)?];
         let name = table.get(section.sh_name..).unwrap_or_default();
         let end = memchr::memchr(0, name).unwrap_or(name.len());
-        std::str::from_utf8(&name[..end]).map_err(|_| ElfError::Inconsistent("a section's name is no text"))
+        std::str::from_utf8(&name[..end])
+            .map_err(|_| ElfError::Inconsistent("the name of a section is not text"))
     }
 
     /// Index of the section header of the dynamic strings.
@@ -337,7 +338,7 @@ fn forward(at: usize, distance: u32) -> Result<usize, ElfError> {
     usize::try_from(distance)
         .ok()
         .and_then(|distance| at.checked_add(distance))
-        .ok_or(ElfError::Inconsistent("a version table leads out of the file"))
+        .ok_or(ElfError::Inconsistent("a version table extends beyond the end of the file"))
 }
 
 /// Writes the record of one segment into the table at `start`.

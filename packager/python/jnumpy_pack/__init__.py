@@ -4,7 +4,7 @@ Settings are the options of `jnumpy-pack wheel` without their dashes: `julia`, `
 `no-compiler`, `stdlibs`, `shared`, `julia-wheel`, `python`, `runtime`, `platform`, `compress`. `--config-settings
 no-image=true` stands for `--no-image`.
 
-There is no `prepare_metadata_for_build_wheel`: METADATA lists the licences of all that is bundled, which is known when
+There is no `prepare_metadata_for_build_wheel`: METADATA lists the licenses of all that is bundled, which is known when
 the wheel is.
 """
 

@@ -13,14 +13,14 @@ use jnumpy_base::Report;
 
 /// Add Julia packages to a project's dependencies.
 ///
-/// A standard library becomes a line in `Project.toml`, for which neither a registry nor a network is needed. For a
-/// directory or a registered package, Pkg of the Julia in use also makes `Manifest.toml`. The rest of `Project.toml` stays
+/// A standard library is added as a line in `Project.toml`, which needs neither a registry nor a network. For a directory
+/// or a registered package, Pkg of the Julia in use also writes `Manifest.toml`. The rest of `Project.toml` stays
 /// as it is. Prints each new dependency on stdout: name, version, and where it comes from.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Names of packages, for example `LinearAlgebra`, or directories of packages with a `/`, for example `../Helper`.
     ///
-    /// Without any, what `Manifest.toml` lists is downloaded.
+    /// Without names, the command downloads the packages that `Manifest.toml` lists.
     #[arg(value_name = "NAME|DIR")]
     packages: Vec<String>,
     /// Directory with `pyproject.toml`.

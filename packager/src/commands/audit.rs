@@ -8,7 +8,7 @@ use crate::packing::Error;
 use crate::stages::audit::{Against, Finding};
 use jnumpy_base::Report;
 
-/// Check that a wheel is complete, relocatable, and true to its tag.
+/// Check that a wheel is complete and relocatable, and that it matches its platform tag.
 ///
 /// Checks the archive format, RECORD, the metadata, the run path, dependencies, and symbol versions of every library,
 /// and that no file contains a path of the build machine. The exit status is 1 if a check fails.

@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 ///
 /// An image takes minutes to build and about 200 MB of disk space. Packing uses the cached image in `JNUMPY_HOME`
 /// (default: `~/.jnumpy`) if none of its inputs has changed. After packing, the least recently used images are removed
-/// until the rest is at most `JNUMPY_CACHE_LIMIT` large: bytes, or with K, M, or G; default: 10G.
+/// until the cache is not larger than `JNUMPY_CACHE_LIMIT` (bytes, or a number with the suffix K, M, or G; default: 10G).
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -53,7 +53,8 @@ struct PruneLimits {
     /// Remove images that were not used for this many days.
     #[arg(long, value_name = "DAYS")]
     older_than: Option<u64>,
-    /// Remove the least recently used images until the rest is at most this large: bytes, or with K, M, or G.
+    /// Remove the least recently used images until the cache is not larger than this: bytes, or a number with the suffix K,
+    /// M, or G.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_size: Option<u64>,
     /// Remove all images.

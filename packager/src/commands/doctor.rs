@@ -14,15 +14,15 @@ use crate::stages::julia::{self, Surroundings};
 use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::{Hint, Report, interrupt};
 
-/// Building an image takes an archive, the image, and a copy of it in the cache.
+/// Disk space for building an image: an archive, the image, and a copy in the cache.
 const SPACE: u64 = 2_000_000_000;
-/// Julia reserves memory for its heap and its code long before it uses it.
+/// Address space. Julia reserves it for its heap and its code long before it uses it.
 const ADDRESSES: u64 = 16_000_000_000;
 
 /// Check what packing and development need on this machine.
 ///
-/// Each line has the result of one check, its name, what was found, and what to do. The exit status is 1 if a check that
-/// packing needs has failed; one that is only useful fails with a warning.
+/// Each line contains the result of one check, its name, what was found, and what to do. The exit status is 1 if a required
+/// check fails; an optional check that fails gives a warning.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Print JSON rather than text.

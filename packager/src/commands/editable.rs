@@ -11,7 +11,7 @@ use crate::stages::project::Project;
 use jnumpy_base::Report;
 use jnumpy_wheel::Compression;
 
-/// Make an editable wheel, with which Python imports the project from its sources.
+/// Make an editable wheel, which lets Python import the project from its sources.
 ///
 /// The wheel contains no Julia and needs `jnumpy-runtime` and an installed Julia. `pip install --editable` makes one if
 /// `jnumpy_pack` is the project's build backend. Prints the path of the wheel on stdout.

@@ -10,7 +10,7 @@ use jnumpy_base::Report;
 
 /// Find or install the Julia that wheels are built with.
 ///
-/// The first of these is used: `--julia`, the environment variable `TYPY_JL_EXE`, the installed Julia chosen with
+/// The first of these that exists is used: `--julia`, the environment variable `TYPY_JL_EXE`, the installed Julia chosen with
 /// `julia use`, `julia` on `PATH`, the newest of those installed below `JNUMPY_HOME` (default: `~/.jnumpy`), juliaup's
 /// default.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Print every Julia that could be used, or be installed.
+    /// List the Julias that can be used, or those that can be installed.
     List {
         /// List the official versions that can be installed.
         #[arg(long)]
@@ -46,7 +46,7 @@ enum Command {
     /// below `JNUMPY_HOME`. An interrupted download is resumed by the next run. Versions are installed side by side.
     /// Proxies are taken from `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`.
     Install {
-        /// Which: `lts`, `release`, a series such as `1.10`, or a version such as `1.12.2`.
+        /// `lts`, `release`, a series such as `1.10`, or a version such as `1.12.2`.
         #[arg(value_name = "VERSION", default_value = "lts")]
         version: String,
         /// Install from another source than the official archives.
@@ -57,18 +57,18 @@ enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Use this installed Julia when no other is named.
+    /// Choose the installed Julia that is used if no other is named.
     Use {
-        /// Which: a version, a series such as `1.10` (its newest), or a name as `julia list` prints it.
+        /// A version, a series such as `1.10` for its newest version, or a name from `julia list`.
         #[arg(value_name = "VERSION", required_unless_present = "none")]
         version: Option<String>,
-        /// Have no default.
+        /// Remove the choice.
         #[arg(long, conflicts_with = "version")]
         none: bool,
     },
     /// Remove an installed Julia.
     Remove {
-        /// Which: a version, a series of which one is installed, or a name as `julia list` prints it.
+        /// A version, a series with one installed version, or a name from `julia list`.
         #[arg(value_name = "VERSION")]
         version: String,
     },

@@ -39,7 +39,8 @@ pub(super) struct Arguments {
     /// allow.
     #[arg(long, value_name = "TAG")]
     platform: Option<String>,
-    /// Compression level; default: `default`, or `best` if only that takes the wheel below the limit of the Python index.
+    /// Compression level; default: `default`, or `best` if only `best` brings the wheel below the size limit of the Python
+    /// index.
     #[arg(long, value_name = "HOW", value_enum)]
     compress: Option<Compress>,
     /// Print one JSON object on stdout.

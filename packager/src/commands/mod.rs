@@ -27,10 +27,10 @@ use jnumpy_base::{Hint, Report, interrupt};
 
 /// Version of the JSON form of errors.
 const ERROR_FORMAT: u32 = 1;
-/// The option that asks for one JSON object on stdout; a script that asks for it gets one in any case.
+/// The option for one JSON object on stdout. With it, even a usage error prints one.
 const JSON: &str = "--json";
 
-/// Place in the help of options that all commands have.
+/// Position in the help of options that all commands have.
 const LAST: usize = 900;
 
 /// Pack a Python package with a Julia core into a self-contained wheel.
@@ -73,7 +73,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether stdout is for one JSON object.
+    /// Whether stdout must contain one JSON object.
     fn json(&self) -> bool {
         match self {
             Self::Add(arguments) => arguments.json,
@@ -105,7 +105,7 @@ struct Failure {
 
 #[derive(Serialize)]
 struct FailurePart {
-    /// What led to it, the nearest first.
+    /// The causes, the nearest first.
     causes: Vec<String>,
     kind: &'static str,
     message: String,
@@ -125,7 +125,7 @@ impl Failure {
         Self { error, version: ERROR_FORMAT }
     }
 
-    /// The first paragraph of what clap says.
+    /// The error with the first paragraph of clap's message.
     fn of_usage(error: &clap::Error) -> Self {
         let said = error.to_string();
         let message = said.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
             if error.use_stderr() && std::env::args_os().any(|argument| argument == JSON) {
                 Failure::of_usage(&error).print(&Report::new(true));
             }
-            // Nobody is left to tell when stderr itself is gone.
+            // A failure to write to stderr cannot be reported.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -165,7 +165,7 @@ pub fn main() -> ExitCode {
     match run(cli.command, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A report that says itself that something failed is the only object.
+            // If the command has already printed an object, such as an audit that failed, it stays the only one.
             if json && !report.has_data() {
                 Failure::of(&error).print(&report);
             }

@@ -1,4 +1,4 @@
-//! `jnumpy-pack completions` and `jnumpy-pack man`: what shells and `man` need, made of the command line itself.
+//! `jnumpy-pack completions` and `jnumpy-pack man`: completions and manual pages, generated from the command line parser.
 
 use clap::{Args, Command, ValueEnum};
 use clap_complete::shells;
@@ -22,7 +22,7 @@ enum Shell {
     Fish,
 }
 
-/// Print a page for `man`.
+/// Print a manual page.
 ///
 /// `jnumpy-pack man wheel > jnumpy-pack-wheel.1 && man ./jnumpy-pack-wheel.1`
 #[derive(Debug, Args)]

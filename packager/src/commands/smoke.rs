@@ -12,17 +12,17 @@ use jnumpy_base::text::megabytes;
 
 /// Install a wheel in a new environment and import it.
 ///
-/// The environment is in a directory with a blank and non-ASCII letters in its path, pip uses no index, and the network is
-/// cut off if the system permits it. Nothing is left behind.
+/// The path of the environment contains a space and non-ASCII letters, pip uses no index, and the network is cut off if the
+/// system permits it. Nothing is left behind.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Path of the wheel.
     wheel: PathBuf,
-    /// Python to make the environment with; what the wheel requires is taken from there. Default: the active
+    /// Python that creates the environment and provides the packages that the wheel requires. Default: the active
     /// environment's.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// Directory with wheels of what the wheel requires, for pip. Can be repeated.
+    /// Directory with wheels of the packages that the wheel requires. Can be repeated.
     #[arg(long, value_name = "DIR")]
     find_links: Vec<PathBuf>,
     /// Python script to run after the import. Can be repeated.

@@ -53,16 +53,16 @@ pub(super) struct Arguments {
     /// The same as `--image none`.
     #[arg(long, conflicts_with = "image", help_heading = COMPILING, hide_short_help = true)]
     no_image: bool,
-    /// Leave Julia's compiler out (Julia 1.9 and later). The workload runs in that form before the wheel is written.
+    /// Omit Julia's compiler (Julia 1.9 and later). Packing then runs the workload without it before it writes the wheel.
     #[arg(long, conflicts_with = "no_image", help_heading = COMPILING)]
     no_compiler: bool,
-    /// Which of Julia's standard libraries a full image has; default: `all`, those of Julia's stock image.
+    /// Standard libraries in a full image; default: `all`.
     #[arg(long, value_name = "WHICH", value_enum, help_heading = COMPILING, hide_short_help = true)]
     stdlibs: Option<Stdlibs>,
-    /// Leave Julia out, and require the wheel that `julia-wheel` has made of it.
+    /// Omit Julia, and require the wheel of Julia that `julia-wheel` has made.
     #[arg(long, help_heading = CONTENTS)]
     shared: bool,
-    /// The wheel of Julia that the wheel is packed for; default: the one in the directory for the wheel.
+    /// Wheel of Julia to pack for; default: the one in `--out-dir`.
     #[arg(long, value_name = "WHEEL", help_heading = CONTENTS, hide_short_help = true)]
     julia_wheel: Option<PathBuf>,
     /// Python with NumPy that runs the workload; default: the active environment's.
@@ -75,7 +75,8 @@ pub(super) struct Arguments {
     /// allow.
     #[arg(long, value_name = "TAG", help_heading = OUTPUT, hide_short_help = true)]
     platform: Option<String>,
-    /// Compression level; default: `default`, or `best` if only that takes the wheel below the limit of the Python index.
+    /// Compression level; default: `default`, or `best` if only `best` brings the wheel below the size limit of the Python
+    /// index.
     #[arg(long, value_name = "HOW", value_enum, help_heading = OUTPUT, hide_short_help = true)]
     compress: Option<Compress>,
     /// Print why a file or library is included or left out, and write no wheel. Can be repeated.
@@ -96,7 +97,7 @@ pub(super) enum Compress {
     Fast,
     /// Balanced.
     Default,
-    /// Smallest: 5 % smaller, takes ten times as long.
+    /// Smallest; the wheel is 5 % smaller and takes ten times as long.
     Best,
 }
 

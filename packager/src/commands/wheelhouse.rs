@@ -9,7 +9,7 @@ use crate::packing::Error;
 use crate::packing::wheelhouse::WheelhouseRequest;
 use jnumpy_base::Report;
 
-/// Collect wheels and all that they require in a directory, for machines without network.
+/// Collect wheels and everything that they require in a directory, for machines without a network.
 ///
 /// pip downloads what is missing, for each version of Python. The directory also gets `requirements.txt` with the hash of
 /// each wheel, and a simple index (`simple`) for a web server. Install from it, in the directory, with
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Paths of the wheels.
     #[arg(required = true, value_name = "WHEEL")]
     wheels: Vec<PathBuf>,
-    /// Directory to make; it must be missing or empty.
+    /// Directory to create; it must not exist or must be empty.
     #[arg(long, value_name = "DIR", default_value = "wheelhouse")]
     out_dir: PathBuf,
     /// Version of CPython that installs from the directory, such as 3.13. Can be repeated. Default: the version of

@@ -1,11 +1,11 @@
-//! What the runtime reads of what the packager writes. The values stand in `manifests/contract.toml`, which every side is
-//! compared with.
+//! Values that the packager writes and the runtime reads. They are listed in `manifests/contract.toml`, with which tests compare
+//! both sides.
 
-/// Begins the path of every build tree, whatever `TMPDIR` says: the path is a part of the image.
+/// The prefix of the path of every build tree, independent of `TMPDIR`, because images contain the path.
 pub const BUILD_TREE: &str = "/tmp/jnumpy-";
 
-/// The directory of the sources in a build tree. Julia writes its path into the image, and the runtime writes the path of
-/// the installed package over it, in the same length: the name is long so that there is room.
+/// The directory of the sources in a build tree. Julia writes its path into the image, and the runtime overwrites that path with
+/// the path of the installed package. The name is long, so that the installed path fits.
 pub const SOURCES: &str = concat!(
     "______________________________________________________________________",
     "______________________________________________________________________",

@@ -1,4 +1,4 @@
-//! What platforms, versions and names are made of; the formats of files are crates of their own.
+//! Platform tags, versions, and UUIDs. The formats of files are separate crates.
 
 pub mod contract;
 pub mod policy;

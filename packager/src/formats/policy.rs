@@ -1,5 +1,5 @@
-//! The manylinux rules: which libraries come from the user's system, and which platform tag follows from the symbol
-//! versions asked of them. The data is `manifests/manylinux.json`.
+//! The manylinux rules: which libraries come from the user's system, and which platform tag follows from the symbol versions
+//! that files need from these libraries. The data is in `manifests/manylinux.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +47,7 @@ pub struct Demand {
 pub struct Floor {
     /// The tag.
     pub platform: Platform,
-    /// What holds it from being older; `None` when nothing asks for more than the oldest platform there is.
+    /// The demand that keeps the platform from being older; `None` if the oldest platform satisfies all demands.
     pub because: Option<Demand>,
 }
 
@@ -68,10 +68,10 @@ pub enum PolicyError {
         /// What the files are for.
         machine: Machine,
     },
-    /// Files need symbols that the platform demanded, or any platform, does not have.
+    /// Files need symbols that the requested platform, or every platform, lacks.
     #[error("{}", sentence(platform.as_ref(), demands))]
     TooNew {
-        /// The platform demanded; `None` when any would have done.
+        /// The requested platform; `None` if any platform would be accepted.
         platform: Option<Platform>,
         /// What it lacks.
         demands: Vec<Demand>,
@@ -128,8 +128,8 @@ pub fn is_system_library(name: &str) -> bool {
     RULES.system_libraries.iter().any(in_group) && !in_group(&RULES.missing_on_bare_systems)
 }
 
-/// Where this machine's system has a library that the platforms promise and bare systems lack. Such a library goes
-/// into the wheel, and a Julia that brings none is packed with the system's.
+/// The path of a library of this machine's system that the platforms promise but minimal systems lack. Such a library is
+/// bundled, and if the Julia does not contain it, the library of the system is taken.
 #[must_use]
 pub fn system_copy(name: &str) -> Option<PathBuf> {
     let arch = std::env::consts::ARCH;
@@ -361,7 +361,7 @@ mod tests {
             assert_eq!(since(Machine::AARCH64, version).as_deref(), aarch64, "{version}");
         }
         assert!(is_system_library("libstdc++.so.6") && !is_system_library("libgfortran.so.5"));
-        // Promised, and yet not on every system: see `missing_on_bare_systems`.
+        // Promised, but missing on some systems: see `missing_on_bare_systems`.
         assert!(!is_system_library("libatomic.so.1") && system_copy("libgfortran.so.5").is_none());
     }
 

@@ -1,4 +1,4 @@
-//! Editable wheels: they install a path instead of files, so that Python imports the project from where it is edited.
+//! Editable wheels. They install a path instead of files, so Python imports the project from its sources.
 
 use crate::stages::project::Project;
 use crate::stages::runtime_wheel;
@@ -14,8 +14,8 @@ pub(super) fn require(metadata: &mut Metadata, requirement: &str) -> Result<(), 
     Ok(())
 }
 
-/// The wheel that makes `project` importable from its directory. It has no Julia: it needs `jnumpy-runtime`, which
-/// runs an installed one.
+/// The wheel that makes `project` importable from its directory. It contains no Julia and requires `jnumpy-runtime`, which
+/// runs an installed Julia.
 pub fn wheel(project: &Project) -> Result<Wheel, WheelError> {
     let mut metadata = project.pyproject.metadata.clone();
     require(&mut metadata, &format!("{} == {}", runtime_wheel::DISTRIBUTION, runtime_wheel::VERSION))?;

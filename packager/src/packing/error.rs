@@ -1,4 +1,4 @@
-//! What can go wrong, by topic. Each module owns its error type; this one gathers them for the commands.
+//! All errors of the commands. Each module has its own error type, and this type contains them.
 
 use std::path::PathBuf;
 
@@ -30,27 +30,22 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The output directory cannot be used.
-    #[error("the wheel cannot be put into `{}`", path.display())]
-    OutDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A wheel without the compiler can only hold what is compiled.
+    #[error("the wheel cannot be written to `{}`", path.display())]
+    OutDir { path: PathBuf, source: std::io::Error },
+    /// A wheel without the compiler needs a full image.
     #[error("a wheel without the compiler needs the image `full`")]
     NeedsCompiler,
-    /// Package images go with Julia's stock image, which has its own standard libraries.
-    #[error("a wheel with only the standard libraries that are used needs the image `full`")]
+    /// Package images use Julia's stock image, which contains all standard libraries.
+    #[error("a wheel with only the used standard libraries needs the image `full`")]
     NeedsStdlibs,
-    /// The shared Julia is what it is.
-    #[error("a wheel on a shared Julia has that Julia's image, compiler, and standard libraries")]
+    /// An option cannot be used with a shared Julia.
+    #[error("a wheel that shares Julia always uses that Julia's image, compiler, and standard libraries")]
     NeedsOwnJulia,
     /// The wheel with the Julia cannot be used.
     #[error(transparent)]
     JuliaWheel(#[from] JuliaWheelError),
-    /// The wheel does not run its own workload.
-    #[error("`{package}` does not run in the wheel as planned{}; the whole log is `{}`", listed(missing), log.display())]
+    /// The workload fails with the files of the wheel.
+    #[error("`{package}` does not run with the files of the wheel{}; the whole log is `{}`", listed(missing), log.display())]
     Proof {
         /// The import package.
         package: String,
@@ -106,16 +101,16 @@ pub enum Error {
     /// There is no such command.
     #[error("there is no command `{}`", printable(name))]
     NoCommand { name: String },
-    /// A variable of the environment has a value that means nothing.
+    /// An environment variable has an invalid value.
     #[error("`{name}` is `{}`: {reason}", printable(value))]
     Variable { name: &'static str, value: String, reason: String },
     /// The machine lacks something that packing needs.
-    #[error("packing needs what this machine lacks: {}", missing.join(", "))]
+    #[error("this machine lacks something that packing needs: {}", missing.join(", "))]
     Lacking {
         /// The names of the checks that failed.
         missing: Vec<&'static str>,
     },
-    /// Nothing is known about a topic.
+    /// There is no such help topic.
     #[error(transparent)]
     Topic(#[from] UnknownTopic),
     /// The user, or a signal, asked to stop.
@@ -124,7 +119,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What has failed, in a word that never changes, for scripts.
+    /// The kind of the error for scripts. These words never change.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         if is_disk_full(self) {
@@ -189,16 +184,15 @@ impl Hint for Error {
             Self::Topic(error) => error.hint(),
             Self::OutDir { .. } => Some("name a directory you may write to: `--out-dir DIR`".into()),
             Self::Proof { .. } => Some(
-                "what only a compiler can run needs it: `compiler = true` in `[tool.jnumpy]`; a function that the \
-                 workload calls for the first time is compiled when a script of `precompile` calls it; more: \
-                 `jnumpy-pack about no-compiler`"
+                "call such a function in a script of `precompile` to compile it into the image; if the code needs a compiler at \
+                 run time, set `compiler = true` in `[tool.jnumpy]`; more: `jnumpy-pack about no-compiler`"
                     .into(),
             ),
             Self::NeedsCompiler => {
-                Some("leave `--image` out, or let the wheel have the compiler: `compiler = true` in `[tool.jnumpy]`".into())
+                Some("omit `--image`, or keep the compiler: `compiler = true` in `[tool.jnumpy]`".into())
             }
             Self::NeedsStdlibs => {
-                Some("leave `--image` out, or let the wheel have all standard libraries: `--stdlibs all`".into())
+                Some("omit `--image`, or keep all standard libraries: `--stdlibs all`".into())
             }
             Self::NeedsOwnJulia => Some(
                 "leave out `--image full`, `--no-compiler`, and `--stdlibs used`, or pack a self-contained wheel: \
@@ -215,7 +209,7 @@ fn listed(functions: &[String]) -> String {
         return String::new();
     }
     let shown: Vec<String> = functions.iter().take(5).map(|name| format!("`{}`", printable(name))).collect();
-    format!(", where these functions are not compiled: {}", shown.join(", "))
+    format!(", because these functions are not compiled: {}", shown.join(", "))
 }
 
 /// Whether the error, or one that caused it, is a full disk.
@@ -232,7 +226,7 @@ mod tests {
 
     #[test]
     fn ok_a_full_disk_is_seen_through_any_topic() {
-        // `fs_err` puts the system's error behind its own.
+        // `fs_err` wraps the error of the system.
         let full = || fs_err::write("/dev/full", "x").unwrap_err();
         for error in [
             Error::Io(full()),

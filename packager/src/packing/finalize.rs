@@ -14,8 +14,8 @@ use jnumpy_wheel::{Compression, Wheel, WheelError, WriteOptions, Written};
 /// The largest file that the Python index accepts without an exemption, in bytes.
 pub const INDEX_LIMIT: u64 = 104_857_600;
 
-/// Writes and audits a wheel, then gives it its name in `out_dir`. Without a `compression` the wheel is compressed as well as
-/// possible if that takes it below [`INDEX_LIMIT`].
+/// Writes and audits a wheel, then moves it to `out_dir`. Without a `compression`, the wheel is compressed with
+/// [`Compression::Best`] if only that brings it below [`INDEX_LIMIT`].
 pub(crate) fn finalize(
     wheel: &Wheel,
     out_dir: &Path,
@@ -33,7 +33,7 @@ pub(crate) fn finalize(
     let mut written = write(compression.unwrap_or_default())?;
     if compression.is_none() && is_just_too_large(written.size) {
         report.say(
-            "the wheel is just too large for the Python index: it is compressed again, as well as possible",
+            "the wheel is slightly too large for the Python index and is compressed again at the level `best`",
         );
         written = write(Compression::Best)?;
     }
@@ -49,7 +49,7 @@ pub(crate) fn finalize(
     Ok(written)
 }
 
-/// Whether [`Compression::Best`] may take a wheel of this size below the limit of the index.
+/// Whether [`Compression::Best`] may bring a wheel of this size below the limit of the index.
 fn is_just_too_large(size: u64) -> bool {
     size > INDEX_LIMIT && size / 100 * 94 < INDEX_LIMIT
 }
@@ -57,25 +57,25 @@ fn is_just_too_large(size: u64) -> bool {
 /// A locked directory beside a wheel's destination. It is removed when dropped.
 struct Beside {
     directory: TempDir,
-    /// Says that the directory is in use, and ends with the process, however that ends.
+    /// The lock that marks the directory as in use. The system releases it when the process ends in any way.
     _lock: fs_err::File,
 }
 
 impl Beside {
     const PREFIX: &str = ".jnumpy-pack-";
 
-    /// Makes one, and removes those that killed runs have left.
+    /// Makes such a directory, and removes those that killed runs have left.
     fn create(out_dir: &Path) -> std::io::Result<Self> {
         for entry in fs_err::read_dir(out_dir)? {
             let path = entry?.path();
             let is_ours =
                 path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(Self::PREFIX));
-            // Where there are no locks, nothing can be known to be left over.
+            // Without locks, no directory is known to be left over.
             if is_ours
                 && let Ok(lock) = fs_err::File::open(&path)
                 && lock.file().try_lock().is_ok()
             {
-                // It harms nobody when it stays.
+                // A failure does no harm.
                 let _ = fs_err::remove_dir_all(&path);
             }
         }
@@ -83,7 +83,7 @@ impl Beside {
             let directory = tempfile::Builder::new().prefix(Self::PREFIX).tempdir_in(out_dir)?;
             let lock = match fs_err::File::open(directory.path()) {
                 Ok(lock) => lock,
-                // Before it is locked, another run may take it for a leftover.
+                // Until the directory is locked, another run may remove it as left over.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };

@@ -1,4 +1,4 @@
-//! The wheel of Julia that other wheels share: that of a project without code of its own, packed as any other.
+//! The wheel of Julia that other wheels share. It is the wheel of a project without code, packed like any other.
 
 use std::path::{Path, PathBuf};
 

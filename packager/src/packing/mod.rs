@@ -1,5 +1,5 @@
-//! What a command does as a whole: pack and finalize a wheel, try one, collect some, make an editable wheel, a source
-//! distribution, or a project, and add dependencies to one.
+//! The operations behind the commands: pack, finalize, and try a wheel, collect wheels, make an editable wheel, a source
+//! distribution, or a project, and add dependencies to a project.
 
 pub mod add;
 pub mod editable;

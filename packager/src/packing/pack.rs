@@ -1,4 +1,4 @@
-//! Packing from end to end: each stage takes what the one before it returns.
+//! Packing from end to end. Each stage takes the result of the stage before it.
 
 use std::path::{Path, PathBuf};
 
@@ -37,14 +37,13 @@ pub struct PackRequest {
     pub julia: Choice,
     /// The processors to compile for; the portable ones by default.
     pub cpu_target: Option<String>,
-    /// What to compile ahead of time; with nothing the wheel holds sources, and compiles on first use.
-    /// The default depends on whose Julia it is.
+    /// What to compile ahead of time. The default depends on whether the wheel shares a Julia.
     pub image: Option<Compiled>,
-    /// Whether the wheel has Julia's compiler; as the project says by default.
+    /// Whether the wheel contains Julia's compiler; default: the setting of the project.
     pub compiler: Option<bool>,
-    /// Which standard libraries a full image has; as the project says by default.
+    /// Which standard libraries a full image contains; default: the setting of the project.
     pub stdlibs: Option<Stdlibs>,
-    /// Whose Julia it runs on; its own, or as the project says, by default.
+    /// Whether the wheel shares a Julia; default: the setting of the project.
     pub share: Option<Share>,
     /// The wheel with the Julia of [`Share::Takes`]; the one in `out_dir` by default.
     pub julia_wheel: Option<PathBuf>,
@@ -52,60 +51,60 @@ pub struct PackRequest {
     pub python: Option<PathBuf>,
     /// The runtime wheel; searched by default.
     pub runtime: Option<PathBuf>,
-    /// The platform tag that the wheel must deserve; the oldest that it does by default.
+    /// The platform on which the wheel must run; default: the oldest on which it does.
     pub platform: Option<String>,
-    /// How hard to compress; `None`: as [`Compression::Default`], or better if the Python index accepts no wheel otherwise.
+    /// The compression level. `None` is [`Compression::Default`], or [`Compression::Best`] if only that brings the wheel below
+    /// the limit of the Python index.
     pub compression: Option<Compression>,
 }
 
-/// Whose Julia a wheel runs on, if not on its own alone.
+/// How a wheel shares a Julia.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Its own, which is for others too.
+    /// The wheel contains the Julia, and other wheels use it too.
     Gives,
-    /// That of a wheel that it requires.
+    /// The wheel uses the Julia of a wheel that it requires.
     Takes,
 }
 
-/// What a wheel holds compiled.
+/// What is compiled ahead of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compiled {
     /// One system image with everything in it, Julia's own code too.
     Full,
-    /// One image for each package, on Julia's stock image: compiles only what has changed.
+    /// One image for each package, on Julia's stock image; only changed packages are compiled again.
     Packages,
     /// Nothing: every process compiles at run time.
     None,
 }
 
-/// A wheel that is planned down to the last byte, but not written.
+/// A wheel whose contents are complete, but not written.
 #[derive(Debug)]
 pub struct Plan {
     /// The Julia in it.
     pub julia: Julia,
     /// The image in it.
     pub image: Option<Image>,
-    /// The wheel.
     pub wheel: Wheel,
     /// The wheel's parts that are not files.
     pub bundle: Summary,
-    /// How to prove that it works; none where there is nothing that could be missing.
+    /// How to prove that the wheel works; `None` if nothing can be missing.
     proof: Option<Proof>,
     /// Directories of this machine that the wheel must not name.
     forbidden_paths: Vec<String>,
-    /// The wheel with its Julia, when that is another one.
+    /// The wheel with the Julia, if that is another wheel.
     julia_wheel: Option<JuliaWheel>,
-    /// Hold files of the plan until the wheel is written.
+    /// Directories with files of the plan, kept until the wheel is written.
     _runtime: RuntimeWheel,
     _scratch: TempDir,
 }
 
-/// What is worth knowing of a bundle beside its files.
+/// Facts about a bundle besides its files.
 #[derive(Debug)]
 pub struct Summary {
-    /// What keeps the wheel from running on an older system.
+    /// The file and symbol that keep the wheel from running on an older system.
     pub because: Option<crate::formats::policy::Demand>,
-    /// Why things are in the wheel, or are not.
+    /// Why files are in the wheel or were left out.
     pub explanations: Explanations,
 }
 
@@ -128,7 +127,7 @@ fn warn_of_other_tools(project: &Project, report: &Report) {
     }
 }
 
-/// What the command line and the project's settings say together of the image.
+/// The choice of the image, from the command line and the project's settings.
 struct Chosen {
     kind: Option<Kind>,
     compiler: bool,
@@ -163,9 +162,9 @@ impl PackRequest {
         Ok(Chosen { kind, compiler, stdlibs })
     }
 
-    /// Does everything but write the wheel.
+    /// Does everything except write the wheel.
     pub fn plan(&self, report: &Report) -> Result<Plan, Error> {
-        // What can be known to be wrong is said before the work that takes minutes.
+        // These checks come before the work that takes minutes.
         let cpu_target = CpuTarget::choose(self.cpu_target.as_deref())?;
         let platform = self.platform.as_deref().map(Platform::demanded).transpose();
         let platform = platform.map_err(BundleError::from)?;
@@ -198,7 +197,7 @@ impl PackRequest {
             None => Sharing::Alone,
         };
         if share.is_some() {
-            // Which of Julia's libraries others need is not known.
+            // It is not known which of Julia's libraries other wheels will need.
             project.settings.include.push("downloads".into());
         }
 
@@ -253,7 +252,7 @@ impl PackRequest {
         let wheel = describe(&project, licenses, components, tag, contents, julia_wheel.as_ref())?;
         let forbidden_paths = forbidden_paths(&[&project.root, &julia.prefix, &home]);
         let bundle = Summary { because, explanations };
-        // A full image with the compiler and all standard libraries has everything that the recorded run had.
+        // A full image with the compiler and all standard libraries lacks nothing that the recorded run had.
         let is_whole = kind == Some(Kind::Full { compiler: true }) && stdlibs == Stdlibs::All;
         let unproven = image.as_ref().filter(|_| !is_whole);
         let proof = unproven.and_then(|image| Proof::of(&project, image, kind, &home));
@@ -270,8 +269,8 @@ impl PackRequest {
         })
     }
 
-    /// Checks that a wheel can be put into the output directory, which need not exist yet, and that the limit of the cache
-    /// means something.
+    /// Checks that a wheel can be written to the output directory, which need not exist yet, and that the limit of the cache is
+    /// valid.
     pub fn check_surroundings(&self) -> Result<(), Error> {
         cache_limit()?;
         let directory = std::path::absolute(&self.out_dir)?;
@@ -284,12 +283,12 @@ impl PackRequest {
 
 /// Directories of this machine that a wheel must not name.
 fn forbidden_paths(directories: &[&Path]) -> Vec<String> {
-    // A prefix such as `/usr` names no machine.
+    // A prefix such as `/usr` is not specific to a machine.
     let own = directories.iter().filter(|path| path.components().count() > 2);
     own.map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
-/// The wheel with these contents, which requires the one that has its Julia, if that is another one.
+/// The wheel with these contents. If its Julia is in another wheel, it requires that wheel.
 fn describe(
     project: &Project,
     licenses: Contents,
@@ -329,7 +328,7 @@ impl Plan {
         if let Some(proof) = &self.proof {
             for function in proof.run(&self.wheel.contents, self.julia_wheel.as_ref(), report)? {
                 let line = format!("not compiled before the workload ran: {}", printable(&function));
-                // These only take time: code that runs at each import, or that needs other values, is among them.
+                // Missing functions only cost time here: they are compiled at run time.
                 if proof.compiles { tracing::info!("{line}") } else { report.remark(line) }
             }
         }
@@ -339,7 +338,7 @@ impl Plan {
         };
         let written = finalize(&self.wheel, &request.out_dir, request.compression, &audited, report)?;
         if self.image.is_some() {
-            // The wheel is done, whatever becomes of the cache.
+            // The wheel is complete, so a failure here is only a warning.
             if let Err(error) = bound_cache() {
                 report.warn(format_args!("old images stay in the cache: {error}"));
             }
@@ -360,7 +359,7 @@ pub fn cache_limit() -> Result<u64, Error> {
     })
 }
 
-/// Removes the images that were not used for the longest time, but none that is in use, as that of this run.
+/// Removes the least recently used images, except those in use, such as the image of this run.
 fn bound_cache() -> Result<(), Error> {
     let limits = Limits { age: None, size: Some(cache_limit()?) };
     for image in image::prune(&image::directory(&julia::home()?), limits)?.removed {
@@ -374,7 +373,7 @@ fn bound_cache() -> Result<(), Error> {
     Ok(())
 }
 
-/// Says which packages there are, and what the user should know of them.
+/// Reports the packages and the notes about them.
 fn tell(resolution: &Resolution, report: &Report) {
     for (uuid, package) in &resolution.packages {
         tracing::debug!("package {} {uuid}: {:?}", package.name, package.source);

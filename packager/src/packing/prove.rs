@@ -1,5 +1,5 @@
-//! The proof that a planned wheel works: its files are laid out as an installer would, and the recorded run is run again
-//! there, with the Julia of the wheel and nothing else.
+//! Proves that a planned wheel works: lays out its files as an installer does, and runs the workload again with them and only
+//! with the Julia of the wheel.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use jnumpy_base::Report;
 use jnumpy_base::process::{self, ChildError};
 use jnumpy_wheel::{Contents, Source};
 
-/// What libjulia says of a function that it has neither compiled nor the code of.
+/// libjulia's message about a function for which it has neither compiled code nor source.
 const NOT_AVAILABLE: &str = "source not available for ";
 
 /// The run to be made.
@@ -25,14 +25,14 @@ pub(super) struct Proof {
     pub(super) package: String,
     /// Python scripts to run after the import.
     pub(super) workloads: Vec<PathBuf>,
-    /// Whether the wheel can compile what it lacks.
+    /// Whether the wheel contains the compiler.
     pub(super) compiles: bool,
-    /// Where everything that the run says is kept when it fails.
+    /// Where the output of the run is kept if it fails.
     pub(super) log: PathBuf,
 }
 
 impl Proof {
-    /// The run of this project, when a Python has been found for it.
+    /// The run of this project, if there is a Python for it.
     pub(super) fn of(project: &Project, image: &Image, kind: Option<Kind>, home: &Path) -> Option<Self> {
         let is_python = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "py");
         let workloads = project.settings.precompile.iter().filter(is_python);
@@ -45,7 +45,7 @@ impl Proof {
         })
     }
 
-    /// Runs it. Returns the functions that Julia had neither compiled nor loaded, as precompile statements name them.
+    /// Runs the workload. Returns the functions that were not in the image, as in precompile statements.
     pub(super) fn run(
         &self,
         contents: &Contents,
@@ -112,7 +112,7 @@ impl Proof {
     }
 }
 
-/// What follows `mark` on the lines that have it; each once.
+/// The texts after `mark` in the lines that contain it, without duplicates.
 fn functions(text: &str, mark: &str) -> Vec<String> {
     let mut found: Vec<String> = text
         .lines()
@@ -137,7 +137,7 @@ fn lay_out(contents: &Contents, site: &Path) -> std::io::Result<()> {
             Source::Bytes(bytes) => fs_err::write(location, bytes)?,
             Source::File(file) => {
                 let file = fs_err::canonicalize(file)?;
-                // The disk may be another one.
+                // The directory may be on another disk.
                 if fs_err::hard_link(&file, &location).is_err() {
                     fs_err::copy(file, location)?;
                 }

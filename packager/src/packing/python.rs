@@ -1,4 +1,4 @@
-//! Runs Python, for what only it can do: make an environment, install, download.
+//! Runs Python to make environments, install, and download.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use crate::packing::Error;
 use jnumpy_base::Stage;
 use jnumpy_base::process::{self, ChildError, LastLines, Output};
 
-/// Runs a command to its end, whatever that is. The inner error is what it said when it failed; `unusable` makes the error of
-/// a Python that does not start, of the reason.
+/// Runs a command to its end. The inner error contains its last output if it failed. `unusable` makes the error for a Python
+/// that does not start, from the reason.
 pub(super) fn run(
     command: Command,
     stage: &Stage<'_>,

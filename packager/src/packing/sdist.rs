@@ -38,8 +38,8 @@ impl Hint for SdistError {
     }
 }
 
-/// Writes the source distribution of `project` into `out_dir`, which is created when missing; returns its path. The
-/// same files give the same bytes. After an error nothing is left.
+/// Writes the source distribution of `project` into `out_dir`, which is created if it is missing; returns its path. The
+/// same files give the same bytes. An error leaves no file behind.
 pub fn write(project: &Project, out_dir: &Path, report: &Report) -> Result<PathBuf, SdistError> {
     let stage = report.stage("sdist");
     let pyproject = &project.pyproject;

@@ -1,4 +1,4 @@
-//! The stages of packing, each a type in a module of its name. A stage takes from those before it.
+//! The stages of packing: a module for each. A stage uses only the stages before it.
 
 pub mod audit;
 pub mod bundle;

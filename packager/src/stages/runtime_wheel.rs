@@ -1,4 +1,4 @@
-//! The runtime wheel: the Python and Julia halves of JNumPy, which go into every bundle.
+//! The runtime wheel, which contains the Python and Julia parts of JNumPy. Every bundle contains its files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use jnumpy_base::text::printable;
 pub const DISTRIBUTION: &str = "jnumpy-runtime";
 /// Version of the runtime that this packager goes with: both are built from one workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// No runtime is larger when unpacked, in bytes; whatever a wheel claims, no more of it is read.
+/// The largest size of an unpacked runtime wheel in bytes. No more is read from a wheel.
 const LARGEST: u64 = 256 << 20;
 
 /// An unpacked runtime wheel. The directory goes away with the value.
@@ -20,7 +20,6 @@ const LARGEST: u64 = 256 << 20;
 pub struct RuntimeWheel {
     /// The wheel it came from.
     pub wheel: PathBuf,
-    /// Its version.
     pub version: String,
     /// The number that says which bundles and runtimes fit together.
     pub protocol: u32,
@@ -79,7 +78,7 @@ impl RuntimeWheel {
     }
 }
 
-/// What can be wrong with the runtime wheel.
+/// Errors about the runtime wheel.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeWheelError {
     /// There is none.
@@ -97,7 +96,6 @@ pub enum RuntimeWheelError {
     /// It is some other wheel.
     #[error("the runtime wheel `{}` has no `jnumpy/{missing}`", wheel.display())]
     Incomplete {
-        /// The wheel.
         wheel: PathBuf,
         /// What every runtime wheel has.
         missing: &'static str,
@@ -105,7 +103,6 @@ pub enum RuntimeWheelError {
     /// The protocol number is none.
     #[error("`jnumpy/protocol` of the runtime wheel `{}` is not a number: `{}`", wheel.display(), printable(text))]
     Protocol {
-        /// The wheel.
         wheel: PathBuf,
         /// What the file says.
         text: String,
@@ -208,7 +205,7 @@ mod tests {
         assert_eq!(error(&WHOLE[..2]), "the runtime wheel `<d>/r.whl` has no `jnumpy/protocol`");
         assert_eq!(
             error(&[("jnumpy/../../x", "")]),
-            "the wheel `<d>/r.whl` holds a file with an unsafe name: `jnumpy/../../x`"
+            "the wheel `<d>/r.whl` contains a file with an unsafe name: `jnumpy/../../x`"
         );
         let mut files = WHOLE;
         files[2].1 = "seven";

@@ -1,4 +1,4 @@
-//! Unpacks wheels that packing takes from, without trust in what they say of themselves.
+//! Unpacks the wheels that packing uses, without trusting their contents.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,24 +13,13 @@ use jnumpy_wheel::WheelPath;
 pub enum UnpackError {
     /// The file is no zip archive.
     #[error("the wheel cannot be read: `{}`", wheel.display())]
-    Unreadable {
-        /// The wheel.
-        wheel: PathBuf,
-        /// Why.
-        source: zip::result::ZipError,
-    },
+    Unreadable { wheel: PathBuf, source: zip::result::ZipError },
     /// The archive names a file outside itself.
-    #[error("the wheel `{}` holds a file with an unsafe name: `{}`", wheel.display(), printable(name))]
-    UnsafeName {
-        /// The wheel.
-        wheel: PathBuf,
-        /// The name.
-        name: String,
-    },
+    #[error("the wheel `{}` contains a file with an unsafe name: `{}`", wheel.display(), printable(name))]
+    UnsafeName { wheel: PathBuf, name: String },
     /// The archive would fill the disk.
     #[error("the wheel `{}` was not made by jnumpy-pack: it unpacks to more than {largest} bytes", wheel.display())]
     TooLarge {
-        /// The wheel.
         wheel: PathBuf,
         /// The limit.
         largest: u64,

@@ -1,4 +1,4 @@
-//! What goes into a wheel: a path for each file, and where its bytes come from.
+//! The contents of a wheel: the path of each file, and the source of its bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +22,6 @@ pub enum Source {
 /// One file of a wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Its bytes.
     pub source: Source,
     /// Whether installers give it the executable bits.
     pub executable: bool,

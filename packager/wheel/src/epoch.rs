@@ -1,4 +1,4 @@
-//! The one moment a wheel is stamped with: `SOURCE_DATE_EPOCH`, or the first moment a zip archive can say.
+//! The timestamp of all files in a wheel: `SOURCE_DATE_EPOCH`, or the earliest time that a zip archive supports.
 
 use std::env;
 use std::str::FromStr;

@@ -62,7 +62,7 @@ pub struct Wheel {
     pub metadata: Metadata,
     /// The commands and plug-ins it offers.
     pub entry_points: EntryPoints,
-    /// Texts of licences, by their paths below `.dist-info/licenses/`.
+    /// Texts of licenses, by their paths below `.dist-info/licenses/`.
     pub licenses: Contents,
     /// What it is made of.
     pub sbom: Option<Sbom>,

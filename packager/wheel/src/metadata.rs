@@ -18,7 +18,6 @@ const METADATA_VERSION: &str = "2.4";
 pub struct Metadata {
     /// The distribution's name as its authors write it.
     pub name: String,
-    /// Its version.
     pub version: Version,
     /// One line about it.
     pub summary: Option<String>,
@@ -47,7 +46,6 @@ pub struct Metadata {
 /// A long description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readme {
-    /// The text.
     pub text: String,
     /// Its media type, as in `text/markdown`.
     pub content_type: String,
@@ -103,7 +101,7 @@ impl Metadata {
         }
     }
 
-    /// The normalised name.
+    /// The normalized name.
     pub fn distribution(&self) -> Result<PackageName, WheelError> {
         PackageName::new(self.name.clone()).map_err(|_| {
             invalid("Name", &self.name, "it must consist of ASCII letters, digits, and inner `-`, `_`, `.`")

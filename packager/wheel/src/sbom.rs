@@ -37,7 +37,7 @@ pub struct Component {
     /// Hashes of its content.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hashes: Vec<Hash>,
-    /// Its licence.
+    /// Its license.
     #[serde(rename = "licenses", skip_serializing_if = "Option::is_none", serialize_with = "as_list")]
     pub license: Option<ComponentLicense>,
     /// The references of the components it needs.
@@ -107,7 +107,7 @@ pub enum HashAlgorithm {
     Sha256,
 }
 
-/// The licence of a component.
+/// The license of a component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ComponentLicense {
     /// An SPDX expression.
@@ -115,10 +115,7 @@ pub enum ComponentLicense {
     Expression(String),
     /// A name that is no SPDX expression.
     #[serde(rename = "license")]
-    Named {
-        /// The name.
-        name: String,
-    },
+    Named { name: String },
 }
 
 impl From<&License> for ComponentLicense {

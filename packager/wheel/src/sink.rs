@@ -19,7 +19,6 @@ pub(super) trait Sink {
 /// One file of a wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WheelEntry {
-    /// Its path.
     pub path: WheelPath,
     /// Its size, in bytes.
     pub size: u64,

@@ -11,7 +11,7 @@ A package whose core is Julia starts it and loads its own project::
 
 from __future__ import annotations
 
-from jnumpy import _supported  # noqa: F401 - first: refuses an interpreter that cannot be served
+from jnumpy import _supported  # noqa: F401 - first, to refuse an unsupported interpreter
 from jnumpy._errors import JuliaError, JuliaNotFoundError
 from jnumpy._runtime import JuliaFunction, JuliaObject, set_copy_policy
 from jnumpy._session import (
@@ -32,7 +32,7 @@ TYPE_CHECKING = False  # `typing` costs 10 ms to import
 if TYPE_CHECKING:
     from typing import Any
 
-# What `__getattr__` offers.
+# The names that `__getattr__` provides.
 __version__: str
 julia_version: str
 Main: Any
@@ -84,7 +84,7 @@ def __getattr__(name: str) -> object:
         if name == "JuliaValue":
             return type(main())
         return main() if name == "Main" else main().Base
-    # Projects written for JNumPy say `import jnumpy as np`.
+    # Projects for the original JNumPy use `import jnumpy as np`.
     if not name.startswith("_"):
         import numpy
 

@@ -1,12 +1,12 @@
-"""Arrays that are no ndarrays: the memory of whatever offers some. Imported when the first one is an argument."""
+"""Array arguments that are not ndarrays. Imported with the first such argument."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Where `__dlpack_device__` says that memory is the host's: the CPU, or pinned for CUDA or ROCm.
+#: The device types of `__dlpack_device__` for memory of the host: CPU, or pinned memory for CUDA or ROCm.
 _ON_HOST = (1, 3, 11)
-#: Libraries whose arrays nobody may write into.
+#: Libraries whose arrays are immutable.
 _IMMUTABLE = ("jax", "jaxlib", "pyarrow", "polars")
 
 
@@ -26,7 +26,7 @@ def as_ndarray(value: object) -> np.ndarray:
         array = _of_protocol(value)
     if array is None:
         raise _refused(value)
-    # A subclass may do anything.
+    # A subclass may override anything.
     array = np.asarray(array)
     if library in _IMMUTABLE and array.flags.writeable:
         array = array.view()
@@ -46,7 +46,7 @@ def _of_protocol(value: object) -> np.ndarray | None:
         device = value.__dlpack_device__()  # type: ignore[attr-defined]
         if device[0] not in _ON_HOST:
             raise TypeError(
-                f"the memory of a {cls.__name__} on another device is out of reach; copy it to the CPU first"
+                f"the memory of a {cls.__name__} on another device cannot be accessed; copy it to the CPU first"
             )
         return np.from_dlpack(value)  # type: ignore[arg-type]
     if hasattr(cls, "__array_interface__") or hasattr(cls, "__array_struct__"):
@@ -59,7 +59,7 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
     name = type(value).__name__
     if library == "pandas" and hasattr(value, "to_numpy") and name != "DataFrame":
         dtype = value.dtype  # type: ignore[attr-defined]
-        # Types of pandas' own (`Int64`) have a mask.
+        # The extension types of pandas (`Int64`) have a mask.
         masked = hasattr(dtype, "numpy_dtype")
         if (masked or dtype.kind not in "biufc") and value.isna().any():  # type: ignore[attr-defined]
             raise TypeError(f"a {name} with missing values has no counterpart in Julia; pass `x.fillna(value)`")
@@ -72,7 +72,7 @@ def _of_library(value: object, library: str) -> np.ndarray | None:
         _refuse_nulls(value.null_count(), name, "x.fill_null(value)")  # type: ignore[attr-defined]
         return value.to_numpy()  # type: ignore[attr-defined]
     if library == "torch" and hasattr(value, "numpy"):
-        # By DLPack, older versions give memory that counts as read-only.
+        # In older versions, memory from DLPack is marked as read-only.
         if value.device.type != "cpu":  # type: ignore[attr-defined]
             raise _on_another_device(name)
         if value.requires_grad:  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def _refuse_nulls(count: int, name: str, instead: str) -> None:
 
 
 def _on_another_device(name: str) -> TypeError:
-    return TypeError(f"the memory of a {name} on another device is out of reach; copy it to the CPU first")
+    return TypeError(f"the memory of a {name} on another device cannot be accessed; copy it to the CPU first")
 
 
 def _refused(value: object) -> TypeError:

@@ -23,13 +23,13 @@ _COPIED = (
     "__julia_annotations__",
 )
 
-#: Seconds from one time that an event loop serves Julia's tasks to the next.
+#: Seconds between two times that an event loop lets Julia's tasks run.
 _PAUSE = 0.01
 
-#: The calls that run, or are to run, in some thread. One that never does is forgotten.
+#: The calls that run, or will run, in some thread. A call that never starts is removed.
 _running: WeakSet[object] = WeakSet()
 
-#: The event loops that serve Julia's tasks.
+#: The event loops that let Julia's tasks run.
 _serving: WeakSet[AbstractEventLoop] = WeakSet()
 
 
@@ -60,7 +60,7 @@ def awaitable(function: JuliaFunction | JuliaMethod, cancellation: Any) -> Calla
         try:
             return await asyncio.to_thread(run)
         except asyncio.CancelledError:
-            # The thread goes on until Julia code looks.
+            # The thread continues until Julia code checks for the cancellation.
             cancelled.cancel_call()
             raise
 
@@ -71,7 +71,7 @@ def awaitable(function: JuliaFunction | JuliaMethod, cancellation: Any) -> Calla
 
 
 def _serve(loop: AbstractEventLoop, serve_tasks: Callable[[], None]) -> None:
-    """Let Julia's tasks run from time to time while calls do."""
+    """Let Julia's tasks run from time to time while calls are running."""
     if _running:
         serve_tasks()
         loop.call_later(_PAUSE, _serve, loop, serve_tasks)
@@ -80,5 +80,5 @@ def _serve(loop: AbstractEventLoop, serve_tasks: Callable[[], None]) -> None:
 
 
 def awaited(value: Any) -> JuliaFunction | JuliaMethod | None:
-    """Return the exported function behind one that is awaited; nothing for anything else."""
+    """Return the exported function that a coroutine function calls; ``None`` for any other object."""
     return getattr(value, "__wrapped__", None) if hasattr(value, "__julia_name__") else None

@@ -10,7 +10,7 @@ import sys
 
 
 def _protocol(directory):
-    """The protocol number of the runtime in a directory, or nothing if it is another package of that name."""
+    """The protocol number of the runtime in a directory; ``None`` if another package has that name."""
     try:
         with open(os.path.join(directory, "protocol"), encoding="ascii") as file:
             return file.read().strip()
@@ -19,7 +19,7 @@ def _protocol(directory):
 
 
 class _Finder:
-    """Finds ``jnumpy`` in one directory, and nothing else."""
+    """Finds only ``jnumpy``, in one directory."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -32,7 +32,10 @@ class _Finder:
 
 
 def restore(*state):
-    """Make a value from its pickle: what names this function has imported the package, and so ``jnumpy``, first."""
+    """Make a value from its pickle.
+
+    To find this function, pickle has already imported the package, and so ``jnumpy``.
+    """
     from jnumpy import _values
 
     return _values.restore(*state)
@@ -55,14 +58,16 @@ def _shared_runtime(here):
         return runtime
     if os.path.isdir(directory):
         raise ImportError(
-            f"{here} needs {requirement}, and {directory} is damaged or half installed; `pip install --force-reinstall "
-            f"'{requirement}'` installs it again"
+            f"{here} needs {requirement}, and {directory} is damaged or incompletely installed; `pip install "
+            f"--force-reinstall '{requirement}'` installs it again"
         )
     remedy = f"`pip install '{requirement}'` installs it"
     elsewhere = importlib.util.find_spec(name)
     if elsewhere is not None and elsewhere.origin:
         found = os.path.dirname(os.path.dirname(elsewhere.origin))
-        remedy = f"it is in {found}, and Julia's libraries are found in the same directory only: install both there"
+        remedy = (
+            f"it is in {found}, but Julia's libraries are found only in the same directory: install both packages there"
+        )
     raise ImportError(f"{here} needs {requirement}, which is not installed in {site}; {remedy}")
 
 
@@ -70,7 +75,7 @@ def _load():
     here = os.path.dirname(os.path.abspath(__file__))
     if not os.path.isdir(here):
         raise ImportError(
-            f"{here} is no directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
+            f"{here} is not a directory: the package is in a zip file, from which Julia's libraries cannot be loaded; "
             "install the wheel with pip, or unpack the file"
         )
     vendored = os.path.join(here, "jnumpy")
@@ -94,7 +99,7 @@ def _load():
         installed = importlib.util.find_spec("jnumpy")
         directories = (installed.submodule_search_locations if installed is not None else None) or []
         if not any(_protocol(directory) == wanted for directory in directories):
-            # An import like any other, so that another thread waits until it is done.
+            # An ordinary import, so that another thread waits until it is done.
             finder = _Finder(vendored)
             sys.meta_path.insert(0, finder)
             try:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 FORMAT = 4
 
 _bundles: list[Bundle] = []  # of the packages that were imported, in that order
-_host: Bundle | None = None  # whose Julia it is
-_first: Bundle | None = None  # for which that was started
+_host: Bundle | None = None  # the bundle with the running Julia
+_first: Bundle | None = None  # the bundle for which Julia was started
 _joined: list[Bundle] = []  # in that order
-#: Held by the thread that starts Julia or lets a bundle join it.
+#: Held by the thread that starts Julia or joins a bundle to it.
 lock = allocate_lock()
 
 
 class Bundle:
-    """A bundle's directory and what its ``bundle.json`` says."""
+    """The directory of a bundle and the contents of its ``bundle.json``."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -51,7 +51,7 @@ class Bundle:
                 f"protocol {_runtime.PROTOCOL}; {_SAME_PACKER}"
             )
 
-        #: The bundle with its Julia: itself, or that of a wheel that has Julia alone.
+        #: The bundle with the Julia: this bundle, or that of a wheel that contains only Julia.
         self.home = self if self.description["shared"] is None else self._shared()
 
     def _shared(self) -> Bundle:
@@ -78,7 +78,7 @@ class Bundle:
         )
 
     def __str__(self) -> str:
-        """The words that name it in messages."""
+        """The name of the bundle in messages."""
         return f"the bundle in {self.directory}"
 
     def path(self, relative: str) -> str:
@@ -104,25 +104,25 @@ class Bundle:
 
     @property
     def packages(self) -> dict[str, dict[str, str]]:
-        """The Julia packages in it that are not Julia's own: by UUID their name, version and hash of the sources."""
+        """The bundled Julia packages outside the standard library: name, version, and hash of the sources, by UUID."""
         return self.description["packages"]
 
     @property
     def runtime_is_newer(self) -> bool:
-        """Whether it was packed with a later jnumpy than the one that is loaded."""
+        """Whether the bundle was packed with a later jnumpy than the loaded one."""
         return _numbers(self.description["runtime"]) > _numbers(_runtime.__version__)
 
     def check(self) -> None:
-        """Raise an ImportError that says what is wrong, if this machine cannot run the bundle."""
+        """Raise an ImportError with the reason if this machine cannot run the bundle."""
         if not is_nameable(self.directory):
             raise ImportError(
-                f"{os.fsencode(self.directory)!r} cannot be used by Julia, whose lists of directories hold no colon, "
-                "and nothing but UTF-8: install the package in another place"
+                f"{os.fsencode(self.directory)!r} cannot be used by Julia, because the path contains a colon "
+                "or is not UTF-8: install the package in another directory"
             )
         platform = self.description["platform"]
         machine = os.uname().machine
         if machine != platform["machine"]:
-            raise ImportError(f"{self.directory} was packed for {platform['machine']}, this machine is {machine}")
+            raise ImportError(f"{self.directory} was packed for {platform['machine']}, but this machine is {machine}")
         needed = tuple(platform["glibc"])
         try:
             libc, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
@@ -131,7 +131,7 @@ class Bundle:
             libc, found = "", ()
         if libc != "glibc" or found < needed:
             raise ImportError(
-                f"{self.directory} needs glibc {_dotted(needed)} or later, this system has "
+                f"{self.directory} needs glibc {_dotted(needed)} or later, but this system has "
                 f"{f'glibc {_dotted(found)}' if found else 'another C library'}"
             )
         for relative, size in self.description["files"].items():
@@ -154,12 +154,12 @@ _SAME_PACKER = f"pack both with the same jnumpy-pack, or use one process for eac
 
 
 def _build(julia: dict[str, Any]) -> str:
-    """The words for a Julia that tell it from others of the same version."""
+    """The text for a Julia that distinguishes it from other builds of the same version."""
     return f"Julia {julia['version']} (build {str(julia['build'])[:12]})"
 
 
 def is_nameable(path: str) -> bool:
-    """Whether Julia's lists of directories can hold a path: no colon, and no bytes that Python could not decode."""
+    """Whether Julia's lists of directories can contain a path: it has no colon, and is valid UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -176,7 +176,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _bundle(directory: str) -> Bundle:
-    """The bundle in a directory: that of the packages that were imported, since several can share it."""
+    """The bundle in a directory. Several imported packages can share one bundle."""
     known = (bundle for registered in _bundles for bundle in (registered, registered.home))
     return next((bundle for bundle in known if bundle.directory == directory), None) or Bundle(directory)
 
@@ -202,27 +202,27 @@ def of(package_directory: str) -> Bundle | None:
 
 
 def host() -> Bundle | None:
-    """The bundle that Julia was started from, if it was one."""
+    """The bundle from which Julia was started, if any."""
     return _host
 
 
 def first() -> Bundle | None:
-    """The bundle that Julia was started for, if it was one: the host, or one on the host's Julia."""
+    """The bundle for which Julia was started, if any: the host itself, or a bundle that uses the host's Julia."""
     return _first
 
 
 def joined() -> list[Bundle]:
-    """The bundles that were loaded into a Julia that is not theirs, in this order."""
+    """The bundles that joined the Julia of another bundle, in this order."""
     return list(_joined)
 
 
 def candidate() -> Bundle | None:
-    """The bundle to start Julia from: the last one, since the package that asks for Julia has just been imported."""
+    """The bundle from which to start Julia: the last one, because the package that starts Julia was just imported."""
     return _bundles[-1] if _bundles else None
 
 
 def started(bundle: Bundle | None) -> None:
-    """Remember whose Julia runs now, and let the bundle that it was started for find what is its own."""
+    """Note which Julia is running, and let it find the packages of the bundle for which it was started."""
     global _host, _first
     _first = bundle
     if bundle is not None:
@@ -231,16 +231,16 @@ def started(bundle: Bundle | None) -> None:
 
 
 class Relocation:
-    """What the runtime writes over the directory that the sources of an image were in."""
+    """The text that the runtime writes over the build directory in an image."""
 
     def __init__(self, described: dict[str, Any], directory: str) -> None:
         path, length = os.fsencode(directory), described["length"]
         if len(path) > length:
             raise ImportError(
-                f"{directory} has {len(path)} bytes, and Julia code can be used from a directory of at most {length}: "
-                f"install the package in another place; {more('long-path')}"
+                f"the path {directory} has {len(path)} bytes, but an image allows at most {length}: install the "
+                f"package in a directory with a shorter path; {more('long-path')}"
             )
-        # In the same length; to the system, many slashes are as one.
+        # The text must have the same length. The system treats several slashes as one.
         self.text = path.ljust(length, b"/")
         self.writable, self.read_only = described["writable"], described["read_only"]
 
@@ -266,7 +266,7 @@ def start(bundle: Bundle) -> tuple[str, str, str, str | None, str | None, Reloca
 
 
 def join(bundle: Bundle) -> None:
-    """Let the Julia that runs find what is in ``bundle``; does nothing when it does already.
+    """Let the running Julia find the packages of ``bundle``; do nothing if it already does.
 
     Raises:
         ImportError: versions of Julia or of a package differ; the message names both, and where they come from.
@@ -283,8 +283,8 @@ def _join(bundle: Bundle) -> None:
     if bundle.julia_version != running:
         origin = f"that of {_host}" if _host is not None else "an installed one"
         raise ImportError(
-            f"{bundle} brings Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a process "
-            f"has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
+            f"{bundle} contains Julia {bundle.julia_version}, but this process runs Julia {running}, {origin}; a "
+            f"process has one Julia: pack with the same Julia, or use one process for each; {more('one-julia')}"
         )
     _check_packages(bundle)
     trace(f"{bundle} joins the Julia that runs")
@@ -301,7 +301,7 @@ def _join(bundle: Bundle) -> None:
 
 
 def _check_packages(bundle: Bundle) -> None:
-    """Raise an ImportError if a package in ``bundle`` is in the process in another version."""
+    """Raise an ImportError if another version of a package in ``bundle`` is loaded."""
     known: set[str] = set()
     for other in (_host, *_joined):
         if other is None:
@@ -311,17 +311,17 @@ def _check_packages(bundle: Bundle) -> None:
             ours, theirs = bundle.packages[uuid], other.packages[uuid]
             if ours["name"] != theirs["name"]:
                 raise ImportError(
-                    f"{bundle} holds the Julia package {ours['name']}, and {other}, which is loaded, holds "
-                    f"{theirs['name']} with the same UUID {uuid}; give one of them another one and pack it again"
+                    f"{bundle} contains the Julia package {ours['name']}, and {other}, which is loaded, contains "
+                    f"{theirs['name']} with the same UUID {uuid}; give one of them another UUID and pack it again"
                 )
             if ours != theirs:
                 raise ImportError(
-                    f"{bundle} holds the Julia package {_words(ours, theirs)}, but {other}, which is loaded, holds "
-                    f"{_words(theirs, ours)}; {_ONE_VERSION}"
+                    f"{bundle} contains the Julia package {_words(ours, theirs)}, but {other}, which is loaded, "
+                    f"contains {_words(theirs, ours)}; {_ONE_VERSION}"
                 )
     if bundle.packages.keys() <= known:
         return
-    # What came from a source tree, or with an installed Julia.
+    # Packages that were loaded from a source tree, or came with an installed Julia.
     listed = iter(_runtime.loaded_packages().split("\0"))
     for uuid, source in zip(listed, listed, strict=True):
         package = bundle.packages.get(uuid)
@@ -331,7 +331,7 @@ def _check_packages(bundle: Bundle) -> None:
         version = _version_in(directory)
         if version is not None and version != package["version"]:
             raise ImportError(
-                f"{bundle} holds the Julia package {package['name']} {package['version']}, but {package['name']} "
+                f"{bundle} contains the Julia package {package['name']} {package['version']}, but {package['name']} "
                 f"{version} is loaded from {directory}; {_ONE_VERSION}"
             )
 
@@ -343,7 +343,7 @@ _ONE_VERSION = (
 
 
 def _words(package: dict[str, str], other: dict[str, str]) -> str:
-    """Name and version, and the hash of the sources where the version does not tell one from the other."""
+    """Name and version, and the hash of the sources if the versions are the same."""
     words = f"{package['name']} {package['version']}"
     return f"{words} (sources {package['sources'][:12]})" if package["version"] == other["version"] else words
 

@@ -12,10 +12,10 @@ from jnumpy._runtime import JuliaObject
 if TYPE_CHECKING:
     import inspect
 
-#: The classes of this process by the numbers that annotations name.
+#: The classes of this process, by their numbers in annotations.
 CLASSES: dict[int, type] = {}
 
-#: What the constructors of a class are called in it.
+#: The names of the constructors of a class.
 _CONSTRUCTORS = {
     "__init__": "__julia_new__",
     "__setstate__": "__julia_setstate__",
@@ -32,7 +32,7 @@ def new_class(texts: tuple[str, str, str, str], number: int, base: type) -> type
     """Return a class without members; `texts` are its name, the Julia module, the docstring and the Julia type."""
     namespace = _namespace(texts)
     if base is JuliaObject:
-        # Subclasses made in Python have a `__dict__`; the class itself takes no attributes but its own.
+        # Subclasses in Python have a `__dict__`. The class itself does not accept other attributes.
         namespace |= {
             "__slots__": ("__weakref__",),
             "__reduce__": _reduce,
@@ -42,7 +42,7 @@ def new_class(texts: tuple[str, str, str, str], number: int, base: type) -> type
     else:
         namespace["__slots__"] = ()
     CLASSES[number] = cls = type(texts[0], (base,), namespace)
-    # What a supertype's constructor makes is no instance of this class.
+    # The constructor of a supertype does not make an instance of this class.
     for name in _CONSTRUCTORS.values():
         setattr(cls, name, None)
     return cls
@@ -78,7 +78,7 @@ def add(cls: type, name: str, kind: str, value: Any, setter: Callable | None) ->
 
 
 def complete(cls: Any) -> None:
-    """Add what follows from the members of a class."""
+    """Add the attributes that depend on the members of a class."""
     own = vars(cls)
     if "__eq__" in own and "__hash__" not in own:
         cls.__hash__ = None
@@ -89,7 +89,7 @@ def complete(cls: Any) -> None:
 
 
 def place(cls: Any, module: str, name: str) -> None:
-    """Say where a class is to be imported from."""
+    """Set the module from which a class is imported."""
     cls.__module__, cls.__name__, cls.__qualname__ = module, name, name
     for member, value in vars(cls).items():
         function = value.__func__ if isinstance(value, classmethod) else value
@@ -131,7 +131,7 @@ def _reduce(self: Any) -> tuple[object, ...]:
 
 
 def _setstate(self: Any, state: tuple[object, dict[str, object] | None]) -> None:
-    """Take the state of a pickle."""
+    """Restore the state of a pickle."""
     value, attributes = state
     self._restore(value)
     if attributes:
@@ -139,7 +139,7 @@ def _setstate(self: Any, state: tuple[object, dict[str, object] | None]) -> None
 
 
 class _Signature:
-    """The signature of a class is that of its constructor; made when somebody asks."""
+    """The signature of a class, which is that of its constructor; computed on request."""
 
     def __get__(self, instance: object, owner: Any) -> inspect.Signature:
         if instance is None and owner.__init__ is JuliaObject.__init__ and owner.__julia_new__ is not None:

@@ -1,4 +1,4 @@
-"""Julia without declarations: ``jnumpy.Main`` and ``jnumpy.Base``; imported when the first one is asked for."""
+"""Julia without declarations: ``jnumpy.Main`` and ``jnumpy.Base``. Imported when one of them is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from jnumpy import _runtime
 
-#: Texts first: what a notebook may show beside the plain text.
+#: The formats that a notebook may show besides plain text. Text formats come first.
 _TEXTS = ("text/html", "text/markdown", "text/latex", "image/svg+xml", "application/json")
 _BYTES = ("image/png", "image/jpeg", "application/pdf")
 
@@ -29,7 +29,7 @@ def _dir(self: Any) -> list[str]:
 
 
 def _mime_bundle(self: Any, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-    """Return what a notebook shows."""
+    """Return the formats for a notebook."""
     shown = {"text/plain": repr(self)}
     shown |= {mime: text for mime in _TEXTS if (text := self.shown(mime)) is not None}
     return shown | {mime: bytes(data) for mime in _BYTES if (data := self.shown_bytes(mime)) is not None}

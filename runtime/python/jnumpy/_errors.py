@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def more(topic: str) -> str:
-    """Where an error's longer story is: a section of ``errors.md``, which lies beside this file."""
+    """The text that names the help topic of an error: a section of ``errors.md``, which is beside this file."""
     return f"more: section `{topic}` of {os.path.join(os.path.dirname(__file__), 'errors.md')}"
 
 
@@ -35,7 +35,7 @@ class JuliaError(Exception):
         if not isinstance(exception, str):
             from jnumpy import _runtime
 
-            # One that Python code makes has a message, and no fields.
+            # An exception that Python code makes has a message but no fields.
             if not isinstance(exception, _runtime.Root):
                 exception = str(exception)
         self._exception: Root | str = exception
@@ -50,11 +50,11 @@ class JuliaError(Exception):
             except JuliaError:
                 return "a Julia exception that Julia cannot describe"
             except RuntimeError as refused:
-                return f"a Julia exception whose text is out of reach: {refused}"
+                return f"a Julia exception whose text is not available: {refused}"
         return self._parts[part]
 
     def _field(self, name: str, number: int) -> object:
-        """A field of an exported exception; kept, so that it is in a pickle."""
+        """A field of an exported exception, which is cached so that a pickle contains it."""
         key = f"field {name}"
         if key not in self._parts:
             if isinstance(self._exception, str):
@@ -64,7 +64,7 @@ class JuliaError(Exception):
 
     @property
     def args(self) -> tuple[str]:  # type: ignore[override]
-        """Julia's message, as other exceptions hold theirs."""
+        """Julia's message, as in other exceptions."""
         return (str(self),)
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class JuliaError(Exception):
         if not isinstance(self._exception, str):
             for name in getattr(self, "__julia_fields__", ()):
                 getattr(self, name)
-        # A class of this module goes by its name: in a packed wheel, nobody can import the module by the name it has.
+        # A class of this module is pickled by its name, because the copy in a packed wheel cannot be imported.
         cls = type(self)
         return (restorer(), ("error", cls.__name__ if cls.__module__ == __name__ else cls, str(self), self._parts))
 
@@ -120,12 +120,12 @@ def restore(cls: type[JuliaError], message: str, parts: dict[str, str]) -> Julia
 
 
 def exported(name: str, namespace: dict[str, object], base: str, key: str) -> type[JuliaError]:
-    """Return the class of an exception type that Julia exports, a kind of the built-in exception `base`."""
+    """Return the class of an exported exception type, a subclass of the built-in exception `base`."""
     import builtins
 
     above: object = CLASSES.get(base) or getattr(builtins, base, None)
     if not (isinstance(above, type) and issubclass(above, Exception)):
-        raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is no built-in exception")
+        raise TypeError(f"`__base__` of the exception `{name}` is `{base}`, which is not a built-in exception")
     bases = (above,) if issubclass(above, JuliaError) else (JuliaError, above)
     CLASSES[key] = cls = type(name, bases, namespace)
     return cls
@@ -139,7 +139,7 @@ def _combine(base: type[Exception]) -> type[JuliaError]:
     return combined
 
 
-# By the name that TyPython's `python_class` gives.
+# By the names that TyPython's `python_class` returns.
 CLASSES: dict[str, type[JuliaError]] = {
     base.__name__: _combine(base)
     for base in (

@@ -30,10 +30,10 @@ with open(os.path.join(HERE, "finder.json"), encoding="utf-8") as file:
 
 
 class Julia(NamedTuple):
-    """What the runtime needs of a Julia; all paths are real ones."""
+    """The parts of a Julia that the runtime needs. All paths are resolved."""
 
     version: str
-    """``1.10.8``, or ``1.10`` where only the file names were looked at."""
+    """``1.10.8``, or ``1.10`` if only the names of files were checked."""
     executable: str
     libjulia: str
     sysimage: str
@@ -48,7 +48,7 @@ def start() -> tuple[str, str, str, str, None, None]:
 def find() -> Julia:
     """Find the Julia to use.
 
-    A Julia that was named and does not work is an error; one that is only come across is passed over with a warning.
+    A Julia that was named and does not work is an error; one that is only come across is skipped with a warning.
     """
     searched = []
     for location in RULES["locations"]:
@@ -57,7 +57,7 @@ def find() -> Julia:
         except JuliaNotFoundError as error:
             if location != "juliaup":
                 raise
-            warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"skipped: {error}", RuntimeWarning, stacklevel=2)
             candidates = []
         for executable, origin in candidates:
             try:
@@ -65,12 +65,13 @@ def find() -> Julia:
             except JuliaNotFoundError as error:
                 if location in ("variable", "default"):
                     raise
-                warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"skipped: {error}", RuntimeWarning, stacklevel=2)
                 searched.append(f"`{executable}` ({origin}, does not work)")
                 continue
             if _series(julia.version) > _series(RULES["newest"]):
                 warnings.warn(
-                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest that JNumPy was tried with",
+                    f"Julia {julia.version} is newer than {RULES['newest']}, the newest version that JNumPy was tested "
+                    "with",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -82,7 +83,7 @@ def find() -> Julia:
     )
 
 
-# Each location gives executables, perhaps launchers, and says where each comes from.
+# Each location yields executables, which may be launchers, with the origin of each.
 
 
 def _variable() -> Iterator[tuple[str, str]]:
@@ -103,7 +104,7 @@ def _default() -> Iterator[tuple[str, str]]:
     if name not in (installed for _, installed in _complete()):
         raise JuliaNotFoundError(
             f"`{name}`, which `{path}` names as the default Julia, is not installed; choose another with "
-            "`jnumpy-pack julia use VERSION`, or none with `jnumpy-pack julia use --none`"
+            "`jnumpy-pack julia use VERSION`, or remove the choice with `jnumpy-pack julia use --none`"
         )
     yield (_program(name), f"installed as {name}, the default")
 
@@ -166,7 +167,7 @@ def _is_executable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-# What `jnumpy-pack julia install` has installed.
+# The Julias that `jnumpy-pack julia install` has installed.
 
 
 def _managed() -> str:
@@ -178,7 +179,7 @@ def _program(name: str) -> str:
 
 
 def _complete() -> Iterator[tuple[str, str]]:
-    """Version and name of each complete installation: the record is written last."""
+    """Version and name of each complete installation. Its record is written last."""
     rules = RULES["installed"]
     try:
         names = os.listdir(_managed())
@@ -196,7 +197,7 @@ def _complete() -> Iterator[tuple[str, str]]:
             continue
 
 
-# What juliaup has installed, read from its configuration: no launcher is run, so nothing is updated or downloaded.
+# The Julias that juliaup has installed, read from its configuration. No launcher runs, so nothing is downloaded.
 
 
 def _juliaup_config() -> str:
@@ -214,7 +215,7 @@ def _read_juliaup(config: str) -> dict | None:
     except (OSError, ValueError) as error:
         raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: {error}") from error
     if not isinstance(read, dict):
-        raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: it holds no table")
+        raise JuliaNotFoundError(f"`{config}` of juliaup is damaged: it contains no table")
     return read
 
 
@@ -232,7 +233,7 @@ def _channel(config: str, read: dict, name: str) -> str:
         known = ", ".join(f"`{known}`" for known in sorted(channels))
         raise JuliaNotFoundError(
             f"`{config}` of juliaup has no channel `{name}`: `juliaup add {name}` installs it"
-            + (f"; there are {known}" if known else "")
+            + (f"; the installed ones are {known}" if known else "")
         )
     return os.path.join(os.path.dirname(config), path, "bin", COMMAND)
 
@@ -255,17 +256,17 @@ def _series(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-# A Julia at hand.
+# Checking a Julia.
 
 
 def _examine(executable: str, origin: str) -> Julia:
-    """Look at the files beside a Julia; a launcher, such as juliaup's, is asked for the Julia behind it."""
+    """Check the files of a Julia. A launcher, such as that of juliaup, is run to find the Julia that it starts."""
     if not _is_executable(executable):
         raise JuliaNotFoundError(f"there is no Julia at `{executable}`, which {origin} names")
     julia = _beside(os.path.realpath(executable)) or _ask(executable, origin)
     if _series(julia.version) < _series(RULES["oldest"]):
         raise JuliaNotFoundError(
-            f"`{executable}` is Julia {julia.version}, older than {RULES['oldest']}, the oldest that works"
+            f"`{executable}` is Julia {julia.version}, but the oldest supported version is {RULES['oldest']}"
         )
     compiler = RULES["compiler"]
     private = os.listdir(os.path.dirname(julia.sysimage))
@@ -279,7 +280,7 @@ def _examine(executable: str, origin: str) -> Julia:
 
 
 def _beside(executable: str) -> Julia | None:
-    """The Julia whose program this is, unless it is a script or lies elsewhere."""
+    """The Julia of this program; ``None`` if it is a script or is not in the usual layout."""
     with open(executable, "rb") as file:
         if file.read(4) != b"\x7fELF":
             return None
@@ -318,7 +319,7 @@ def _ask(executable: str, origin: str) -> Julia:
     missing = {"version", "executable", "libjulia", "sysimage"} - told.keys()
     if missing:
         what = ascii(lines[0])[1:-1] if lines else ""
-        raise JuliaNotFoundError(f"`{executable}` does not answer as a Julia does: {what}")
+        raise JuliaNotFoundError(f"`{executable}` is not a Julia executable, it printed: {what}")
     for part in ("executable", "libjulia", "sysimage"):
         told[part] = os.path.realpath(told[part])
         if not os.path.isfile(told[part]):
@@ -326,5 +327,5 @@ def _ask(executable: str, origin: str) -> Julia:
     try:
         _order(told["version"])
     except ValueError as error:
-        raise JuliaNotFoundError(f"`{executable}` does not answer as a Julia does: {error}") from error
+        raise JuliaNotFoundError(f"`{executable}` is not a Julia executable: {error}") from error
     return Julia(told["version"], told["executable"], told["libjulia"], told["sysimage"])

@@ -1,4 +1,4 @@
-"""What an exported function says of itself when asked; imported only then."""
+"""Introspection of exported functions. Imported when it is needed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _SCALARS = frozenset((bool, complex, float, str, type(None)))
 
 
 def _kind(value: object) -> object:
-    """What decides alone which method takes a value, or nothing where the value itself does."""
+    """The properties of a value that determine the method which accepts it; ``None`` if the value itself matters."""
     cls = type(value)
     if cls in _SCALARS:
         return cls
@@ -97,7 +97,7 @@ class OverloadedMethod(Overloaded):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *arguments: object, **keywords: object) -> object:
-        """Call the method that takes these arguments; an operator leaves others to the other operand."""
+        """Call the method that accepts these arguments. An operator returns ``NotImplemented`` for others."""
         if self._operator:
             try:
                 chosen = self._choose(self._number, arguments, keywords)
@@ -134,8 +134,8 @@ def signature(function: JuliaFunction) -> inspect.Signature:
 
 
 def annotations(function: JuliaFunction) -> dict[str, object]:  # type: ignore[no-redef]
-    """What ``__annotations__`` of an exported function is: the Python types of its parameters and of its result."""
-    # Evaluated here, and not left as texts: an exported function has no globals in which they could be found.
+    """The ``__annotations__`` of an exported function: the Python types of its parameters and of its result."""
+    # Evaluated here, because an exported function has no globals in which the names in a text could be looked up.
     lines = function.__julia_annotations__.split("\n")
     names = [name for name, *_ in function.__julia_parameters__] + ["return"]
     return {name: evaluated(line) for name, line in zip(names, lines, strict=True)}
@@ -149,5 +149,5 @@ def evaluated(annotation: str) -> object:
 
 
 def reduce(function: JuliaFunction) -> str:
-    """The name under which the module of an exported function holds it, for pickle."""
+    """The name of an exported function in its module, for pickle."""
     return function.__qualname__

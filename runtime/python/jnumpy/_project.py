@@ -6,12 +6,12 @@ import os
 
 
 def home() -> str:
-    """Where installed Julias and what packages write are."""
+    """The directory of installed Julias and of files that packages write."""
     return os.environ.get("JNUMPY_HOME") or os.path.join(os.path.expanduser("~"), ".jnumpy")
 
 
 def top_level(path: str, key: str) -> str | None:
-    """The text that the top level of a ``Project.toml`` gives for ``key``, if it is there and not empty."""
+    """The text of ``key`` at the top level of a ``Project.toml``, if it exists and is not empty."""
     with open(path, encoding="utf-8") as file:
         for line in file:
             line = line.strip()

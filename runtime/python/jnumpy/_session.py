@@ -1,4 +1,4 @@
-"""The public functions: thin, over the extension module."""
+"""The public functions, which are thin layers over the extension module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jnumpy._errors import JuliaError, more
 from jnumpy._project import home, top_level
 from jnumpy._trace import trace
 
-TYPE_CHECKING = False  # `typing` costs 10 ms to import
+TYPE_CHECKING = False  # importing `typing` takes 10 ms
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
@@ -22,7 +22,7 @@ _ready = False
 
 
 def init_jl() -> None:
-    """Start Julia in this process; does nothing when it runs already.
+    """Start Julia in this process; do nothing if it is already running.
 
     Inside a bundled wheel it is the bundle's Julia. Otherwise the one of ``TYPY_JL_EXE``, ``julia`` on ``PATH``, or
     one that ``jnumpy-pack julia install`` has installed.
@@ -54,10 +54,10 @@ def _start() -> None:
     if bundle is not None:
         paths = _bundle.start(bundle.home)
     else:
-        from jnumpy import _find  # brings `subprocess` and more, which a bundle has no use for
+        from jnumpy import _find  # imports `subprocess` and more, which a bundle does not need
 
         paths = _find.start()
-    # A bundle has no `julia` to run for precompiling a package, and no place to keep the result.
+    # A bundle has no `julia` program that could precompile a package, and no directory for the result.
     own_options = [] if bundle is None else ["--compiled-modules=no"]
     options, environment = os.environ.get("TYPY_JL_OPTS", ""), _environment(bundle)
     trace(f"jnumpy {_runtime.__version__} in {os.path.dirname(__file__)} starts Julia")
@@ -73,9 +73,9 @@ def _start() -> None:
 
 
 def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
-    """Variables for Julia's start only."""
-    # libjulia would otherwise fork a child to look for a newer libstdc++; the system's is loaded already where Julia
-    # does not bring one.
+    """Environment variables that are set only while Julia starts."""
+    # Without this, libjulia forks a child process to look for a newer libstdc++. If Julia does not contain one, the
+    # system's is already loaded.
     variables = [("JULIA_PROBE_LIBSTDCXX", "0")]
     if bundle is not None:
         depots = os.pathsep.join((_writable_depot(), *bundle.home.depots))
@@ -88,34 +88,34 @@ def _environment(bundle: Bundle | None) -> list[tuple[str, str]]:
     return variables
 
 
-#: Stands for the user's directory where there is none: packages that write get an exception.
+#: Replaces the user's directory if there is none, so that packages that write get an exception.
 _NOWHERE = "/nonexistent"
 
 
 def _writable_depot() -> str:
-    """Where packages write files of their own, such as scratch spaces: Julia gives them the first depot.
+    """The first depot, in which packages write their own files, such as scratch spaces.
 
     That of the bundle may belong to somebody else, and is the same for all users. Nothing is created here.
     """
     from jnumpy import _bundle
 
-    # Without `HOME` and an entry of the user, it begins with `~`.
+    # Without `HOME` and an entry for the user, the path begins with `~`.
     directory = os.path.abspath(home()) if os.environ.get("JNUMPY_HOME") else home()
     usable = os.path.isabs(directory) and _bundle.is_nameable(directory)
     return os.path.join(directory if usable else _NOWHERE, "depot")
 
 
 def _writable_project(bundle: Bundle) -> str:
-    """The directory of the active project, where packages write preferences: a named environment of that depot."""
+    """The directory of the active project, in which packages write preferences: a named environment in that depot."""
     return os.path.join(_writable_depot(), "environments", os.path.basename(os.path.dirname(bundle.directory)))
 
 
-#: The Julia package of that name, which writes into the directory of the active project but does not create it.
+#: The Julia package `Preferences`, which writes into the directory of the active project but does not create it.
 _PREFERENCES = "21216c6a-2e73-6563-6e65-726566657250"
 
 
 def _create_project(directory: str) -> None:
-    """Create the directory of the active project, unless its parent belongs to somebody else, as with ``sudo``."""
+    """Create the directory of the active project, unless its parent belongs to another user, as with ``sudo``."""
     if directory.startswith(_NOWHERE):
         return
     parent = directory
@@ -125,7 +125,7 @@ def _create_project(directory: str) -> None:
         if parent and parent != directory and os.stat(parent).st_uid == os.geteuid():
             os.makedirs(directory, exist_ok=True)
     except OSError:
-        pass  # setting a preference will say that there is no such directory
+        pass  # setting a preference will fail because the directory does not exist
 
 
 def _require() -> None:
@@ -134,16 +134,16 @@ def _require() -> None:
 
 
 def init_project(package_file: str) -> None:
-    """Load the Julia project that lies beside a Python file, and run the ``init()`` of its module.
+    """Load the Julia project beside a Python file, and run the ``init()`` of its module.
 
     Args:
-        package_file: ``__file__`` of the package; its directory holds ``Project.toml`` with a top-level ``name``.
+        package_file: ``__file__`` of the package; its directory contains ``Project.toml`` with a top-level ``name``.
 
     Raises:
         RuntimeError: Julia is not running.
-        FileNotFoundError: there is no ``Project.toml``, or no source of the module that it names.
-        ValueError: it has no ``name``.
-        ImportError: the package is a packed one that cannot join the Julia that runs.
+        FileNotFoundError: ``Project.toml`` or the source of its module does not exist.
+        ValueError: ``Project.toml`` has no ``name``.
+        ImportError: the package is packed and cannot join the running Julia.
         JuliaError: the project does not load.
 
     """
@@ -159,7 +159,7 @@ def init_project(package_file: str) -> None:
         )
     name = top_level(path, "name")
     if name is None:
-        raise ValueError(f"{path} has no top-level `name`: it names the Julia module in `src`")
+        raise ValueError(f"{path} has no top-level `name`, which is the name of the Julia module in `src`")
     source = os.path.join(directory, "src", f"{name}.jl")
     if not os.path.isfile(source):
         raise FileNotFoundError(f"{source} does not exist: {path} names its module `{name}`")
@@ -171,7 +171,7 @@ def init_project(package_file: str) -> None:
     first = _bundle.first()
     if bundle is not None and first is not None and _PREFERENCES in bundle.packages:
         _create_project(_writable_project(first))
-    # What joins is found without being active; what is active is asked for by `using` in `Main`.
+    # A bundle that joins is found without being active. `using` in `Main` searches the active project.
     stay = bundle is None or bundle is first
     trace(f"loading the Julia project {name} in {directory}")
     try:
@@ -180,8 +180,8 @@ def init_project(package_file: str) -> None:
         if bundle is not None and bundle.runtime_is_newer:
             raise ImportError(
                 f"{bundle} was packed with jnumpy {bundle.description['runtime']}, but jnumpy {_runtime.__version__} "
-                f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that one, or use "
-                "one process for each"
+                f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that jnumpy, or "
+                "use one process for each"
             ) from error
         if bundle is None and not _has_manifest(directory):
             error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
@@ -189,9 +189,9 @@ def init_project(package_file: str) -> None:
     trace(f"{name} is loaded")
 
 
-#: What `Pkg.resolve()` would compile is the project with the registry's TyPython, which is older than this one.
+#: Without the variable, `Pkg.resolve()` would compile the project with the registry's TyPython, which is older.
 _NO_MANIFEST = (
-    "{0} has no manifest, which tells Julia where the project's dependencies are. If one is missing: "
+    "{0} has no manifest, which tells Julia where the project's dependencies are. If a dependency is missing: "
     "`JULIA_PKG_PRECOMPILE_AUTO=0 julia --project={0} -e 'using Pkg; Pkg.resolve(); Pkg.instantiate()'`; "
     f"{more('no-manifest')}"
 )
@@ -229,7 +229,8 @@ def exec_julia(code: str, use_gil: bool = True) -> None:
 
     Args:
         code: Julia source, any number of lines.
-        use_gil: kept for JNumPy projects; the lock is always held, since the code may touch Python objects.
+        use_gil: ignored; for projects of the original JNumPy. The lock is always held, because the code may touch
+            Python objects.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -248,7 +249,7 @@ def eval_julia(code: str) -> Any:
 
     Returns:
         The value, as an exported function would return it. An ``Array`` of numbers becomes an ndarray of shape
-        ``size(A)`` that shares its memory; numbers, texts, tuples and dictionaries become Python's own.
+        ``size(A)`` that shares its memory; numbers, strings, tuples, and dictionaries become Python objects.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -265,7 +266,7 @@ def include_src(src_file: str, current_file_path: str = "./__init__.py") -> None
 
     Args:
         src_file: its path, relative to the directory of ``current_file_path``.
-        current_file_path: ``__file__`` of the caller; the working directory's by default.
+        current_file_path: ``__file__`` of the caller; by default, paths are relative to the working directory.
 
     Raises:
         RuntimeError: Julia is not running.
@@ -285,14 +286,14 @@ def set_julia_path(path: str | os.PathLike[str]) -> None:
     """Use the Julia at ``path`` in this process, instead of any other that could be found.
 
     Args:
-        path: the executable ``julia``, or a launcher of it. It is looked at when Julia starts.
+        path: the executable ``julia``, or a launcher. It is checked when Julia starts.
 
     Raises:
-        RuntimeError: Julia runs already.
+        RuntimeError: Julia is already running.
 
     """
     if _ready:
-        raise RuntimeError("Julia runs already: call `set_julia_path` before `init_jl`")
+        raise RuntimeError("Julia is already running: call `set_julia_path` before `init_jl`")
     os.environ["TYPY_JL_EXE"] = os.fspath(path)
 
 
@@ -300,7 +301,7 @@ def set_julia_mirror(server: str = "") -> None:
     """Set the package server of this process, unless ``JULIA_PKG_SERVER`` is set already.
 
     Args:
-        server: its URL; without one, the known server that answers first within 1 s, if any does.
+        server: the URL; by default, the known server that answers first within 1 s, if any.
 
     """
     if os.environ.get("JULIA_PKG_SERVER"):
@@ -319,15 +320,15 @@ def use_logging(level: int | str | None = 20) -> None:
     The logger of a message is ``julia.<module>``. Without a call of this function, Julia prints messages to ``stderr``.
 
     Args:
-        level: the lowest level to send, as ``logging`` counts them or by its name; ``None`` prints messages again.
+        level: the lowest level to send, as a number or name of ``logging``; ``None`` prints messages again.
 
     Raises:
         RuntimeError: Julia is not running.
-        TypeError: ``level`` is no level.
-        ValueError: there is no level of that name, or it is negative.
+        TypeError: ``level`` is not a level.
+        ValueError: there is no level of that name, or the number is negative.
 
     """
-    from jnumpy import _logs  # `logging` costs some milliseconds to import
+    from jnumpy import _logs  # importing `logging` takes some milliseconds
 
     _require()
     _logs.use(level)
@@ -336,14 +337,14 @@ def use_logging(level: int | str | None = 20) -> None:
 def show_progress(show: bool = True) -> None:
     """Show the progress of Julia code as bars, on ``stderr`` or in a notebook.
 
-    Log messages with the keyword ``progress`` say how far the code is: a fraction, or ``"done"``. ``@progress`` and
+    Log messages with the keyword ``progress`` report the progress: a fraction, or ``"done"``. ``@progress`` and
     ``@withprogress`` of the Julia package ProgressLogging send them. By default they are not shown.
 
     Args:
         show: whether to show bars from now on.
 
     Raises:
-        ModuleNotFoundError: ``tqdm`` is not installed, which draws the bars.
+        ModuleNotFoundError: ``tqdm``, which draws the bars, is not installed.
         RuntimeError: Julia is not running.
 
     """
@@ -356,22 +357,22 @@ def show_progress(show: bool = True) -> None:
 def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | None = None) -> list[str]:
     """Write a stub (``.pyi``) for each module that a package's Julia project exports, for type checkers and editors.
 
-    Types come from what the exported functions declare, texts from their docstrings. The same functions give the same
-    bytes. A stub stands beside the package's own modules, as ``<package>/<module>.pyi``; for checkers to read it in an
-    installed package, the package also needs a file ``py.typed``. Packing a wheel does both.
+    The types are those that the exported functions declare, and the texts are their docstrings. The same functions give
+    the same bytes. A stub is written beside the package's own modules, as ``<package>/<module>.pyi``. Type checkers
+    read it in an installed package if the package also has a file ``py.typed``. Packing a wheel adds both.
 
     Args:
         package: the package whose ``__init__.py`` calls ``init_project``, or its name, which is imported.
-        directory: where to write; the package's own directory by default.
+        directory: the directory for the stubs; default: the package's own directory.
 
     Returns:
         The paths written, sorted.
 
     Raises:
-        TypeError: ``package`` is no module and no name.
+        TypeError: ``package`` is neither a module nor a name.
         ValueError: the package exports no module.
-        FileNotFoundError: there is no such directory.
-        FileExistsError: a stub is there already that this function has not written; nothing is changed.
+        FileNotFoundError: the directory does not exist.
+        FileExistsError: a file that this function has not written is in the way; nothing is changed.
 
     """
     from jnumpy import _stubs
@@ -380,12 +381,12 @@ def write_stubs(package: str | ModuleType, directory: str | os.PathLike[str] | N
 
 
 def bundle_info() -> dict[str, Any] | None:
-    """What runs and from where; ``None`` before the start.
+    """Describe the running Julia; ``None`` before the start.
 
     Returns:
         ``julia_version``; ``jnumpy``, version and directory of the runtime; ``bundle``, the directory of the bundle
-        that Julia was started from (``None`` for an installed one), with what its ``bundle.json`` says; and
-        ``joined``, a list that says the same of every bundle that was loaded into this Julia afterwards.
+        from which Julia was started (``None`` for an installed Julia), with the contents of its ``bundle.json``; and
+        ``joined``, a list with the same for every bundle that joined this Julia.
 
     """
     from jnumpy import _bundle

@@ -1,4 +1,4 @@
-"""Stubs of exported modules: what a type checker or an editor reads instead of asking Julia. Imported only then."""
+"""Stubs of exported modules, for type checkers and editors. Imported when it is needed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jnumpy._async import awaited
 from jnumpy._function import Overloaded
 from jnumpy._runtime import JuliaFunction, JuliaMethod, JuliaObject
 
-#: The first line of every stub; a file without it is somebody else's.
+#: The first line of every stub. A file without it was not written by this module.
 MARK = "# Written by jnumpy.write_stubs: edit the Julia source instead."
 _NOTE = (
-    "# At run time arguments are taken as strictly as declared: for `float` and `complex` an `int` is refused,\n"
-    "# although type checkers let it pass."
+    "# At run time, arguments must have exactly the declared types: an `int` is refused for `float` and `complex`,\n"
+    "# although type checkers accept it."
 )
-# What the annotations name, and where it comes from.
+# The names in annotations, and the modules that define them.
 _ORIGINS = {
     **dict.fromkeys(
         (
@@ -54,7 +54,7 @@ _WIDTH = 120
 
 
 def namespace(annotation: str) -> dict[str, object]:
-    """Return what the names in an annotation stand for."""
+    """Return the objects that the names in an annotation refer to."""
     names: dict[str, object] = {}
     for name in _NAME.findall(annotation):
         if name.startswith("JuliaClass"):
@@ -66,7 +66,7 @@ def namespace(annotation: str) -> dict[str, object]:
 
 
 def _class(name: str) -> type | None:
-    """Return the class of an exported Julia type by the name that annotations use."""
+    """Return the class of an exported Julia type by its name in annotations."""
     from jnumpy._classes import CLASSES
 
     return CLASSES.get(int(name.removeprefix("JuliaClass")))
@@ -112,7 +112,7 @@ def _check(path: str) -> None:
 
 
 def _replace(path: str, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file atomically."""
     unfinished = f"{path}.{os.getpid()}.tmp"
     try:
         with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
@@ -132,7 +132,7 @@ def render(package: ModuleType) -> dict[str, str]:
         name.removeprefix(prefix).replace(".", "/") + ".pyi": _Stub(module).text()
         for name, module in sorted(sys.modules.items())
         if name.startswith(prefix)
-        # Whatever was imported from somewhere has a specification; an exported module was made by Julia.
+        # An imported module has a `__spec__`, but an exported module, which Julia has made, has none.
         and isinstance(module, ModuleType)
         and getattr(module, "__spec__", None) is None
         and all(map(str.isidentifier, name.split(".")))
@@ -146,7 +146,7 @@ class _Stub:
         self.module = module.__name__
         self.members = {name: value for name, value in vars(module).items() if not name.startswith("__")}
         self.imported: set[str] = set()
-        # Classes of other modules: the names that they have here, by module and name.
+        # Classes of other modules: their names in this stub, by module and name.
         self.others: dict[tuple[str, str], str] = {}
         self.taken = set(self.members)
         for value in self.members.values():
@@ -160,7 +160,7 @@ class _Stub:
 
     def member(self, name: str, value: object) -> str:
         if not name.isidentifier() or iskeyword(name):
-            return f"# `{name}` is no name in Python: `getattr(module, {name!r})`"
+            return f"# `{name}` is not a valid name in Python: `getattr(module, {name!r})`"
         if isinstance(value, JuliaFunction) or awaited(value):
             return self.function(name, value)
         if isinstance(value, Overloaded):
@@ -172,7 +172,7 @@ class _Stub:
 
     def julia_class(self, name: str, cls: Any) -> str:
         """The stub of an exported class."""
-        # `JuliaObject` is not named: a packed wheel has it in a place that no checker looks at.
+        # `JuliaObject` is left out, because type checkers cannot find it in a packed wheel.
         if issubclass(cls, Exception):
             bases = [_builtin(cls)]
         else:
@@ -220,7 +220,7 @@ class _Stub:
         ]
 
     def method(self, name: str, function: Any, first: str, overloaded: bool = False) -> list[str]:
-        """A method; `first` is the name of the first parameter that Python passes, if it passes one."""
+        """A method; `first` is the name of the parameter that Python passes first, if any."""
         *annotations, result = (self.resolve(line) for line in function.__julia_annotations__.split("\n"))
         described = function.__julia_parameters__
         if first in ("self", "cls"):
@@ -267,7 +267,7 @@ class _Stub:
         return f"# Julia: {function.__julia_name__}({declared})::{function.__julia_result__}\n{head}{body}"
 
     def parameters(self, described: tuple[tuple[str, str, str | None, bool], ...], annotations: list[str]) -> list[str]:
-        """Parameters as Python writes them; those whose name Python cannot write can only be given by position."""
+        """Parameters in Python syntax. A parameter without a valid Python name is positional-only."""
         positional: list[str] = []
         keywords: list[str] = []
         others: list[str] = []
@@ -288,7 +288,7 @@ class _Stub:
         return [*positional, *(["*"] if keywords else []), *keywords, *others]
 
     def resolve(self, annotation: str) -> str:
-        """The annotation with each name as this module can say it."""
+        """The annotation with the names that this stub uses."""
         return _NAME.sub(lambda match: self.resolve_name(match[0]), annotation)
 
     def resolve_name(self, name: str) -> str:
@@ -299,13 +299,13 @@ class _Stub:
         return self.local_name(name)
 
     def local_name(self, name: str) -> str:
-        """The name, or another if the module exports something that is called so."""
+        """The name, or another name if the module exports this one."""
         while name in self.taken:
             name = f"_{name}"
         return name
 
     def imports(self) -> list[str]:
-        """The import lines: the standard library's, then NumPy's."""
+        """The import lines: first the standard library, then NumPy."""
         lines: dict[str, list[str]] = {}
         for name in sorted(self.imported):
             local = self.local_name(name)
@@ -324,7 +324,7 @@ class _Stub:
         return [*standard, *([""] if standard and numpy else []), *numpy]
 
 
-#: What every class has.
+#: The members that every class has.
 _HIDDEN = {
     "__module__",
     "__qualname__",
@@ -352,19 +352,19 @@ def _is_julia_class(value: object) -> bool:
 
 
 def _functions(value: Any) -> tuple[Any, ...]:
-    """The exported functions behind a callable."""
+    """The exported functions that a callable calls."""
     if isinstance(value, Overloaded):
         return value.__julia_methods__
     return (value,) if isinstance(value, JuliaFunction | JuliaMethod) or awaited(value) else ()
 
 
 def _builtin(cls: type) -> str:
-    """The built-in class above one of `jnumpy._errors`, which no stub names."""
+    """The built-in base class of a class of `jnumpy._errors`, which stubs do not name."""
     return next((above.__name__ for above in cls.__mro__ if above.__module__ == "builtins"), "")
 
 
 def _annotation(value: object) -> str:
-    """The type of an exported value that is no function."""
+    """The type of an exported value that is not a function."""
     if value is None:
         return "None"
     kind = type(value)

@@ -1,4 +1,4 @@
-"""Refuses interpreters that the runtime cannot serve, in words and before the extension is used."""
+"""Refuses unsupported interpreters with a message, before the extension module is used."""
 
 from __future__ import annotations
 

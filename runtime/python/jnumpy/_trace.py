@@ -1,4 +1,4 @@
-"""Tells on ``stderr`` what the runtime decides, and when, if the environment variable ``JNUMPY_LOG`` is set."""
+"""Traces the decisions of the runtime to ``stderr`` if the environment variable ``JNUMPY_LOG`` is set."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Python classes for values that Julia returns, and how they are pickled; imported when the first one is made."""
+"""Python classes for values that Julia returns, and their pickling. Imported when the first class is made."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from enum import EnumMeta, IntEnum
 
 
 class NamedTupleType(type):
-    """The class of the classes that stand for Julia's ``NamedTuple`` types."""
+    """The metaclass of the classes for Julia's ``NamedTuple`` types."""
 
 
 @functools.cache
 def named_tuple(names: tuple[str, ...]) -> type:
-    """Return the class of the named tuples with these names: one for the process.
+    """Return the class of the named tuples with these names. There is one for each process.
 
     A name that Python cannot have, such as ``class``, becomes ``_`` and its place.
     """
     base = namedtuple("NamedTuple", names, rename=True)  # type: ignore[misc]
 
     def __reduce__(self: tuple) -> tuple[object, ...]:
-        """Pickles by the names: the reading process makes the class, or has it."""
+        """Pickles by the names. The process that reads the pickle makes the class if it does not have it."""
         return restorer(), ("named_tuple", names, tuple(self))
 
     return NamedTupleType(
@@ -44,16 +44,16 @@ copyreg.pickle(NamedTupleType, lambda cls: (restorer(), ("named_tuple", cls._jul
 
 
 class JuliaEnumType(EnumMeta):
-    """The class of the classes that stand for Julia's ``Enum`` types."""
+    """The metaclass of the classes for Julia's ``Enum`` types."""
 
 
 class JuliaEnum(IntEnum, metaclass=JuliaEnumType):
-    """Base of the classes that stand for Julia's ``Enum`` types."""
+    """Base of the classes for Julia's ``Enum`` types."""
 
 
 @functools.cache
 def int_enum(name: str, members: tuple[tuple[str, int], ...]) -> JuliaEnumType:
-    """Return the class of a Julia ``Enum`` type: one for the process."""
+    """Return the class of a Julia ``Enum`` type. There is one for each process."""
     return JuliaEnum(name, members, module=__name__)  # type: ignore[call-arg, arg-type, return-value]
 
 
@@ -68,7 +68,7 @@ copyreg.pickle(
 
 
 def restore(factory: str, *state: object) -> object:
-    """Return what a pickle of :func:`restorer` describes."""
+    """Return the object that a pickle of :func:`restorer` describes."""
     return _FACTORIES[factory](*state)
 
 

@@ -1,7 +1,9 @@
-//! Descriptors 0 to 2 while Julia starts. Julia duplicates them and gives the duplicates to libuv, which changes what they
-//! share with the rest of the process and with other programs: whether reading and writing wait. So Julia gets others in
-//! their place. What it writes there before its streams are Python's, in the `__init__` of a module of the image for
-//! example, is kept and written when they are.
+//! Gives Julia other descriptors instead of 0 to 2 while it starts.
+//!
+//! Julia duplicates descriptors 0 to 2 and gives the duplicates to libuv. libuv makes them non-blocking, and this setting is
+//! shared with the original descriptors, the rest of the process, and other programs. So Julia duplicates stand-ins instead.
+//! What Julia writes to them before TyPython redirects its streams to Python, for example in the `__init__` of a module in the
+//! image, is kept and written afterwards.
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -10,12 +12,12 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::LibJulia;
 
-/// What stands for each of the three while Julia starts; -1 at any other time.
+/// The stand-in of each of the three descriptors while Julia starts; -1 at any other time.
 static STAND_INS: [AtomicI32; 3] = [const { AtomicI32::new(-1) }; 3];
 /// `pthread_self` of the thread that starts Julia.
 static STARTER: AtomicUsize = AtomicUsize::new(0);
 
-/// What Julia has for descriptors 0 to 2 while it starts.
+/// The stand-ins for descriptors 0 to 2 while Julia starts.
 pub(crate) struct StandIns {
     input: OwnedFd,
     outputs: [OwnedFd; 2],
@@ -23,10 +25,11 @@ pub(crate) struct StandIns {
 }
 
 impl StandIns {
-    /// From here on Julia, in this thread, duplicates others.
+    /// From here on, Julia duplicates the stand-ins in this thread.
     pub(crate) fn place(libjulia: &LibJulia) -> std::io::Result<Self> {
-        // Whatever Julia opens for itself would get the number of a closed one, be taken for a standard stream by everybody
-        // else, and never be closed by libuv. So these are the null device from now on; other programs do not inherit it.
+        // If one of the three is closed, a file that Julia opens would get its number: the rest of the process would take
+        // that file for a standard stream, and libuv would never close it. So the closed ones become the null device, which
+        // other programs do not inherit.
         while (0..=2).any(|number| !is_open(number)) {
             let _ = null()?.into_raw_fd();
         }
@@ -39,8 +42,8 @@ impl StandIns {
         // SAFETY: the function may be called at any time.
         unsafe { libc::atexit(last_words) };
         let function: unsafe extern "C" fn(c_int, c_int, usize) -> c_int = duplicate;
-        // SAFETY: the variable lies in the library that imports the function. Julia passes one argument at most after the
-        // command, and all commands but one go to libc as they are.
+        // SAFETY: the variable is in the library that imports the function. Julia passes at most one argument after the
+        // command, and every command except one is passed on to libc unchanged.
         let replaced = unsafe {
             Replaced::new(libjulia.stdout.address(), &[c"fcntl", c"fcntl64"], function as *mut c_void)
         };
@@ -55,15 +58,15 @@ impl StandIns {
         self.replaced.undo();
         drop(self.input);
         for (number, variable) in [(1, &libjulia.stdout), (2, &libjulia.stderr)] {
-            // The number of a descriptor instead of an address is what the variable holds before Julia starts and after it
-            // ends, so all that reads it knows that.
+            // Before Julia starts and after it ends, the variable contains the number of a descriptor instead of an address,
+            // so all code that reads it can handle a number.
             variable.store(std::ptr::without_provenance_mut(number));
         }
         Early(self.outputs)
     }
 }
 
-/// What Julia has written before its streams were Python's.
+/// What Julia wrote before TyPython redirected its streams to Python.
 pub(crate) struct Early([OwnedFd; 2]);
 
 impl Early {
@@ -73,14 +76,14 @@ impl Early {
     }
 }
 
-/// Called when the process ends. A Julia that cannot start, because a module of the image throws in its `__init__` for
-/// example, says why and ends the process.
+/// Prints what Julia wrote if the process ends while Julia starts. A Julia that cannot start, for example because a module in
+/// the image throws in its `__init__`, prints the reason and ends the process.
 extern "C" fn last_words() {
     for (number, stand_in) in (0..).zip(&STAND_INS) {
         let stand_in = stand_in.load(Ordering::Relaxed);
         if number > 0 && stand_in >= 0 {
             let text = content(stand_in);
-            // SAFETY: writes that many bytes; if they cannot be written, there is nobody left to tell.
+            // SAFETY: writes that many bytes. A failure is ignored, because the process ends.
             unsafe { libc::write(number, text.as_ptr().cast(), text.len()) };
         }
     }
@@ -132,11 +135,11 @@ fn null() -> std::io::Result<OwnedFd> {
     unsafe { owned(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)) }
 }
 
-/// An empty file in memory; where there is none, the null device: what modules print while Julia starts is lost then.
+/// An empty file in memory. If the system has no such files, the null device: then what Julia prints while it starts is lost.
 fn memory() -> std::io::Result<OwnedFd> {
     // SAFETY: makes a file; the result is checked and owned by nobody else.
     let file = unsafe {
-        // By number, since the C library has a function for it only since 2.27.
+        // By its number, because glibc has a function for this call only since 2.27.
         let number = libc::syscall(libc::SYS_memfd_create, c"jnumpy".as_ptr(), libc::MFD_CLOEXEC);
         owned(c_int::try_from(number).unwrap_or(-1))
     };

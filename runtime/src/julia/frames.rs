@@ -1,6 +1,8 @@
-//! Backtraces that Julia takes contain frames of Python and of other libraries. For their file and line, Julia's compiler
-//! would read the debug information of each library: it takes long, and an old LLVM complains on stderr about what newer
-//! compilers have written. So Julia gets only the name of such a library, without its path, and the name of the function.
+//! Keeps Julia from reading the debug information of libraries that are not its own.
+//!
+//! Julia's backtraces contain frames of Python and of other libraries. To get their files and lines, Julia would read the
+//! debug information of each library. That takes long, and an old LLVM prints complaints about the output of newer compilers.
+//! So Julia gets the name of such a library without its path, and the name of the function.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -12,7 +14,7 @@ use crate::sys::libjulia::LibJulia;
 /// The path of the system image.
 static IMAGE: OnceLock<CString> = OnceLock::new();
 
-/// From now on Julia reads no debug information of libraries that are not its own.
+/// From now on, Julia reads no debug information of foreign libraries. `image` is the path of the system image.
 pub(crate) fn hide_foreign(libjulia: &LibJulia, image: &CString) {
     if IMAGE.set(image.clone()).is_err() {
         return;
@@ -20,8 +22,8 @@ pub(crate) fn hide_foreign(libjulia: &LibJulia, image: &CString) {
     let plain: unsafe extern "C" fn(*const c_void, *mut libc::Dl_info) -> c_int = dladdr;
     let extended: unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int =
         dladdr1;
-    // SAFETY: the functions have the types of those that they replace, and do what they do but for the path of a file; the
-    // variable lies in the library that asks.
+    // SAFETY: the functions have the types of those that they replace, and differ from them only in the path of a file. The
+    // variables are in the library that calls them.
     unsafe {
         Replaced::new(libjulia.stdout.address(), &[c"dladdr"], plain as *mut c_void);
         Replaced::new(libjulia.stdout.address(), &[c"dladdr1"], extended as *mut c_void);
@@ -57,7 +59,7 @@ unsafe extern "C" fn dladdr1(
     }
 }
 
-/// Leaves the last part of the path, unless the file is Julia's own.
+/// Shortens the path to the file name, unless the file is Julia's own.
 ///
 /// # Safety
 /// The name is NUL-terminated or null.

@@ -1,6 +1,26 @@
-//! Python objects that Julia holds on to: the owners of shared array memory, and `Py` values. Julia lets go of
-//! them in finalizers, which may run on any thread and must not run Python code: they only put the object on a
-//! list, and the next call that holds Python's lock lets go of what is there.
+//! Python objects that Julia keeps alive: the owners of shared array memory, and `Py` values.
+//!
+//! Julia releases them in finalizers, which may run on any thread and must not run Python code. A finalizer therefore only
+//! appends the object to a list, and the next call that holds Python's lock drops the references in that list.
+//!
+//! # Arrays that come back to life
+//!
+//! A program often passes the same ndarray again, so [`find_shared`] returns the Julia array that was made from it before.
+//! The table of recent arrays contains the address of that array, which does not keep the array alive. A collection may
+//! find the array unreachable, and before the array's finalizer runs, `find_shared` may return the array once more: it is
+//! resurrected. Whoever changes this code has to preserve these rules:
+//!
+//! 1. An address in the tables is valid. Julia frees an object that has a finalizer only after that finalizer has run, and
+//!    the finalizer, [`release_array`], removes the array from the tables.
+//! 2. `find_shared` sets the flag `again`, and `release_array` reads and clears it, under the same mutex. If the flag is
+//!    set, the array may be in use: the finalizer keeps the array in the tables and registers itself again (TyPython's
+//!    `renew_finalizer`). The next collection decides anew, so an array that was found again lives for at least one more
+//!    collection.
+//! 3. When another ndarray takes the entry of an array in the table of recent arrays, the flag moves to the array's
+//!    [`Lease`]. The array can no longer be found, but may still be in use.
+//! 4. The Julia code that calls `find_shared` roots the array before anything can start a collection.
+//! 5. Nothing calls Julia while it holds the mutex. Otherwise Julia could run a finalizer in that thread, which would wait
+//!    for the mutex forever.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,7 +31,7 @@ use pyo3::ffi::PyObject;
 
 use crate::sys::libjulia::Value;
 
-/// Addresses are spread well enough by one multiplication (Knuth's multiplicative hash).
+/// Knuth's multiplicative hash: one multiplication spreads addresses well enough.
 #[derive(Default)]
 pub(crate) struct AddressHasher(u64);
 
@@ -38,7 +58,7 @@ impl Hasher for AddressHasher {
 /// A table whose keys are addresses.
 pub(crate) type ByAddress<V> = HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
 
-/// The memory of an array: where it is, how many elements it has, and their order.
+/// The memory of an array: its address, number of elements, and order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) data: usize,
@@ -48,20 +68,19 @@ pub(crate) struct Memory {
 
 /// A Julia array and the ndarray it was made from.
 struct Lease {
-    /// The ndarray, a reference of ours.
+    /// The ndarray, as an owned reference.
     owner: usize,
     memory: Memory,
-    /// Found again since the array's finalizer was registered: see [`release_array`].
+    /// Whether the array was found again since its finalizer was registered.
     again: bool,
 }
 
-/// Arrays of more dimensions are not found again.
+/// Arrays with more dimensions are not found again.
 const MAX_RANK: usize = 4;
-/// How many ndarrays are found again: one for each value of a byte of the hash.
+/// The size of the table of recent arrays: one entry for each value of a byte of the hash.
 const RECENT: usize = 1 << u8::BITS;
 
-/// A shared ndarray, by its address, and the Julia array that was made from it. The array is alive as long
-/// as it stands here: its finalizer takes it out.
+/// The address of a shared ndarray, and the address of the Julia array that was made from it.
 #[derive(Clone, Copy, Default)]
 struct Recent {
     owner: usize,
@@ -108,7 +127,7 @@ fn with<R>(work: impl FnOnce(&mut Leases) -> R) -> R {
     work(leases.get_or_insert_with(Leases::default))
 }
 
-/// The Julia array at `array`, made of `memory`, keeps `owner` alive: takes over one reference.
+/// Notes that the Julia array at `array`, made of `memory`, keeps `owner` alive. Takes over one reference.
 pub(crate) fn register_share(
     array: *const Value,
     owner: *mut PyObject,
@@ -131,8 +150,8 @@ pub(crate) fn register_share(
     });
 }
 
-/// The Julia array that was made from the ndarray `owner`, if it has not been collected and the ndarray is as it was.
-/// The caller is Julia, and roots it before anything else can be collected.
+/// The Julia array that was made from the ndarray `owner`, if the array was not collected and the ndarray did not change.
+/// The caller, Julia code, has to root the array before anything can start a collection.
 #[inline]
 pub(crate) fn find_shared(
     owner: *mut PyObject,
@@ -156,8 +175,8 @@ pub(crate) fn find_shared(
     })
 }
 
-/// The ndarray that the Julia array at `array` was made from (borrowed), if that still has the same memory: an
-/// array that Julia has resized has not.
+/// The ndarray from which the Julia array at `array` was made (borrowed), unless Julia has moved the memory of the array, as
+/// when it was resized.
 #[inline]
 pub(crate) fn owner_of(array: *const Value, memory: Memory) -> Option<*mut PyObject> {
     with(|leases| {
@@ -166,9 +185,9 @@ pub(crate) fn owner_of(array: *const Value, memory: Memory) -> Option<*mut PyObj
     .map(std::ptr::with_exposed_provenance_mut)
 }
 
-/// Whether a Julia array whose finalizer runs is really gone, and so its owner returned. It may not be: between the
-/// collection that saw it unreachable and this finalizer it may have been found again, and be in use. Then the
-/// finalizer has to be registered again, and decides when it runs next. Any thread.
+/// Called by the finalizer of a Julia array, in any thread. `true`: the array is gone, and its owner is on the list of
+/// returned objects. `false`: the array was found again and may be in use, so the caller has to register the finalizer
+/// again.
 pub(crate) fn release_array(array: *const Value) -> bool {
     let array = array.addr();
     with(|leases| {
@@ -191,16 +210,16 @@ pub(crate) fn release_array(array: *const Value) -> bool {
     })
 }
 
-/// Julia gives a reference back. Any thread.
+/// Takes back a reference that Julia has owned. Any thread.
 pub(crate) fn release_object(object: *mut PyObject) {
     with(|leases| leases.returned.push(object.expose_provenance()));
     SOMETHING_RETURNED.store(true, Ordering::Release);
 }
 
-/// The references that Julia has given back since the last time, for the caller, who holds Python's lock, to drop.
+/// The references that Julia has given back since the last call. The caller holds Python's lock and drops them.
 #[inline]
 pub(crate) fn take_returned() -> Option<Vec<*mut PyObject>> {
-    // One load is all that most calls pay.
+    // Most calls pay for this load only.
     SOMETHING_RETURNED.load(Ordering::Relaxed).then(take_all)
 }
 
@@ -229,13 +248,13 @@ mod tests {
         assert_eq!(find_shared(object, memory, 11, &[3]), None);
         release_object(0x3000 as *mut PyObject);
 
-        // Found again, it is only gone when its finalizer runs a second time.
+        // An array that was found again is gone only when its finalizer runs a second time.
         register_share(array, object, memory, 11, &[3]);
         assert_eq!(find_shared(object, memory, 11, &[1, 3]), None);
         assert_eq!(find_shared(object, memory, 10, &[3]), None);
         assert_eq!(find_shared(object, Memory { data: 0x5000, ..memory }, 11, &[3]), None);
         assert_eq!(find_shared(object, memory, 11, &[3]), Some(array));
-        // The ndarray was reshaped: its place is taken by another array, and the first one is not forgotten.
+        // The ndarray was reshaped: another array takes its entry, and the flag of the first array is kept.
         let reshaped = 0x6000 as *const Value;
         register_share(reshaped, object, memory, 11, &[3, 1]);
         assert_eq!(find_shared(object, memory, 11, &[3]), None);

@@ -1,5 +1,5 @@
-//! `TYPY_JL_OPTS`: Julia's own options, checked before Julia sees them, because its parser ends the process on
-//! what it does not know.
+//! The options of Julia in `TYPY_JL_OPTS`. They are checked before Julia sees them, because Julia's parser ends the process
+//! if it does not know an option.
 
 /// An option that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,18 +7,16 @@ pub(crate) enum OptionError {
     /// Unbalanced quotes.
     #[error("{origin} is {text:?}: a quote is not closed")]
     Quote {
-        /// The variable.
         origin: &'static str,
         /// Its value.
         text: String,
     },
-    /// Not an option that makes sense inside Python.
+    /// An option that has no meaning for an embedded Julia.
     #[error(
         "{origin} has {option:?}, which is not an option of an embedded Julia; allowed are {}",
         allowed()
     )]
     Unknown {
-        /// The variable.
         origin: &'static str,
         /// The offending word.
         option: String,
@@ -26,11 +24,9 @@ pub(crate) enum OptionError {
     /// An option without its value, or with one it does not take.
     #[error("{origin} has {option:?}: {reason}")]
     Value {
-        /// The variable.
         origin: &'static str,
         /// The offending word.
         option: String,
-        /// What is wrong.
         reason: String,
     },
 }
@@ -39,9 +35,9 @@ enum Takes {
     OneOf(&'static [&'static str]),
     Number,
     Threads,
-    /// A number of bytes, with a unit or without.
+    /// A number of bytes, with or without a unit.
     Size,
-    /// A number of threads, and that of others after a comma.
+    /// A number of threads that collect garbage, and after a comma, the number of those that sweep.
     Collectors,
     Text,
     Optional,
@@ -57,7 +53,7 @@ struct Known {
 
 const YES_NO: Takes = Takes::OneOf(&["yes", "no"]);
 
-/// Julia's options that have a meaning when it is embedded.
+/// Julia's options that have a meaning for an embedded Julia.
 const KNOWN: &[Known] = &[
     Known { long: "project", short: None, takes: Takes::Optional, since: 0 },
     Known { long: "sysimage", short: Some('J'), takes: Takes::Text, since: 0 },
@@ -93,20 +89,20 @@ pub(crate) struct Options {
     pub(crate) threads: Option<Threads>,
 }
 
-/// What a number of threads may look like.
-pub(crate) const THREADS: &str = "a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some";
+/// The valid numbers of threads, in words.
+pub(crate) const THREADS: &str = "a number above 0 or `auto`, with a comma and a number of interactive threads or `auto` after it if this Julia has such threads";
 
 /// How many threads Julia gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Threads {
     pub(crate) default: u16,
-    /// Julia before 1.9 has none, and is given none.
+    /// Julia before 1.9 does not have interactive threads.
     pub(crate) interactive: u16,
 }
 
 impl Threads {
-    /// Reads `4`, `auto`, `4,1` or `auto,auto`: as Julia does, but the same on every version of it. In particular there are
-    /// no interactive threads that nobody asked for.
+    /// Reads `4`, `auto`, `4,1`, or `auto,auto` as Julia does, but in the same way for every version of Julia: interactive
+    /// threads exist only if the text asks for them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         const MOST: u16 = i16::MAX.unsigned_abs() / 2;
         let number = |text: &str| text.parse().ok().filter(|&number: &u16| number <= MOST);
@@ -122,10 +118,10 @@ impl Threads {
         Some(Self { default, interactive })
     }
 
-    /// What Julia 1.`minor` is told.
+    /// The option for Julia 1.`minor`.
     pub(crate) fn option(self, minor: u32) -> String {
         match self.interactive {
-            // Since Julia 1.12 there is one if nothing is said.
+            // Since Julia 1.12, the default is one interactive thread.
             0 if minor < 12 => format!("--threads={}", self.default),
             interactive if minor >= 9 => format!("--threads={},{interactive}", self.default),
             _ => format!("--threads={}", self.default),
@@ -145,7 +141,7 @@ impl Options {
             let (known, inline) = find(&word).ok_or_else(unknown)?;
             if minor < known.since {
                 return Err(wrong(format!(
-                    "this Julia is 1.{minor}, the option came with 1.{}",
+                    "this Julia is 1.{minor}, but the option needs 1.{}",
                     known.since
                 )));
             }
@@ -180,21 +176,21 @@ impl Options {
 
 fn expectation(takes: &Takes) -> String {
     match takes {
-        Takes::OneOf(values) => format!("but {}", values.join(", ")),
-        Takes::Number => "but a number".into(),
-        Takes::Threads => format!("but {THREADS}"),
-        Takes::Size => "but a number of bytes, or a number with one of the units K, M, G, T".into(),
-        Takes::Collectors => format!("but {COLLECTORS}"),
-        Takes::Text | Takes::Optional => "but a text".into(),
+        Takes::OneOf(values) => format!("expected {}", values.join(", ")),
+        Takes::Number => "expected a number".into(),
+        Takes::Threads => format!("expected {THREADS}"),
+        Takes::Size => "expected a number of bytes, or a number with one of the units K, M, G, T".into(),
+        Takes::Collectors => format!("expected {COLLECTORS}"),
+        Takes::Text | Takes::Optional => "expected a text".into(),
     }
 }
 
-/// What the number of threads that collect may look like.
+/// The valid numbers of threads that collect garbage, in words.
 pub(crate) const COLLECTORS: &str =
-    "a number of threads from 1 to 127, and 0 or 1 after a comma for one more that sweeps";
+    "a number of threads from 1 to 127, with `,0` or `,1` after it for the number of threads that sweep";
 
-/// How many threads collect, by the value of `--gcthreads` or `JULIA_NUM_GC_THREADS`. The one that asks for a collection
-/// counts.
+/// The number of threads that collect garbage, from the value of `--gcthreads` or `JULIA_NUM_GC_THREADS`. It includes the
+/// thread that requests a collection.
 pub(crate) fn collectors(text: &str) -> Option<usize> {
     let (mark, sweep) = text.split_once(',').unwrap_or((text, "0"));
     let mark = mark.parse::<usize>().ok().filter(|mark| (1..128).contains(mark))?;
@@ -209,7 +205,7 @@ fn is_size(text: &str) -> bool {
         && number.parse::<f64>().is_ok_and(|number| number >= 1.0)
 }
 
-/// The option that a word names, and the value that stands in the same word.
+/// The option that a word names, and the value in the same word.
 fn find(word: &str) -> Option<(&'static Known, Option<String>)> {
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) =
@@ -223,7 +219,7 @@ fn find(word: &str) -> Option<(&'static Known, Option<String>)> {
     KNOWN.iter().find(|known| known.short == Some(letter)).map(|known| (known, value))
 }
 
-/// Splits like a POSIX shell: blanks separate, `'…'` and `"…"` group, a backslash takes the next character as it is.
+/// Splits as a POSIX shell does: at spaces, except in `'…'` and `"…"`; a backslash escapes the next character.
 fn split(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -285,11 +281,11 @@ mod tests {
         );
         assert_eq!(
             parse("-t zero").unwrap_err().to_string(),
-            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, but a number above 0 or `auto`, with a number of interactive threads or `auto` after a comma if Julia has some"#
+            r#"TYPY_JL_OPTS has "-t": "zero" is not allowed, expected a number above 0 or `auto`, with a comma and a number of interactive threads or `auto` after it if this Julia has such threads"#
         );
         assert_eq!(
             parse("--pkgimages=no").unwrap_err().to_string(),
-            r#"TYPY_JL_OPTS has "--pkgimages=no": this Julia is 1.6, the option came with 1.9"#
+            r#"TYPY_JL_OPTS has "--pkgimages=no": this Julia is 1.6, but the option needs 1.9"#
         );
         assert_eq!(
             parse("-J 'x").unwrap_err().to_string(),

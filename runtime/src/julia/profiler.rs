@@ -1,6 +1,8 @@
-//! Julia's profiler (`Profile.@profile`) has a timer that sends SIGUSR1 to the process. In a program of Julia's, every thread
-//! blocks that signal but the one that waits for signals. Here Python's threads do not block it, and would get it: its
-//! default action ends the process. The timer therefore signals that one thread.
+//! Lets Julia's profiler (`Profile.@profile`) signal only the thread that waits for signals.
+//!
+//! The profiler's timer sends SIGUSR1 to the process. In a Julia program, every thread blocks that signal except the one that
+//! waits for signals. Python's threads do not block it, so one of them could receive it, and the default action ends the
+//! process. The timer is therefore created so that it signals the waiting thread.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -8,7 +10,7 @@ use std::sync::OnceLock;
 use crate::sys::imports::Replaced;
 use crate::sys::libjulia::LibJulia;
 
-/// The threads of this process at one time, by the kernel's numbers.
+/// The kernel's numbers of the threads of this process at one moment.
 pub(crate) struct ThreadIds(Vec<c_int>);
 
 impl ThreadIds {
@@ -17,17 +19,17 @@ impl ThreadIds {
         Self(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
     }
 
-    /// Those that were not there `before`.
+    /// The threads that were started since `before`.
     fn since(before: &Self) -> Self {
         let mut threads = Self::now();
         threads.0.retain(|thread| !before.0.contains(thread));
         threads
     }
 
-    /// The one among them that waits for signals.
+    /// The thread that waits for signals.
     fn waiting_for_signals(&self) -> Option<c_int> {
         self.0.iter().copied().find(|thread| {
-            // The number of the system call that the thread is in comes first.
+            // The file begins with the number of the system call in which the thread is.
             let call =
                 fs_err::read_to_string(format!("/proc/self/task/{thread}/syscall")).unwrap_or_default();
             let number = call.split_whitespace().next().and_then(|number| number.parse().ok());
@@ -36,11 +38,11 @@ impl ThreadIds {
     }
 }
 
-/// The threads that Julia has started with itself.
+/// The threads that Julia started when it started.
 static JULIAS: OnceLock<ThreadIds> = OnceLock::new();
 
-/// Lets Julia make its timer by way of this module. `before`: the threads from before Julia's start. `handling`: Julia has
-/// handlers, by which its profiler stops threads to look at them.
+/// Redirects Julia's calls of `timer_create` to this module. `before`: the threads from before Julia's start. `handling`:
+/// whether Julia has signal handlers, which its profiler needs to stop threads.
 pub(crate) fn prepare(before: &ThreadIds, handling: bool, libjulia: &LibJulia) {
     let started = if handling { ThreadIds::since(before) } else { ThreadIds(Vec::new()) };
     if JULIAS.set(started).is_ok() {
@@ -52,7 +54,7 @@ pub(crate) fn prepare(before: &ThreadIds, handling: bool, libjulia: &LibJulia) {
 
 type TimerCreate = unsafe extern "C" fn(libc::clockid_t, *mut libc::sigevent, *mut libc::timer_t) -> c_int;
 
-/// `timer_create` as Julia calls it. Fails, and Julia throws an exception, if it has no handlers.
+/// `timer_create` as Julia calls it. If Julia has no handlers, this fails and Julia throws an exception.
 ///
 /// # Safety
 /// As for `timer_create`.
@@ -104,7 +106,7 @@ mod tests {
         started.sort_unstable();
         let wanted = started[1].1;
         let threads = ThreadIds::since(&before);
-        // It has said who it is before it waits.
+        // The thread sends its number before it waits.
         while threads.waiting_for_signals() != Some(wanted) {
             std::thread::yield_now();
         }

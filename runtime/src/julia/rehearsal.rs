@@ -1,13 +1,13 @@
-//! A start of Julia in a child process first, for options and variables at which some values make Julia end the process, and
-//! only it knows which.
+//! Tries a start of Julia in a child process. With some values of options and environment variables, Julia ends the process,
+//! and only Julia knows these values.
 
 use std::io::Read;
 use std::os::fd::AsRawFd;
 
-/// The longest reason that is read.
+/// The number of bytes that are read of what Julia prints.
 const MOST_READ: u64 = 1 << 16;
 
-/// Runs `start` in a child process. The error is the last line that Julia has printed there, if it did not come back.
+/// Runs `start` in a child process. If `start` does not return `true`, the error is the last line that Julia printed.
 pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
     let Ok((reader, writer)) = std::io::pipe() else { return Ok(()) };
     // SAFETY: the child starts Julia, as this process is about to do, and ends without running any of Python's code.
@@ -27,7 +27,7 @@ pub(crate) fn rehearse(start: impl FnOnce() -> bool) -> Result<(), String> {
     let mut said = Vec::new();
     let _ = reader.take(MOST_READ).read_to_end(&mut said);
     let mut status = 0;
-    // SAFETY: waits for the child of this function. Somebody else may have waited for it; the status is 0 then.
+    // SAFETY: waits for the child of this function. If other code has already collected its status, `status` stays 0.
     while unsafe { libc::waitpid(child, &raw mut status, 0) } < 0
         && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
     {}

@@ -1,26 +1,26 @@
-//! Telling an image where its sources are now.
+//! Tells an image where its sources are installed.
 //!
-//! Julia writes the paths of all sources into an image: into strings that `@__DIR__` and `artifact"…"` gave, into the
-//! names of files that backtraces show, into the names of libraries that `ccall` opens. They begin with the directory
-//! of the build, which is gone. Its text is overwritten, in memory and in the same length, before Julia reads it:
-//! what slashes are too many at the end of the new directory mean nothing to the system.
+//! An image contains the paths of all sources: in strings that `@__DIR__` and `artifact"…"` returned, in the file names of
+//! backtraces, and in the names of libraries that `ccall` opens. These paths begin with the build directory, which no longer
+//! exists. Before Julia reads the image, the runtime overwrites the build directory in memory with the current directory. The
+//! new text has the same length: it is padded with slashes at its end, which the system ignores.
 
 use crate::sys::dl::Library;
 
 /// A symbol that every system image has.
 pub(super) const DATA: &std::ffi::CStr = c"jl_system_image_data";
 
-/// How the directory of every build begins.
+/// The prefix of every build directory.
 const BUILT_IN: &[u8] = b"/tmp/jnumpy-";
 
-/// Text to be replaced in a loaded image.
+/// The replacements of text in a loaded image.
 #[derive(Debug, pyo3::FromPyObject)]
 pub(crate) struct Relocation {
-    /// What takes the place of the directory of the build: as long.
+    /// What replaces the build directory; it has the same length.
     pub(crate) text: Vec<u8>,
-    /// Where it is: distances from the start of the loaded image.
+    /// Where the build directory is: offsets from the start of the loaded image.
     pub(crate) writable: Vec<usize>,
-    /// The same, in memory that may not be written as it is.
+    /// The same, in read-only memory.
     pub(crate) read_only: Vec<usize>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Relocation {
 pub(crate) enum RelocationError {
     #[error("it has no data of Julia")]
     NoData,
-    #[error("it holds something else where it should name the directory of its sources")]
+    #[error("it contains something else where the directory of its sources should be")]
     Other,
     #[error("its memory cannot be made writable: {0}")]
     Protection(std::io::Error),
@@ -41,7 +41,7 @@ impl Relocation {
         let base = image.base(DATA).ok_or(RelocationError::NoData)?.as_ptr();
         for &distance in &self.writable {
             // SAFETY: the distance was computed from this very file's program headers (its size was checked, and the
-            // packager's audit has read it), so the bytes are mapped, and writable; nobody else uses them yet.
+            // packager's audit has read it), so the bytes are mapped and writable. Nothing else uses them yet.
             unsafe { self.replace(base.wrapping_add(distance))? };
         }
         for &distance in &self.read_only {
@@ -54,14 +54,14 @@ impl Relocation {
         Ok(())
     }
 
-    /// Replaces the text at `place`, or finds another one there.
+    /// Replaces the build directory at `place`; an error if there is another text.
     ///
     /// # Safety
-    /// As many bytes as the text has must be mapped there, be writable, and be used by nobody else.
+    /// As many bytes as the text has must be mapped there and writable, and nothing else may use them.
     unsafe fn replace(&self, place: *mut u8) -> Result<(), RelocationError> {
         // SAFETY: the caller's duty.
         let bytes = unsafe { std::slice::from_raw_parts_mut(place, self.text.len()) };
-        // A start that failed later has replaced it already.
+        // An earlier start, which failed later, may have replaced the text already.
         if !bytes.starts_with(BUILT_IN) && bytes != self.text {
             return Err(RelocationError::Other);
         }

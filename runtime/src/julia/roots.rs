@@ -1,6 +1,6 @@
-//! Roots: numbered places in memory that Julia's collector sees. A value stored there lives until the number is
-//! given back. Julia stores, Rust numbers; giving back neither calls Julia nor allocates, so that a Python
-//! deallocator may do it on any thread.
+//! Roots: numbered slots in memory that Julia's garbage collector sees. A value in a slot lives until the number of the slot is
+//! given back. Julia stores the values, and Rust hands out the numbers. Giving a number back neither calls Julia nor
+//! allocates, so a Python deallocator may do it in any thread.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ struct Blocks {
     free: Vec<u64>,
 }
 
-// SAFETY: the pointers name memory that Julia keeps in place for ever; all access goes through the mutex.
+// SAFETY: the pointers name memory that Julia never moves or frees; all access goes through the mutex.
 unsafe impl Send for Blocks {}
 
 static ROOTS: Mutex<Blocks> = Mutex::new(Blocks { blocks: Vec::new(), free: Vec::new() });
@@ -35,7 +35,7 @@ pub(crate) unsafe fn add_block(block: *mut *mut Value) {
     NOTHING.store(unsafe { *block }, Ordering::Relaxed);
     let first = roots.blocks.len() * ROOT_BLOCK;
     roots.blocks.push(block);
-    // Room for every number at once: `give_back` must not allocate.
+    // Reserves space for every number, because `give_back` must not allocate.
     let total = first + ROOT_BLOCK;
     let room = total - roots.free.len();
     roots.free.reserve(room);
@@ -47,8 +47,8 @@ pub(crate) fn give_back(number: u64) {
     let mut roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(index) = usize::try_from(number) else { return };
     let Some(&block) = roots.blocks.get(index / ROOT_BLOCK) else { return };
-    // SAFETY: the place is inside its block, which stays where it is; `nothing` is always alive, so storing it
-    // needs no write barrier; the store is a single word, which a collector marking at the same time reads whole.
+    // SAFETY: the slot is inside its block, which is never moved. `nothing` is always alive, so storing it needs no write
+    // barrier. The store is atomic, so a garbage collector that marks at the same time reads the old value or the new one.
     unsafe {
         AtomicPtr::from_ptr(block.add(index % ROOT_BLOCK))
             .store(NOTHING.load(Ordering::Relaxed), Ordering::Release);

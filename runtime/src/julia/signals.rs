@@ -1,8 +1,30 @@
-//! Signals belong to Python. Julia needs two things of them: with several threads its collector stops the others by
-//! a fault on a protected page, and an overflow of the stack becomes an exception. Both are SIGSEGV, which therefore
-//! comes here first; every other handler is put back as it was when Julia has started. While Julia waits for a child
-//! process, SIGCHLD is both Julia's and Python's. Python may install its handlers at any time: it calls our `sigaction`.
-//! The timer of Julia's profiler signals one thread of Julia's only: see `profiler`.
+//! Signal handlers belong to Python. When Julia has started, every handler is restored, except where Julia needs the signal:
+//!
+//! | signal | why Julia needs it | our handler |
+//! |---|---|---|
+//! | SIGSEGV | With several threads, Julia's garbage collector stops the others by faults on a protected page. A stack overflow becomes an exception. | [`on_fault`] forwards each fault to Julia or to Python |
+//! | SIGCHLD | libuv waits for child processes | [`on_child`] calls Python's handler and libuv's, while Julia waits |
+//! | SIGUSR2 | Julia stops one of its threads, for its profiler and to throw an interrupt | [`on_suspend`] forwards each signal to Julia or to Python |
+//!
+//! Python may install handlers at any time: its calls of `sigaction` go to [`sigaction_of_python`]. The timer of Julia's
+//! profiler signals one of Julia's threads: see `profiler`.
+//!
+//! # A stack overflow without Julia's handlers
+//!
+//! Before Julia 1.9, a Julia with one thread is started without signal handlers, so [`on_fault`] itself has to turn a stack
+//! overflow into an exception. It does so as Julia's own handler does: it changes the saved registers of the interrupted
+//! thread, so that the thread continues in `jl_throw`, as if it had called `jl_throw` with the exception
+//! ([`call_instead`]). Whoever changes this code has to preserve these rules:
+//!
+//! 1. The handler returns, and does not call `jl_throw` itself. Only the return restores the signal mask and leaves the
+//!    alternate stack. After a jump out of the handler, SIGSEGV would stay blocked, and the next fault would end the process.
+//! 2. The stack of the thread is used up, so `jl_throw` runs on a spare stack until it jumps to the frame of the innermost
+//!    `try`. One spare stack is enough, because only the thread that started Julia gets there.
+//! 3. `jl_throw` never returns, so it needs no return address. At its first instruction, the stack pointer still must have
+//!    the alignment that the ABI requires after a call.
+//! 4. The jump must not skip frames of Rust, C, or Python. [`RUNNING_IN`] says whether the next `try` is that of an entry
+//!    and only Julia code runs above it ([`JULIA`]). In any other state, the fault goes to Python's handler, and by default
+//!    ends the process.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -16,26 +38,26 @@ use crate::sys::imports::Replaced;
 use crate::sys::libjulia::{LibJulia, Value};
 use crate::sys::machine::{call_instead, stack_pointer};
 
-/// What the thread that started Julia runs in. TyPython reads it, and sets it around calls into Python.
+/// Which code the thread that started Julia runs. TyPython reads this, and sets it around calls into Python.
 pub(crate) static RUNNING_IN: AtomicU8 = AtomicU8::new(PYTHON);
-/// In Python, or in Rust for it: an exception of Julia would jump over frames that are not its own.
+/// Python, or Rust on its behalf: an exception of Julia would jump over their frames.
 pub(crate) const PYTHON: u8 = 0;
-/// In Julia, under the `try` of an entry.
+/// Julia, inside the `try` of an entry.
 pub(crate) const JULIA: u8 = 1;
-/// In Julia, with no `try` of an entry to catch an exception.
+/// Julia, outside the `try` of an entry: nothing would catch an exception.
 pub(crate) const UNPROTECTED: u8 = 2;
 
-/// The signals whose handlers are put back after the start: all that a handler may have, but for SIGSEGV.
+/// The signals whose handlers are restored after the start: all that can have a handler, except SIGSEGV.
 fn pythons() -> impl Iterator<Item = c_int> {
     (1..32).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGSEGV))
 }
 
-/// A fault this near to the stack pointer is one of the stack.
+/// A fault at most this far from the stack pointer is a stack overflow.
 const NEAR: u64 = 1 << 20;
-/// Where an exception is thrown from when the stack is used up, and where the handler runs.
+/// The size of the stack on which an exception is thrown when the stack is used up, and of the handler's stack.
 const SPARE_STACK: usize = 1 << 18;
 
-/// Python's signal mask and handlers over Julia's start.
+/// Python's signal mask and handlers, saved while Julia starts.
 pub(crate) struct SignalGuard {
     mask: libc::sigset_t,
     actions: Vec<(c_int, libc::sigaction)>,
@@ -58,7 +80,7 @@ impl SignalGuard {
         }
     }
 
-    /// Puts everything back, and takes SIGSEGV. `handling`: Julia has handlers.
+    /// Restores everything, and installs our handlers. `handling`: Julia has signal handlers.
     pub(crate) fn restore(self, libjulia: &LibJulia, handling: bool) {
         // SAFETY: the values came from the same calls in `save`; the variable is set since Julia runs.
         unsafe {
@@ -82,7 +104,7 @@ impl SignalGuard {
                 return;
             }
             remember(&PYTHONS_FAULT, &self.fault);
-            // The handler of an overflow needs a stack of its own; Julia and faulthandler each bring one.
+            // The handler of an overflow needs an alternate stack. Julia or faulthandler may have installed one.
             let mut stack: libc::stack_t = std::mem::zeroed();
             if libc::sigaltstack(std::ptr::null(), &raw mut stack) == 0
                 && stack.ss_flags & libc::SS_DISABLE != 0
@@ -96,7 +118,7 @@ impl SignalGuard {
             ours.sa_sigaction = on_fault as *const () as usize;
             ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
             libc::sigaction(libc::SIGSEGV, &raw const ours, std::ptr::null_mut());
-            // For good: nobody else could put them back later.
+            // These are never restored.
             let function: SigAction = sigaction_of_python;
             Replaced::new(ffi::Py_GetVersion as *const c_void, &[c"sigaction"], function as *mut c_void);
             let function: SigAction = sigaction_of_julia;
@@ -110,20 +132,22 @@ impl SignalGuard {
 
 type SigAction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
 
-/// What Python wants to happen at SIGSEGV and at SIGCHLD while the kernel knows of our handlers only, else null.
+/// Python's actions for SIGSEGV and SIGCHLD while our handlers are installed; otherwise null.
 static PYTHONS_FAULT: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 static PYTHONS_CHILD: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
-/// As above, for SIGUSR2, if Julia has handlers.
+/// The same for SIGUSR2, if Julia has handlers.
 static PYTHONS_USER2: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
-/// Julia's handler of SIGUSR2, by which one of its threads stops another, and how many of them are on their way.
+/// Julia's handler of SIGUSR2, with which one of its threads stops another, and the number of such signals that were sent and
+/// not yet handled.
 static JULIAS_SUSPEND: AtomicUsize = AtomicUsize::new(0);
 static SUSPENDING: AtomicUsize = AtomicUsize::new(0);
-/// libuv's handler of SIGCHLD while it waits for a child, else 0.
+/// libuv's handler of SIGCHLD while it waits for a child; otherwise 0.
 static JULIAS_CHILD: AtomicUsize = AtomicUsize::new(0);
-/// Held while handlers are changed; a handler itself reads only atomics.
+/// Held while handlers are changed. Signal handlers themselves only read atomics.
 static CHANGING: Mutex<()> = Mutex::new(());
 
-/// Notes an action where a handler can read it at any time. The old one is not freed, for that reason.
+/// Stores an action where a signal handler can read it at any time. The old action is leaked, because a handler may still
+/// read it.
 fn remember(place: &AtomicPtr<libc::sigaction>, action: &libc::sigaction) {
     if let Some(known) = remembered(place)
         && (known.sa_sigaction, known.sa_flags) == (action.sa_sigaction, action.sa_flags)
@@ -156,11 +180,11 @@ unsafe extern "C" fn sigaction_of_python(
             _ => return libc::sigaction(signal, new, old),
         };
         let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have put a handler over ours.
+        // Another library may have replaced our handler.
         if !is_ours(action(signal).sa_sigaction) {
             return libc::sigaction(signal, new, old);
         }
-        // The two may be the same.
+        // `new` and `old` may be the same struct.
         let wanted = new.as_ref().copied();
         if let (Some(old), Some(known)) = (old.as_mut(), remembered(place)) {
             *old = *known;
@@ -177,7 +201,7 @@ unsafe extern "C" fn sigaction_of_python(
     0
 }
 
-/// `sigaction` as libuv in Julia calls it, when it begins to wait for a child process and when it has no more.
+/// `sigaction` as libuv in Julia calls it: when it begins to wait for child processes, and when none is left.
 ///
 /// # Safety
 /// As for `sigaction`.
@@ -209,11 +233,11 @@ unsafe extern "C" fn sigaction_of_julia(
     0
 }
 
-/// The exit status of a child that somebody else has waited for, as `asyncio` reports it.
+/// The exit status that is reported for a child whose status other code has collected; `asyncio` uses the same.
 const UNKNOWN_STATUS: c_int = 255;
 
-/// `waitpid` as libuv in Julia calls it. Handlers of Python's, and event loops, wait for all children of the process; libuv
-/// would wait for ever for one that has been taken from it.
+/// `waitpid` as libuv in Julia calls it. Python's handlers and event loops may wait for all children of the process. Without
+/// this function, libuv would wait forever for a child whose status they have collected.
 ///
 /// # Safety
 /// As for `waitpid`.
@@ -230,7 +254,7 @@ unsafe extern "C" fn waitpid_of_julia(child: libc::pid_t, status: *mut c_int, op
 
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
-/// Puts our handler in the place of `python`, with its flags: whether a system call is interrupted matters to Python.
+/// Installs our handler instead of `python`, with the same flags, because Python relies on system calls being interrupted.
 fn install(signal: c_int, handler: Handler, python: &libc::sigaction) {
     let mut ours = *python;
     ours.sa_sigaction = handler as *const () as usize;
@@ -242,7 +266,8 @@ fn install(signal: c_int, handler: Handler, python: &libc::sigaction) {
     unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) };
 }
 
-/// SIGUSR2 is Python's, but for those by which Julia stops a thread of its own: for its profiler, and to throw an interrupt.
+/// Shares SIGUSR2: it belongs to Python, except for the signals with which Julia stops one of its threads, for its profiler
+/// and to throw an interrupt.
 fn share(suspend: &libc::sigaction, libjulia: &LibJulia) {
     JULIAS_SUSPEND.store(suspend.sa_sigaction, Ordering::Release);
     // SAFETY: the signal is a valid one.
@@ -297,8 +322,8 @@ fn is_ours(handler: libc::sighandler_t) -> bool {
 }
 
 extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // By default nothing happens. Python first: libuv's handler wakes the code that waits for the child, and Python's has to
-    // run before what comes after that code.
+    // Python's handler runs first, because libuv's handler wakes the code that waits for the child, and the code after that
+    // may rely on Python's handler having run. The default action is to do nothing.
     if remembered(&PYTHONS_CHILD).is_some_and(|python| python.sa_sigaction != libc::SIG_DFL)
         && !sent_on(signal)
     {
@@ -312,9 +337,9 @@ extern "C" fn on_child(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
 }
 
-/// Sends a signal on to the process's first thread, where Python's handlers run, unless this is it. libuv blocks signals
-/// there while it starts a child. One that comes meanwhile arrives in another thread, where Python takes note of it but
-/// does not look until much later.
+/// Sends a signal on to the main thread of the process, in which Python's handlers run; `false` if this is the main thread.
+/// libuv blocks signals in the main thread while it starts a child. A signal that arrives meanwhile is delivered to another
+/// thread. Python's handler would only note it there, and Python would look at that note much later.
 fn sent_on(signal: c_int) -> bool {
     // SAFETY: asks for numbers, and sends a signal that has a handler.
     unsafe {
@@ -324,16 +349,16 @@ fn sent_on(signal: c_int) -> bool {
     }
 }
 
-/// Another library of the process may have put its handler of SIGCHLD over ours, or one in the place that we gave back:
-/// then libuv would wait for ever. Called from time to time while Julia waits.
+/// Installs our handler of SIGCHLD again if another library has replaced it, because libuv would wait forever without it.
+/// Called from time to time while Julia waits.
 pub(crate) extern "C" fn mind_children() {
     let julia = JULIAS_CHILD.load(Ordering::Acquire);
     if julia == 0 {
         return;
     }
     let _guard = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: asks for an action, and lets libuv look for children that have ended, as its handler would. No signal may
-    // come meanwhile, because the handler takes a lock.
+    // SAFETY: asks for an action, and lets libuv look for children that have ended, as its handler would. All signals are
+    // blocked meanwhile, because libuv's handler takes a lock.
     unsafe {
         let present = action(libc::SIGCHLD);
         if is_ours(present.sa_sigaction) {
@@ -361,21 +386,21 @@ unsafe fn action(signal: c_int) -> libc::sigaction {
     }
 }
 
-/// What the handler of SIGSEGV needs.
+/// What the handler of SIGSEGV reads.
 struct Faults {
     /// The thread that started Julia.
     thread: libc::pthread_t,
-    /// Julia's, if it has one.
+    /// Julia's action for SIGSEGV, if it has one.
     julia: Option<libc::sigaction>,
     throw: unsafe extern "C" fn(*mut Value) -> !,
     stack_overflow: *mut Value,
-    /// The upper end of a stack.
+    /// The upper end of the spare stack.
     spare_stack: usize,
 }
 
-// SAFETY: the pointers name functions and an object of libjulia that live for ever.
+// SAFETY: the pointers name functions and an object of libjulia, which are never freed.
 unsafe impl Send for Faults {}
-// SAFETY: as above; nothing is changed after it was set.
+// SAFETY: as above; nothing changes after it was set.
 unsafe impl Sync for Faults {}
 
 static FAULTS: OnceLock<Faults> = OnceLock::new();
@@ -391,13 +416,13 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         let overflow = (*info).si_code > 0 && address.abs_diff(stack) < NEAR && started_julia;
         let running_in = RUNNING_IN.load(Ordering::Relaxed);
         match &faults.julia {
-            // On this thread only Julia's own code meets the pages by which its collector stops threads.
+            // In the thread that started Julia, only Julia code accesses the pages with which the garbage collector stops
+            // threads.
             Some(julia) if !started_julia || running_in == JULIA || (!overflow && running_in != PYTHON) => {
                 forward(julia, signal, info, context);
             }
             None if overflow && running_in == JULIA => {
-                // As Julia does it where it has handlers: the thread goes on in `jl_throw`, on a stack that has room,
-                // as if it had been called there with the exception.
+                // See "A stack overflow without Julia's handlers" at the top of this file.
                 let throw = faults.throw as *const () as usize;
                 call_instead(
                     interrupted,
@@ -411,7 +436,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
 }
 
-/// Does what another handler would have done.
+/// Does what the handler of `action` would have done.
 ///
 /// # Safety
 /// `action` is one that `sigaction` returned, the rest the arguments of a handler.
@@ -421,7 +446,7 @@ unsafe fn forward(action: &libc::sigaction, signal: c_int, info: *mut libc::sigi
         match action.sa_sigaction {
             libc::SIG_IGN => {}
             libc::SIG_DFL => {
-                // The fault happens again when the handler returns; a signal that was sent has to be sent again.
+                // A fault happens again when the handler returns. A signal that was sent has to be sent again.
                 libc::sigaction(signal, action, std::ptr::null_mut());
                 if (*info).si_code <= 0 {
                     libc::raise(signal);

@@ -1,5 +1,5 @@
-//! Julia's life in this process: never started → running → ended. It starts once, in one thread, and a failed
-//! start is final, because half of Julia is initialized then.
+//! Julia's life cycle in this process: never started → running → ended. Julia starts once, in one thread. A start that fails
+//! after Julia has begun to initialize itself is final.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -24,28 +24,29 @@ use crate::sys::table::{HostFunctions, JuliaFunctions};
 
 /// The package UUID of TyPython, the same as in the original JNumPy.
 const TYPYTHON_UUID: &str = "9c4566a2-237d-4c69-9a5e-9d27b7d0881b";
-/// Why Julia cannot load it without a depot: what it compiles goes into one.
-const NO_DEPOT: &str = "Julia has no depot for compiled code, as `JULIA_DEPOT_PATH` is set but empty; unset it, or name a directory in it";
+/// Why Julia cannot load TyPython without a depot: compiled code is stored in a depot.
+const NO_DEPOT: &str = "Julia has no depot for compiled code, because `JULIA_DEPOT_PATH` is set but empty; unset it, or name a directory in it";
 /// Since this minor version of Julia 1, any thread may call into it.
 const FOREIGN_THREADS_SINCE: u32 = 9;
 
-/// Since this minor version of Julia 1, the collector can be told how large the heap should be.
+/// Since this minor version of Julia 1, there is the option `--heap-size-hint`.
 const HEAP_SIZE_HINT_SINCE: u32 = 9;
-/// Memory in MiB that Julia maps while it starts with one thread, beside its libraries and its image; and for one thread more.
+/// Memory in MiB that Julia maps while it starts with one thread, besides its libraries and its image; and for each further
+/// thread.
 const START_NEEDS: u64 = 256;
 const THREAD_NEEDS: u64 = 16;
-/// The part of both that is the stack of a thread, in bytes, unless `ulimit -s` says otherwise.
+/// The part of both that is the stack of a thread, in bytes, with the usual `ulimit -s`.
 const USUAL_STACK: usize = 8 << 20;
 
-/// Since this minor version of Julia 1, threads of its own may collect: half as many as other threads, and since the second
-/// one as many. The thread that asks for a collection counts as one.
+/// Since the first of these minor versions of Julia 1, Julia has threads for its garbage collector: half as many as other
+/// threads, and since the second version just as many. The thread that requests a collection is included.
 const COLLECTORS_SINCE: [u32; 2] = [10, 11];
-/// Their number. Julia reads it without a check, and 0 ends the process at the first collection.
+/// The variable with their number. Julia does not check it, and with 0 the process ends at the first collection.
 const COLLECTORS_VARIABLE: &str = "JULIA_NUM_GC_THREADS";
-/// Variables with values at which Julia ends the process.
+/// Variables for which some values make Julia end the process.
 const TRIED_FIRST: [&str; 3] = ["JULIA_COPY_STACKS", "JULIA_EXCLUSIVE", "JULIA_LLVM_ARGS"];
 
-/// How many descriptors Julia has open at a time while it starts, at most.
+/// The largest number of descriptors that Julia has open at a time while it starts.
 const START_OPENS: usize = 24;
 
 /// Why Julia did not start.
@@ -86,15 +87,15 @@ pub(crate) enum StartError {
     #[error("{0}")]
     TyPython(String),
     #[error(
-        "TyPython speaks protocol {found}, this runtime protocol {PROTOCOL}; the image was built for another \
-         version of jnumpy: build it again with the jnumpy-pack of this one"
+        "TyPython uses protocol {found}, but this runtime uses protocol {PROTOCOL}; the image was built for another \
+         version of jnumpy: build it again with the jnumpy-pack of this version"
     )]
     Protocol { found: u64 },
     #[error("an earlier start of Julia in this process failed: {0}")]
     FailedBefore(String),
 }
 
-/// Why a call into Julia cannot be served.
+/// Why a thread cannot call Julia.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("Julia is not running: call `jnumpy.init_jl()` first")]
@@ -122,21 +123,21 @@ pub(crate) struct Start {
     pub(crate) bindir: PathBuf,
     /// Absolute path of the system image, unless `TYPY_JL_OPTS` names one.
     pub(crate) image: PathBuf,
-    /// A directory with TyPython's sources, for images that do not hold it.
+    /// A directory with TyPython's sources, for images that do not contain TyPython.
     pub(crate) typython: Option<PathBuf>,
-    /// A script that loads package images, TyPython's among them.
+    /// A script that loads package images, including that of TyPython.
     pub(crate) packages: Option<PathBuf>,
-    /// What has to be written into the image before Julia sees it.
+    /// What has to be written into the image before Julia reads it.
     pub(crate) relocation: Option<Relocation>,
     /// The runtime's own options, in the form `--name=value`.
     pub(crate) own_options: Vec<String>,
     /// The value of `TYPY_JL_OPTS`.
     pub(crate) options: String,
-    /// Environment variables for the time of the start only.
+    /// Environment variables that are set only while Julia starts.
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// A Julia that runs in this process.
+/// The Julia that runs in this process.
 pub(crate) struct Running {
     libjulia: LibJulia,
     /// TyPython's functions.
@@ -147,7 +148,8 @@ pub(crate) struct Running {
 }
 
 static RUNNING: OnceLock<Running> = OnceLock::new();
-/// Whether another thread has called. It held Python's lock then, as every caller does, so no ordering is needed.
+/// Whether another thread than the one that started Julia has called it. Every caller holds Python's lock, so no memory
+/// ordering is needed.
 static SERVES_OTHER_THREADS: AtomicBool = AtomicBool::new(false);
 static PHASE: AtomicU8 = AtomicU8::new(NEVER_STARTED);
 static FAILURE: Mutex<Option<String>> = Mutex::new(None);
@@ -171,7 +173,7 @@ pub(crate) fn version() -> Option<&'static str> {
     RUNNING.get().map(|running| running.version.as_str())
 }
 
-/// TyPython's functions, for its own threads.
+/// TyPython's functions, for Julia's own threads.
 pub(crate) fn julia_functions() -> Option<&'static JuliaFunctions> {
     RUNNING.get().map(|running| &running.julia_functions)
 }
@@ -194,14 +196,14 @@ fn refuse(running: Option<&'static Running>) -> Result<&'static Running, Refusal
 }
 
 impl Running {
-    /// The number of Julia's world, as long as this is the only thread that can change it: see [`JuliaFunctions::world`].
+    /// Julia's world age, if only this thread can change it: see [`JuliaFunctions::world`].
     #[inline]
     pub(crate) fn world(&self) -> Option<usize> {
         let world = self.julia_functions.world?;
         (!SERVES_OTHER_THREADS.load(Ordering::Relaxed)).then(|| world.load(Ordering::Relaxed))
     }
 
-    /// Wakes all threads that wait in Julia, from a thread that is not Python's.
+    /// Wakes all threads that wait in Julia. Called from a thread that Python does not know.
     fn wake_threads(&self) {
         let mut result = Slot::nothing();
         // SAFETY: an entry without arguments of TyPython, which any thread may call.
@@ -219,14 +221,14 @@ impl Running {
     /// Calls an entry.
     ///
     /// # Safety
-    /// There are as many slots as the entry reads. Only a thread that may call Julia gets a `Running`, and an entry catches
-    /// everything and writes the result.
+    /// `arguments` has as many slots as the entry reads. Only a thread that may call Julia gets a `Running`, and an entry
+    /// catches every exception and writes the result.
     #[inline]
     pub(crate) unsafe fn enter(&self, entry: Entry, arguments: *const Slot, result: *mut Slot) {
         if self.minor >= FOREIGN_THREADS_SINCE && !started_julia() {
             handover::begin(&self.libjulia);
             let before = waiting::enter();
-            // SAFETY: as promised. `RUNNING_IN` is about the thread that started Julia.
+            // SAFETY: the caller's promise. `RUNNING_IN` is only about the thread that started Julia.
             unsafe { entry(arguments, result) };
             waiting::hold();
             waiting::leave(before);
@@ -235,7 +237,7 @@ impl Running {
         }
         let before = signals::RUNNING_IN.load(Ordering::Relaxed);
         signals::RUNNING_IN.store(signals::JULIA, Ordering::Relaxed);
-        // After the store, which another thread whose call ends looks at.
+        // This has to come after the store, which another thread reads when its call ends.
         handover::begin_in_starting_thread(&self.libjulia);
         // SAFETY: as promised.
         unsafe { entry(arguments, result) };
@@ -245,8 +247,8 @@ impl Running {
     }
 }
 
-/// Starts Julia in this thread, and gives `host_functions` to TyPython. Does nothing when Julia runs already. `early` gets
-/// what Julia has written to `stdout` and `stderr` before these were Python's.
+/// Starts Julia in this thread, and gives `host_functions` to TyPython. Does nothing if Julia is already running. `early` gets
+/// what Julia wrote to `stdout` and `stderr` before TyPython redirected them to Python.
 pub(crate) fn start(
     start: &Start,
     host_functions: &'static HostFunctions,
@@ -259,14 +261,14 @@ pub(crate) fn start(
     if let Some(reason) = failure.as_ref() {
         return Err(StartError::FailedBefore(reason.clone()));
     }
-    // libjulia's loader reads some of them.
+    // libjulia's loader reads some of these variables.
     let _environment = EnvironmentGuard::set(&start.environment);
     let libjulia = LibJulia::open(&start.libjulia)?;
     let (version, minor) = (libjulia.version.text.clone(), libjulia.version.minor);
     let mut options = Options::parse(&start.options, "TYPY_JL_OPTS", minor)?;
-    // Those of the user come later, and win.
+    // The user's options come later and take precedence.
     options.arguments.splice(0..0, start.own_options.iter().cloned());
-    // The relocation is that of the bundle's own image.
+    // The relocation applies only to the bundle's own image.
     let relocation = start.relocation.as_ref().filter(|_| options.sysimage.is_none());
     let image = options.sysimage.as_ref().map_or_else(|| start.image.clone(), PathBuf::from);
     if !image.is_file() {
@@ -279,7 +281,7 @@ pub(crate) fn start(
         opened.prefault(relocation::DATA);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
-    // Julia ends the process where it misses one of these, or memory.
+    // Julia ends the process if it lacks descriptors, threads, or memory.
     for (directory, path) in [("/proc", "/proc/self/exe"), ("/proc", "/proc/cpuinfo"), ("/dev", "/dev/null")]
     {
         if !Path::new(path).exists() {
@@ -294,7 +296,7 @@ pub(crate) fn start(
     if !limits::can_open(START_OPENS) {
         return Err(StartError::TooFewDescriptors { needed: START_OPENS });
     }
-    // OpenBLAS starts one for each processor, and sends SIGINT to the process where it gets none.
+    // OpenBLAS starts one thread for each processor, and sends SIGINT to the process if it cannot.
     let with_blas = more_threads + limits::processors() - 1;
     let threads_left = limits::threads_left(with_blas);
     if threads_left < more_threads {
@@ -321,7 +323,7 @@ pub(crate) fn start(
         }
     }
 
-    // From here on a failure is final.
+    // From here on, a failure is final.
     let written = initialize(&libjulia, arguments, bindir, image, has_handlers(threads, minor))?;
     scope::withdraw();
     signals::RUNNING_IN.store(signals::UNPROTECTED, Ordering::Relaxed);
@@ -336,8 +338,8 @@ pub(crate) fn start(
         }
     };
     if minor >= FOREIGN_THREADS_SINCE {
-        // SAFETY: Julia runs in this thread, which goes back to Python now. From this version on entries come out of
-        // the GC-safe region by themselves and go back to it (see `@python` in TyPython's `border.jl`).
+        // SAFETY: Julia runs in this thread, which returns to Python now. Since this version, entries leave the GC-safe
+        // region by themselves and enter it again (see `@python` in TyPython's `border.jl`).
         unsafe { (libjulia.gc_safe_enter)() };
     }
     waiting::notice(&libjulia);
@@ -356,7 +358,7 @@ extern "C" fn forget_in_child() {
     }
 }
 
-/// Ends Julia: its `atexit` hooks and finalizers run. Only in the thread it serves, and only once.
+/// Ends Julia: runs its `atexit` hooks and finalizers. Only in the thread that started Julia, and only once.
 pub(crate) fn end() {
     let Ok(running) = running() else { return };
     if !started_julia() {
@@ -379,7 +381,7 @@ fn c_path(path: &Path) -> Result<CString, StartError> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| StartError::Path { path: path.to_owned() })
 }
 
-/// How many threads Julia gets.
+/// The number of Julia's threads.
 fn threads(options: &Options) -> Result<Threads, StartError> {
     match (options.threads, std::env::var("JULIA_NUM_THREADS")) {
         (Some(threads), _) => Ok(threads),
@@ -388,13 +390,13 @@ fn threads(options: &Options) -> Result<Threads, StartError> {
     }
 }
 
-/// Whether Julia has to handle signals: its collector stops other threads with SIGSEGV. Where there is only one thread, its
-/// handlers would only take Python's place.
+/// Whether Julia needs its signal handlers: its garbage collector stops other threads with SIGSEGV. With only one thread, the
+/// handlers would only replace those of Python.
 fn has_handlers(threads: Threads, minor: u32) -> bool {
     minor >= FOREIGN_THREADS_SINCE || threads.default > 1
 }
 
-/// How many MiB Julia maps while it starts. `image` is one that is not mapped yet.
+/// The number of MiB that Julia maps while it starts. `image` is an image that is not mapped yet.
 fn memory_needed(threads: Threads, more_threads: usize, image: Option<&Path>) -> u64 {
     let image = image.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |file| file.len() >> 20);
     let more = u64::from(threads.default) + u64::from(threads.interactive) - 1;
@@ -402,13 +404,13 @@ fn memory_needed(threads: Threads, more_threads: usize, image: Option<&Path>) ->
     START_NEEDS + image + more * THREAD_NEEDS + stacks as u64
 }
 
-/// How many threads Julia starts: one that takes signals, in all cases, those that were asked for, and those that collect.
+/// The number of threads that Julia starts: one for signals, those that were requested, and those of the garbage collector.
 fn threads_needed(threads: Threads, options: &Options, minor: u32) -> Result<usize, StartError> {
     let others = usize::from(threads.default) + usize::from(threads.interactive);
     Ok(others + collectors(others, options, minor)?.saturating_sub(1))
 }
 
-/// How many threads collect, at most. The one that asks for a collection counts.
+/// The largest number of threads that collect garbage, including the one that requests a collection.
 fn collectors(others: usize, options: &Options, minor: u32) -> Result<usize, StartError> {
     let [half, all] = COLLECTORS_SINCE;
     if minor < half {
@@ -433,7 +435,7 @@ fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
     if !has_handlers(threads, minor) {
         words.push("--handle-signals=no".into());
     }
-    // Python and others need some of the memory as well. What the user says comes later, and counts.
+    // Python and other libraries need some of the memory too. An option of the user comes later and takes precedence.
     if let (HEAP_SIZE_HINT_SINCE.., Some(limit)) =
         (minor, memory::group_limit().filter(|limit| limit >> 44 == 0))
     {
@@ -443,15 +445,15 @@ fn arguments(options: &Options, threads: Threads, minor: u32) -> Vec<CString> {
     words.into_iter().filter_map(|word| CString::new(word).ok()).collect()
 }
 
-/// What Julia sets for its own OpenBLAS while it starts; child processes of Python must not get it.
+/// The variable that Julia sets for its own OpenBLAS while it starts. Child processes of Python must not inherit it.
 const SET_BY_JULIA: [&CStr; 2] = [c"OPENBLAS_MAIN_FREE", c"OPENBLAS_DEFAULT_NUM_THREADS"];
 
-/// Sets environment variables. When dropped, it puts the old values back, also of those that Julia sets.
+/// Sets environment variables. When dropped, it restores the old values, also of variables that Julia sets.
 struct EnvironmentGuard(Vec<(CString, Option<CString>)>);
 
 impl EnvironmentGuard {
     fn set(variables: &[(String, String)]) -> Self {
-        // SAFETY: Python's lock is held and no other thread of Python changes the environment meanwhile; the value is copied.
+        // SAFETY: this thread holds Python's lock, so no other Python thread changes the environment; the value is copied.
         let present = |name: &CStr| unsafe {
             let value = libc::getenv(name.as_ptr());
             (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
@@ -497,11 +499,11 @@ fn initialize(
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
     words.push(std::ptr::null_mut());
-    // Julia keeps pointers into its command line, its paths and its options: they are leaked on purpose.
+    // Julia keeps pointers to its command line, paths, and options, so these are leaked on purpose.
     let mut words = words.leak().as_mut_ptr();
     let (bindir, image) = (bindir.into_raw(), image.into_raw());
     // SAFETY: every option was checked, so the parser does not end the process; the image and the libraries
-    // exist; this is the first and only initialisation, under the lock of `start`.
+    // exist; this is the first and only initialization, under the lock of `start`.
     unsafe {
         (libjulia.parse_opts)(&raw mut count, &raw mut words);
         (libjulia.init_with_image)(bindir, image);
@@ -520,13 +522,13 @@ fn introduce(
         path.as_ref()
             .map_or_else(String::new, |path| format!("{code} {});", julia_text(&path.to_string_lossy())))
     };
-    // Julia names a file of compiled code after the active project: each installation of jnumpy gets its own.
+    // Julia derives the name of a file of compiled code from the active project, so each installation of jnumpy gets its own.
     let project = from.typython.as_ref().map(|directory| directory.join("TyPython").join("Project.toml"));
     let before = say("pushfirst!(LOAD_PATH,", &from.typython)
         + &say("active = Base.ACTIVE_PROJECT[]; Base.ACTIVE_PROJECT[] = (", &project)
         + &say("Base.include(Main,", &from.packages);
     let after = if project.is_some() { "Base.ACTIVE_PROJECT[] = active;" } else { "" };
-    // Two evaluations: what the first one loads is known to the second.
+    // Two evaluations, because only the second one sees what the first one has loaded (a new world age).
     let load = format!(
         "try; {before} \
              global const TyPython = Base.require(Base.PkgId(Base.UUID(\"{TYPYTHON_UUID}\"), \"TyPython\")); {after} \
@@ -553,13 +555,13 @@ fn introduce(
         };
         return Err(StartError::TyPython(format!("TyPython could not be loaded: {reason}")));
     }
-    // SAFETY: TyPython returned its table, which it keeps for ever. The protocol number comes first in every
-    // version of it, so it may be read before the rest is known to fit.
+    // SAFETY: TyPython returned its table, which it never frees. The protocol number is the first field in every version of
+    // the table, so it may be read before the rest is known to match.
     let found = unsafe { julia_functions.cast::<u64>().read() };
     if found != PROTOCOL {
         return Err(StartError::Protocol { found });
     }
-    // SAFETY: the protocol is ours, so the layout is.
+    // SAFETY: the protocol number is ours, so the layout is too.
     Ok(unsafe { julia_functions.read() })
 }
 

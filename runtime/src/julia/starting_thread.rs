@@ -1,19 +1,19 @@
-//! Which thread has started Julia.
+//! Which thread started Julia.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// Whether this one has. The system's numbers of threads are given out again when one ends.
+    /// Whether this thread did. A thread-local variable, because the system reuses the numbers of threads that have ended.
     static STARTED_JULIA: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is the thread that started Julia, which still runs.
+/// Whether this thread started Julia, and Julia is still running.
 #[inline]
 pub(crate) fn started_julia() -> bool {
     STARTED_JULIA.get()
 }
 
-/// Notes that this thread has started Julia, or that Julia does not run any more.
+/// Notes that this thread has started Julia, or that Julia has ended.
 pub(crate) fn set_started_julia(started: bool) {
     STARTED_JULIA.set(started);
 }

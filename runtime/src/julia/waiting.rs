@@ -1,13 +1,14 @@
 //! Gives Python's lock to other threads while a call waits in Julia: in `sleep`, `take!`, `run`, or for a task.
 //!
-//! Nothing tells that a task waits, but two functions of libc do: a thread whose tasks all wait is in `epoll_wait` if it runs
-//! Julia's event loop, and in `pthread_cond_wait` if another thread does. The lock is given away around them. It is not taken back
-//! there: the thread may have a lock of Julia's, for which the holder of Python's may wait. It is taken back where Julia code
-//! needs Python (`hold_lock` in TyPython's `border.jl`), at the latest when the call ends.
+//! Julia does not tell the runtime that a task waits, but calls of two libc functions do. If all tasks of a thread wait, the
+//! thread is in `epoll_wait` if it runs Julia's event loop, and in `pthread_cond_wait` otherwise. The runtime replaces both
+//! functions, and releases Python's lock before they wait. They do not take the lock back, because the thread may hold a lock
+//! of Julia for which the thread with Python's lock waits. Instead, the lock is taken back where Julia code needs Python
+//! (`hold_lock` in TyPython's `border.jl`), and at the latest when the call ends.
 //!
-//! While the interpreter ends, nobody gets the lock any more: a daemon thread that asks for it is ended, by `pthread_exit`. That
-//! would unwind frames of Julia and run Julia's own destructor of the thread, when Julia has ended. A thread that has called Julia
-//! stays where it is instead until the process is gone, as Python's own threads do since 3.14.
+//! While the interpreter shuts down, no thread gets the lock anymore: Python ends a daemon thread that asks for it, by
+//! `pthread_exit`. That would unwind Julia's frames, and run Julia's destructor of the thread after Julia has ended. So a thread
+//! that has called Julia sleeps until the process ends, as Python's own threads do since Python 3.14.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -23,18 +24,18 @@ use crate::sys::imports::Replaced;
 use crate::sys::libjulia::LibJulia;
 use crate::sys::object;
 
-/// How many threads have given the lock away and not taken it back. TyPython reads it: mostly there is none.
+/// The number of threads that have given the lock away and not taken it back. TyPython reads it; it is usually 0.
 pub(crate) static GIVEN_AWAY: AtomicUsize = AtomicUsize::new(0);
 
-/// What a thread that calls Julia does with Python's lock.
+/// The state of Python's lock in a thread that calls Julia.
 struct Lock {
-    /// The thread's state of Python while the lock is given away, else null.
+    /// The thread's Python thread state while the lock is given away; otherwise null.
     given_away: Cell<*mut ffi::PyThreadState>,
-    /// How many functions with `nogil` run: they have the lock only where they have asked for it themselves.
+    /// The number of running functions with `nogil`. They hold the lock only where they have requested it themselves.
     without: Cell<usize>,
-    /// The thread has called Julia. For the one that started Julia, `RUNNING_IN` tells.
+    /// Whether a call into Julia is running in the thread. For the thread that started Julia, `RUNNING_IN` tells this.
     inside: Cell<bool>,
-    /// It has ever done so.
+    /// Whether the thread has ever called Julia.
     known: Cell<bool>,
 }
 
@@ -49,17 +50,17 @@ thread_local! {
     };
 }
 
-/// What the functions below need of libjulia.
+/// The parts of libjulia that the functions below need.
 struct Julia {
     gc_safe_enter: unsafe extern "C" fn() -> i8,
     gc_safe_leave: unsafe extern "C" fn(i8),
-    /// Where the library that imports the functions lies.
+    /// The addresses of the library that imports the replaced functions.
     library: Range<usize>,
 }
 
 static OF_JULIA: OnceLock<Julia> = OnceLock::new();
 
-/// From now on Julia's waiting is noticed.
+/// Replaces the functions of libc with which Julia waits.
 pub(crate) fn notice(libjulia: &LibJulia) {
     let inside = libjulia.stdout.address();
     let Some(library) = object::extent(inside) else { return };
@@ -82,7 +83,7 @@ pub(crate) fn notice(libjulia: &LibJulia) {
     }
 }
 
-/// Marks a call in a thread that has not started Julia. Gives what [`leave`] wants.
+/// Notes that a call begins in another thread than the one that started Julia. The result is for [`leave`].
 pub(crate) fn enter() -> bool {
     LOCK.with(|lock| {
         lock.known.set(true);
@@ -90,12 +91,12 @@ pub(crate) fn enter() -> bool {
     })
 }
 
-/// The call has ended.
+/// Notes that the call has ended.
 pub(crate) fn leave(before: bool) {
     LOCK.with(|lock| lock.inside.set(before));
 }
 
-/// Takes the lock back if this thread has given it away. On return a thread that calls Julia has it, but in `nogil`.
+/// Takes the lock back if this thread has given it away. Afterwards, a thread that calls Julia holds it, except in `nogil`.
 #[inline]
 pub(crate) fn hold() {
     if GIVEN_AWAY.load(Ordering::Relaxed) != 0 {
@@ -136,24 +137,25 @@ fn give_away() {
 /// Begins a function with `nogil`. The result is for [`end_without_lock`].
 ///
 /// # Safety
-/// This thread has the lock, and calls no Python function before the end but between `PyGILState_Ensure` and its counterpart.
+/// This thread holds the lock. Until the end, it calls Python functions only between `PyGILState_Ensure` and
+/// `PyGILState_Release`.
 pub(crate) unsafe extern "C" fn begin_without_lock() -> *mut c_void {
     LOCK.with(|lock| lock.without.set(lock.without.get() + 1));
     // SAFETY: the caller's promise.
     unsafe { ffi::PyEval_SaveThread() }.cast()
 }
 
-/// Ends it, and takes the lock.
+/// Ends a function with `nogil`, and takes the lock.
 ///
 /// # Safety
-/// `state` is what [`begin_without_lock`] has given.
+/// `state` is the result of [`begin_without_lock`].
 pub(crate) unsafe extern "C" fn end_without_lock(state: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { ffi::PyEval_RestoreThread(state.cast()) };
     LOCK.with(|lock| lock.without.set(lock.without.get() - 1));
 }
 
-/// `pthread_exit` as Python's interpreter calls it, for a thread that asks for the lock too late.
+/// `pthread_exit` as Python's interpreter calls it, for a thread that requests the lock during shutdown.
 unsafe extern "C" fn pthread_exit_of_python(result: *mut c_void) -> ! {
     if LOCK.with(|lock| lock.known.get()) || started_julia() {
         loop {
@@ -176,7 +178,7 @@ unsafe extern "C" fn epoll_wait(
     count: c_int,
     timeout: c_int,
 ) -> c_int {
-    // Between two tasks, Julia looks for events without waiting.
+    // Between two tasks, Julia looks for events without waiting (timeout 0).
     if timeout != 0 {
         give_away();
     }
@@ -202,8 +204,8 @@ unsafe extern "C" fn pthread_cond_wait(
     condition: *mut libc::pthread_cond_t,
     mutex: *mut libc::pthread_mutex_t,
 ) -> c_int {
-    // What threads sleep on lies in the thread's own memory. The library's own variables are for those who wait for a
-    // collection, which may come at any place.
+    // A thread sleeps on a condition variable in memory that belongs to the thread. Condition variables in the library
+    // itself are for threads that wait for a garbage collection, which may happen anywhere.
     if OF_JULIA.get().is_some_and(|julia| !julia.library.contains(&condition.addr())) {
         give_away();
     }

@@ -1,5 +1,5 @@
-//! Julia exceptions as Python exceptions. The classes are Python's (`jnumpy/_errors.py`); text is rendered by
-//! Julia when somebody reads it, since most exceptions are caught and dropped.
+//! Julia exceptions as Python exceptions. The classes are defined in `jnumpy/_errors.py`. Julia renders the text only when it is
+//! read, because most exceptions are caught and dropped.
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -10,7 +10,7 @@ use crate::julia::roots;
 use crate::julia::start::{Refusal, running};
 use crate::sys::slot::Slot;
 
-/// A value that Julia keeps for Python: freed when the last reference goes, on any thread.
+/// A value that Julia keeps alive for Python. It is released with the last reference, in any thread.
 #[pyclass(frozen, module = "jnumpy._runtime")]
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -30,7 +30,7 @@ impl Drop for Root {
     }
 }
 
-/// What Julia can say of a rooted exception, by number.
+/// The texts that Julia can render of a rooted exception, by number.
 const PARTS: [&str; 3] = ["message", "backtrace", "type"];
 
 #[pymethods]
@@ -69,14 +69,14 @@ pub(crate) fn refused(refusal: Refusal) -> PyErr {
         .map_or_else(|error| error, |more| PyRuntimeError::new_err(format!("{refusal}; {more}")))
 }
 
-/// The words that say where an error's longer story is.
+/// The text that names the help topic of an error.
 pub(crate) fn more(py: Python<'_>, topic: &str) -> PyResult<String> {
     py.import("jnumpy._errors")?.getattr("more")?.call1((topic,))?.extract()
 }
 
-/// The exception for the Julia exception in `root`; `class` is the name of the Python class it stands for.
+/// The Python exception for the Julia exception in `root`; `class` is the name of its Python class.
 pub(crate) fn from_julia(py: Python<'_>, root: Root, class: &str) -> PyErr {
-    // Ctrl-C must not be caught by `except Exception`, so it is Python's own.
+    // `except Exception` must not catch Ctrl-C, so it becomes Python's own exception.
     if class == "KeyboardInterrupt" {
         return PyKeyboardInterrupt::new_err(());
     }

@@ -16,7 +16,7 @@ use crate::sys::slot::{PROTOCOL, Slot};
 /// relocation that an image may need.
 type Place = (PathBuf, PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Option<Relocation>);
 
-/// Starts Julia in this process; does nothing when it runs already.
+/// Starts Julia in this process; does nothing if it is already running.
 ///
 /// Raises `ImportError` when Julia's library cannot be used, `MemoryError` when memory is limited, `RuntimeError` for anything
 /// else.
@@ -29,7 +29,7 @@ fn start_julia(
     options: String,
     environment: Vec<(String, String)>,
 ) -> PyResult<()> {
-    // The classes must be there before the first exception: nothing can be imported while one is raised.
+    // The classes must exist before the first exception, because nothing can be imported while an exception is raised.
     py.import("jnumpy._errors")?;
     let (libjulia, bindir, image, typython, packages, relocation) = place;
     let start =
@@ -52,7 +52,7 @@ fn start_julia(
     })
 }
 
-/// Raises `ImportError` in a subinterpreter: Julia and what it exports belong to the main one.
+/// Raises `ImportError` in a subinterpreter: Julia and its exports belong to the main interpreter.
 #[pyfunction]
 fn refuse_subinterpreter() -> PyResult<()> {
     if entry::in_main_interpreter() {
@@ -92,9 +92,9 @@ fn include<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyAny>> {
     call(py, |running| running.julia_functions.include, &[Slot::text(path.as_bytes())])
 }
 
-/// Activates the project in `directory`, loads its module `name` and runs its `init()`; modules that it exports
-/// become submodules of the Python package `package` too, unless that is empty. With `stay` the project is active
-/// afterwards, else the one before it.
+/// Activates the project in `directory`, loads its module `name`, and runs its `init()`. Modules that it exports also become
+/// submodules of the Python package `package`, unless that is empty. With `stay`, the project stays active; otherwise the
+/// project that was active before is active again.
 #[pyfunction]
 fn load_project<'py>(
     py: Python<'py>,
@@ -112,8 +112,8 @@ fn load_project<'py>(
     call(py, |running| running.julia_functions.load_project, &arguments)
 }
 
-/// Lets Julia look in more places from now on: for packages, for what a depot holds, for libraries that are opened by
-/// name. Each is a list with NUL between the paths.
+/// Adds to the directories in which Julia searches packages, depots, and libraries that are opened by name. Each argument is a
+/// list of paths, separated by NUL.
 #[pyfunction]
 fn extend_paths<'py>(
     py: Python<'py>,
@@ -129,7 +129,7 @@ fn extend_paths<'py>(
     call(py, |running| running.julia_functions.extend_paths, &arguments)
 }
 
-/// UUIDs and source files of the loaded packages, in turn, with NUL between them.
+/// UUIDs and source files of the loaded packages, alternating, separated by NUL.
 #[pyfunction]
 fn loaded_packages(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     call(py, |running| running.julia_functions.loaded_packages, &[])

@@ -42,7 +42,7 @@ impl Library {
     fn open(path: &Path, mode: c_int) -> Result<Self, DlError> {
         let failure = |reason: String| DlError::Open { path: path.to_owned(), reason };
         let name = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| failure("the path holds a NUL byte".into()))?;
+            .map_err(|_| failure("the path contains a NUL byte".into()))?;
         // SAFETY: `name` is a NUL-terminated path. Constructors of the opened library run here: it is Julia's
         // own, found in a bundle that passed the audit or in the Julia the user named, or one of the system's.
         let handle = unsafe { libc::dlopen(name.as_ptr(), mode) };
@@ -66,9 +66,9 @@ impl Library {
         NonNull::new(info.dli_fbase.cast())
     }
 
-    /// Gives this process its own copies of the library's writable pages, if the library has `symbol`: all at once,
-    /// since most of them are about to be written, and a fault for each would have to tell the threads on other
-    /// processors, such as NumPy's. A kernel that cannot (before 5.14) copies each page when it is written.
+    /// Makes private copies of the library's writable pages, if the library has `symbol`. Most of them are about to be
+    /// written, and copying all at once is faster than a page fault for each, which also interrupts the other processors
+    /// on which threads run, such as NumPy's. A kernel before 5.14 copies each page when it is written.
     pub(crate) fn prefault(&self, symbol: &CStr) {
         if let Some(library) = self.base(symbol).and_then(|base| object::holding(base.as_ptr().cast())) {
             library.prefault();

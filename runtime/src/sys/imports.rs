@@ -1,5 +1,5 @@
-//! Functions of libc as one loaded library sees them: each of its imports is a slot in memory that holds an address,
-//! and this module puts another address there. Nothing else in the process calls anything different.
+//! Replaces functions of libc for one loaded library. Each import of a library is a slot in memory with an address, and this
+//! module writes another address there. The rest of the process still calls the original function.
 
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -9,13 +9,13 @@ use super::object::{self, Object};
 /// The imports of a library that have been replaced.
 pub(crate) struct Replaced {
     library: Option<Object>,
-    /// Slots, each with the address that it held.
+    /// Slots, each with the address that was in it before.
     slots: Vec<(usize, *mut c_void)>,
 }
 
 impl Replaced {
-    /// Lets the library that `inside` points into call `with` where it imports one of `names`. Finds nothing in a library
-    /// that imports none of them.
+    /// Makes the library that `inside` points into call `with` where it imports one of `names`. Does nothing if the library
+    /// imports none of them.
     ///
     /// # Safety
     /// `inside` points into a library that stays loaded. `with` has the C type of the functions that it replaces, and does
@@ -27,13 +27,13 @@ impl Replaced {
         })
     }
 
-    /// As [`Self::new`], in a library that is known.
+    /// As [`Self::new`], in the given library.
     ///
     /// # Safety
     /// As there.
     pub(super) unsafe fn in_library(library: Object, names: &[&CStr], with: *mut c_void) -> Self {
         let mut slots = Vec::new();
-        // SAFETY: the caller promises that the library stays loaded, and that `with` can take the place of what is there.
+        // SAFETY: the caller promises that the library stays loaded, and that `with` can replace the functions.
         unsafe {
             for slot in library.imports(names) {
                 let before = at(slot).load(Ordering::Acquire);
@@ -45,7 +45,7 @@ impl Replaced {
         Self { library: Some(library), slots }
     }
 
-    /// Puts the functions back.
+    /// Restores the functions.
     pub(crate) fn undo(self) {
         for (slot, before) in self.slots {
             if let Some(library) = &self.library {
@@ -56,7 +56,7 @@ impl Replaced {
     }
 }
 
-/// Writes an import slot. False when the kernel refuses.
+/// Writes an import slot; `false` if the kernel refuses.
 ///
 /// # Safety
 /// The slot is one of `library`, which is loaded, and the function has the right type.

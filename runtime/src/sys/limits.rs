@@ -1,4 +1,4 @@
-//! How many descriptors and threads the system lets this process have, beside those that it has.
+//! How many more descriptors and threads this process can get from the system.
 
 use std::mem::MaybeUninit;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(crate) fn can_open(count: usize) -> bool {
     opened.is_ok()
 }
 
-/// How many more threads can run at a time, with stacks as those of Julia have them; it tries no more than `most`.
+/// How many more threads can run at a time, with stacks as large as those of Julia's threads. It tries at most `most`.
 pub(crate) fn threads_left(most: usize) -> usize {
     let stack = default_stack();
     let mut held = Vec::new();
@@ -22,7 +22,7 @@ pub(crate) fn threads_left(most: usize) -> usize {
         .map_while(|_| {
             let (end, wait) = mpsc::channel::<()>();
             held.push(end);
-            // It ends when the other end of the channel is dropped.
+            // The thread ends when the other end of the channel is dropped.
             let thread = Builder::new().stack_size(stack).spawn(move || {
                 let _ = wait.recv();
                 // SAFETY: the call has no preconditions.
@@ -35,7 +35,7 @@ pub(crate) fn threads_left(most: usize) -> usize {
     drop(held);
     let deadline = Instant::now() + Duration::from_secs(1);
     for number in started.into_iter().filter_map(|thread| thread.join().ok()) {
-        // The system counts a thread for a moment longer than others wait for it.
+        // The system still counts a thread for a moment after it was joined.
         let directory = format!("/proc/self/task/{number}");
         while Path::new(&directory).exists() && Instant::now() < deadline {
             std::thread::yield_now();
@@ -44,10 +44,10 @@ pub(crate) fn threads_left(most: usize) -> usize {
     count
 }
 
-/// The stack in bytes of a thread that asks for none: that of `ulimit -s` when the program was started.
+/// The default stack of a thread in bytes: that of `ulimit -s` when the program was started.
 pub(crate) fn default_stack() -> usize {
     let (mut attributes, mut size) = (MaybeUninit::uninit(), 0);
-    // SAFETY: the first call initializes what the others use.
+    // SAFETY: the first call initializes the struct that the others use.
     unsafe {
         libc::pthread_attr_init(attributes.as_mut_ptr());
         libc::pthread_attr_getstacksize(attributes.as_ptr(), &raw mut size);

@@ -1,5 +1,5 @@
-//! What depends on the processor: the registers of an interrupted thread, the numbers of relocations, and the names in
-//! libunwind. The layout of registers is that of glibc's `ucontext_t`.
+//! Everything that depends on the processor: the registers of an interrupted thread (in the layout of glibc's `ucontext_t`),
+//! numbers of relocations, and names in libunwind.
 
 pub(crate) use here::{ADDRESS_OF_SYMBOL, GET_REGISTER, PROGRAM_COUNTER, STEP, call_instead, stack_pointer};
 
@@ -10,7 +10,7 @@ mod here {
     /// `R_X86_64_GLOB_DAT` and `R_X86_64_JUMP_SLOT`: the slot holds the address of a symbol.
     pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [6, 7];
 
-    /// `unw_step` and `unw_get_reg` as a program names them that walks its own stack.
+    /// The symbols of `unw_step` and `unw_get_reg` for a process that walks its own stack.
     pub(crate) const STEP: &CStr = c"_ULx86_64_step";
     pub(crate) const GET_REGISTER: &CStr = c"_ULx86_64_get_reg";
     /// `UNW_X86_64_RIP`.
@@ -25,7 +25,8 @@ mod here {
         context.uc_mcontext.gregs[RSP].cast_unsigned()
     }
 
-    /// Makes the interrupted thread continue in `function`, as if called with one argument on the stack that ends at `stack`.
+    /// Changes the saved registers so that the interrupted thread continues in `function`, as if it had called it with one
+    /// argument, on the stack whose upper end is `stack`. The function must not return.
     pub(crate) fn call_instead(
         context: &mut libc::ucontext_t,
         function: usize,
@@ -34,7 +35,7 @@ mod here {
     ) {
         let word = |value: usize| (value as u64).cast_signed();
         let registers = &mut context.uc_mcontext.gregs;
-        // A function begins below its return address.
+        // A call pushes the return address, so at the first instruction the stack pointer is 8 below a multiple of 16.
         registers[RSP] = word(stack & !15) - 8;
         registers[RDI] = word(argument);
         registers[RIP] = word(function);
@@ -48,7 +49,7 @@ mod here {
     /// `R_AARCH64_GLOB_DAT` and `R_AARCH64_JUMP_SLOT`: the slot holds the address of a symbol.
     pub(crate) const ADDRESS_OF_SYMBOL: [u64; 2] = [1025, 1026];
 
-    /// `unw_step` and `unw_get_reg` as a program names them that walks its own stack.
+    /// The symbols of `unw_step` and `unw_get_reg` for a process that walks its own stack.
     pub(crate) const STEP: &CStr = c"_ULaarch64_step";
     pub(crate) const GET_REGISTER: &CStr = c"_ULaarch64_get_reg";
     /// `UNW_AARCH64_PC`.
@@ -62,7 +63,8 @@ mod here {
         context.uc_mcontext.sp
     }
 
-    /// Makes the interrupted thread continue in `function`, as if called with one argument on the stack that ends at `stack`.
+    /// Changes the saved registers so that the interrupted thread continues in `function`, as if it had called it with one
+    /// argument, on the stack whose upper end is `stack`. The function must not return.
     pub(crate) fn call_instead(
         context: &mut libc::ucontext_t,
         function: usize,
@@ -72,6 +74,7 @@ mod here {
         let registers = &mut context.uc_mcontext;
         registers.sp = (stack & !15) as u64;
         registers.regs[0] = argument as u64;
+        // Without a caller, a walk over the stack ends here.
         registers.regs[FRAME] = 0;
         registers.regs[LINK] = 0;
         registers.pc = function as u64;

@@ -1,4 +1,4 @@
-//! How much memory the system lets this process have.
+//! How much memory this process can still get from the system.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The libraries of the process as the loader has mapped them: their dynamic sections, symbols, and import slots. All of it
-//! reads and writes what the ELF specification describes.
+//! The libraries of the process as the loader has mapped them: dynamic sections, symbols, and import slots, in the layout of
+//! the ELF specification.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ops::Range;
@@ -138,7 +138,7 @@ impl Object {
         0
     }
 
-    /// The address that an entry of the dynamic section names; the system's loader has relocated it or has not.
+    /// The address in an entry of the dynamic section. Some loaders have relocated it, others have not.
     ///
     /// # Safety
     /// As for [`Self::entry`].
@@ -213,7 +213,7 @@ impl Object {
         found
     }
 
-    /// What only the loader has written: it has taken the right to write from the whole pages of this.
+    /// The memory that only the loader may write (`PT_GNU_RELRO`). The loader has made the whole pages in it read-only.
     fn sealed(&self) -> Range<usize> {
         self.headers.iter().find(|header| header.p_type == libc::PT_GNU_RELRO).map_or(0..0, |header| {
             let start = self.address(header.p_vaddr);
@@ -221,7 +221,7 @@ impl Object {
         })
     }
 
-    /// Gives this process its own copies of the writable pages that the file fills.
+    /// Makes private copies of the writable pages whose content comes from the file.
     pub(super) fn prefault(&self) {
         let page = page_size();
         for header in &self.headers {
@@ -236,7 +236,8 @@ impl Object {
         }
     }
 
-    /// Runs `work`, which writes to `length` bytes at `place`, with their pages writable. False if they cannot be.
+    /// Runs `work`, which writes to `length` bytes at `place`, while their pages are writable. `false` if they cannot be made
+    /// writable.
     pub(super) fn writable(&self, place: usize, length: usize, work: impl FnOnce()) -> bool {
         let Some(segment) = self.segment(place) else { return false };
         let protection =

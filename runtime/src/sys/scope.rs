@@ -1,14 +1,14 @@
 //! Which of Julia's symbols the rest of the process can see.
 //!
-//! A library that Python loads binds to what the global scope has before it looks into itself: uvloop to the `uv_*` of
-//! Julia's libuv, readline to the `rl_*` of LLVM's libedit. So libjulia is opened in local scope. Two things of Julia work
-//! against that:
+//! The loader binds a library's symbols to the global scope before the library itself. If Julia's libraries were in the
+//! global scope, uvloop would bind to the `uv_*` of Julia's libuv, and readline to the `rl_*` of LLVM's libedit. So libjulia is
+//! opened in local scope. This has two consequences:
 //!
-//! - Its compiler (up to Julia 1.8 at least) looks for Julia's functions in the global scope only. It does so by `dlsym`, and
-//!   [`intercept`] makes that look into Julia's own libraries too.
-//! - Its loader (since Julia 1.6) opens libjulia-internal in the global scope, and no function of the system takes it out
-//!   again. [`withdraw`] makes the names in it that are not Julia's own local symbols, in the memory of this process. Julia's
-//!   code still finds them, since it asks `dlsym`.
+//! - Julia's compiler (at least up to Julia 1.8) looks for Julia's functions in the global scope only, with `dlsym`.
+//!   [`intercept`] replaces `dlsym` for it by a function that also searches Julia's own libraries.
+//! - Julia's loader (since Julia 1.6) opens libjulia-internal in the global scope, and no function of the system can take it out
+//!   again. [`withdraw`] turns the foreign names in it, such as those of libuv, into local symbols, in the memory of this
+//!   process. Julia code still finds them, because it uses `dlsym`.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -19,11 +19,11 @@ use super::dl::Library;
 use super::imports::Replaced;
 use super::object::{self, Object};
 
-/// How the names begin that libjulia-internal exports for Julia code alone: those of libuv, utf8proc and a library of
-/// Julia's own whose functions are called as others are (`u8_strwidth`).
+/// The prefixes of names that libjulia-internal exports for Julia code only: those of libuv, of utf8proc, and of Julia's support
+/// library. Other libraries have functions of the same names, such as `u8_strwidth`.
 const WITHDRAWN: [&str; 6] = ["uv_", "utf8proc_", "u8_", "ios_", "bitvector_", "memhash"];
 
-/// Names that were withdrawn, and their addresses.
+/// The names that were withdrawn, and their addresses.
 static PRIVATE: OnceLock<HashMap<CString, usize>> = OnceLock::new();
 /// Julia's libraries, in the order in which a symbol is looked for; and the process, as `dlopen(NULL)` names it.
 static OPENED: OnceLock<(Vec<usize>, usize)> = OnceLock::new();
@@ -32,7 +32,7 @@ static OPENED: OnceLock<(Vec<usize>, usize)> = OnceLock::new();
 const SYMBOL_TYPE: u8 = 0xf;
 const STT_GNU_IFUNC: u8 = 10;
 
-/// The libraries that the process had before Julia's were opened.
+/// The libraries that the process had loaded before Julia's.
 pub(crate) struct Present(HashSet<String>);
 
 impl Present {
@@ -40,17 +40,17 @@ impl Present {
         Self(object::all().into_iter().map(|object| object.path).collect())
     }
 
-    /// The libraries of a Julia that was loaded since.
+    /// The libraries of Julia, which were loaded since.
     pub(super) fn julia(&self) -> impl Iterator<Item = Object> {
         let is_julia =
             |object: &Object| object.name().starts_with("libjulia") && !self.0.contains(&object.path);
         object::all().into_iter().filter(is_julia)
     }
 
-    /// Lets the libraries of a Julia that was loaded since call `with` where they import `name`.
+    /// Makes Julia's libraries, which were loaded since, call `with` where they import `name`.
     ///
     /// # Safety
-    /// `with` has the C type of the function of this name, and does for Julia what that would do.
+    /// `with` has the C type of the function of this name, and does for Julia what that function does.
     pub(super) unsafe fn replace(&self, name: &CStr, with: *mut c_void) {
         for library in self.julia() {
             // SAFETY: Julia's libraries stay loaded; the rest is the caller's promise.
@@ -72,8 +72,8 @@ pub(crate) fn another_julia(libjulia: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Makes `dlsym`, as Julia's libraries and its compiler's call it, look into `libraries` too. A library that was `present`
-/// before is not Julia's, whatever its name; LLVM may be one that Julia shares with others.
+/// Makes `dlsym`, as Julia's libraries and its compiler call it, search `libraries` too. A library that was `present` before
+/// is not Julia's, whatever its name. LLVM may be a library that Julia shares with other programs.
 pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
     // SAFETY: asks for the handle of the program itself.
     let process = unsafe { libc::dlopen(std::ptr::null(), libc::RTLD_LAZY) };
@@ -91,12 +91,12 @@ pub(crate) fn intercept(libraries: &[&Library], present: &Present) {
     }
 }
 
-/// Takes the names in [`WITHDRAWN`] out of reach of other libraries. The system image and what it needs must be loaded.
+/// Hides the names in [`WITHDRAWN`] from other libraries. The system image and the libraries that it needs must be loaded.
 pub(crate) fn withdraw() {
     let objects = object::all();
     let named = |start: &str| objects.iter().find(|object| object.name().starts_with(start));
     let Some(julia) = named("libjulia-internal").or_else(|| named("libjulia.so")) else { return };
-    // Where libjulia is linked with them, as distributions do, Julia's own copies are in the global scope with it.
+    // If libjulia is linked with these libraries, as in distributions, Julia's own copies are in the global scope too.
     let directory = julia.directory();
     // In a wheel, a hash follows the name.
     let called = |object: &Object, name| {
@@ -120,7 +120,7 @@ unsafe extern "C" fn julia_dlsym(handle: *mut c_void, name: *const c_char) -> *m
             return found;
         }
         let Some((libraries, process)) = OPENED.get() else { return found };
-        // Other libraries have their own names only.
+        // For any other library, only its own names are searched.
         if handle != libc::RTLD_DEFAULT && handle.addr() != *process && !libraries.contains(&handle.addr()) {
             return found;
         }
@@ -135,10 +135,10 @@ unsafe extern "C" fn julia_dlsym(handle: *mut c_void, name: *const c_char) -> *m
             }
         });
         if found.is_null() {
-            // For the message of the library that was asked for.
+            // So that `dlerror` has the message about the requested library.
             return libc::dlsym(handle, name);
         }
-        // Old Julias ask for an error, not for an address.
+        // Old Julias check `dlerror` instead of the address.
         libc::dlerror();
         found
     }
@@ -150,7 +150,7 @@ unsafe extern "C" fn julia_dlsym(handle: *mut c_void, name: *const c_char) -> *m
 /// The object is loaded, and stays so.
 unsafe fn withdraw_from(object: &Object) -> HashMap<CString, usize> {
     let mut found = HashMap::new();
-    // SAFETY: the caller's promise. A byte is written at a time, so that a look-up in another thread sees either.
+    // SAFETY: the caller's promise. One byte is written at a time, so a lookup in another thread sees the old or new value.
     unsafe {
         let Some(symbols) = object.symbols() else { return found };
         let table = symbols.table.cast_mut();

@@ -1,5 +1,5 @@
-//! The plain C structs in which values cross between Rust and Julia. TyPython's `slots.jl` states the same
-//! layout; at start the two protocol numbers are compared.
+//! The plain C structs in which Rust and Julia exchange values. TyPython's `slots.jl` declares the same layout; at start, the
+//! two protocol numbers are compared.
 
 use std::ffi::c_void;
 
@@ -7,7 +7,7 @@ use pyo3::ffi::PyObject;
 
 use super::libjulia::Value;
 
-/// Raised by one whenever a layout or a meaning in this file or in [`super::table`] changes.
+/// Incremented whenever a layout or a meaning in this file or in [`super::table`] changes.
 pub(crate) const PROTOCOL: u64 = include_ascii_number(include_str!("../../python/jnumpy/protocol"));
 
 const fn include_ascii_number(text: &str) -> u64 {
@@ -108,14 +108,14 @@ pub(crate) const C_ORDER: u8 = 1;
 /// Bit in [`Slot::flags`] of an argument, before and after it is read: the function writes into it, so that an array
 /// must not be a copy.
 pub(crate) const IN_PLACE: u8 = 2;
-/// Bit in [`Slot::flags`] of an argument: the other operand of an operator, which gives `NotImplemented` for one that it does
-/// not take.
+/// Bit in [`Slot::flags`] of an argument: the other operand of an operator. If the operator does not accept it, the call
+/// returns `NotImplemented`.
 pub(crate) const OPERAND: u8 = 4;
 
-/// Flag of an array argument: the function only reads it, so that memory which Python has made read-only is shared, too.
+/// Bit in [`Slot::flags`] of an array argument: the function only reads the array, so read-only memory can be shared too.
 pub(crate) const READ_ONLY: u8 = 8;
 
-/// One value on its way across. 32 bytes; see [`Kind`] for the meaning of `a`, `b`, `c`.
+/// One value that is passed between Rust and Julia. 32 bytes; see [`Kind`] for the meaning of `a`, `b`, and `c`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
@@ -192,7 +192,7 @@ impl Slot {
         }
     }
 
-    /// A Julia object that its Python object, which must outlive the slot, keeps.
+    /// A Julia object that is kept alive by its Python object, which must outlive the slot.
     pub(crate) fn instance(value: *const Value, flags: u8) -> Self {
         Self { a: address(value), flags, ..Self::new(Kind::Instance) }
     }
@@ -203,7 +203,7 @@ impl Slot {
     }
 }
 
-/// The address of what will be read elsewhere.
+/// The address of memory that Julia will read.
 fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }

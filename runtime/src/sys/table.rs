@@ -9,7 +9,7 @@ use pyo3::ffi::PyObject;
 use super::libjulia::Value;
 use super::slot::{Entry, Slot};
 
-/// How many values one block of roots holds: see [`HostFunctions::add_roots`].
+/// The number of values in a block of roots: see [`HostFunctions::add_roots`].
 pub(crate) const ROOT_BLOCK: usize = 1024;
 
 /// The host functions, which TyPython calls. The caller holds Python's lock, except for functions marked "any thread".
@@ -24,8 +24,8 @@ pub(crate) struct HostFunctions {
     pub(crate) read: unsafe extern "C" fn(u8, c_int, *mut PyObject, *mut Slot) -> c_int,
     /// A new Python object of a scalar or text slot, or NULL with a Python exception set.
     pub(crate) object: unsafe extern "C" fn(*const Slot) -> *mut PyObject,
-    /// `new_array(slot, strides, root)`: an ndarray over Julia's memory with strides in bytes, which frees
-    /// `root` when it goes. Takes over the root, in failure too.
+    /// `new_array(slot, strides, root)`: an ndarray over Julia's memory with strides in bytes, which frees `root` when it is
+    /// deallocated. Takes over the root, even if it fails.
     pub(crate) new_array: unsafe extern "C" fn(*const Slot, *const isize, u64) -> *mut PyObject,
     /// `owner_of(array, data, length, c_order)`: a new reference to the ndarray that this Julia array was made
     /// from, if its memory is still the same, or NULL.
@@ -39,14 +39,14 @@ pub(crate) struct HostFunctions {
     pub(crate) release_array: unsafe extern "C" fn(*mut Value),
     /// Gives back a reference that Julia owns. Any thread.
     pub(crate) release_object: unsafe extern "C" fn(*mut PyObject),
-    /// The number of a free root, or -1 when `add_roots` has to be called first.
+    /// The number of a free root, or -1 if `add_roots` has to be called first.
     pub(crate) take_root: unsafe extern "C" fn() -> i64,
-    /// Adds a block of [`ROOT_BLOCK`] roots, all `nothing`, that stays in place for ever.
+    /// Adds a block of [`ROOT_BLOCK`] roots, all `nothing`, that is never moved or freed.
     pub(crate) add_roots: unsafe extern "C" fn(*mut *mut Value),
     /// Makes the Python function of an exported Julia function: `function(entry, slots, count)`, see
     /// [`crate::python::entry::function`] for the slots.
     pub(crate) function: unsafe extern "C" fn(Entry, *const Slot, usize) -> *mut PyObject,
-    /// What the thread that started Julia runs in: see [`crate::julia::signals`].
+    /// Which code the thread that started Julia runs: see [`crate::julia::signals`].
     pub(crate) running_in: &'static AtomicU8,
     /// `read_items(kind, takes none, tuple, start, count, slots)`: reads items of a tuple as `kind`, or as `nothing`, into
     /// slots, and returns how many; fewer than `count` with a Python exception set. Not for kinds whose slots own something.
@@ -56,36 +56,36 @@ pub(crate) struct HostFunctions {
     /// borrowed.
     pub(crate) call: unsafe extern "C" fn(*mut PyObject, *const Slot, usize, *mut Slot) -> c_int,
     /// `write_output(stream, text, length)`: writes to `sys.stdout` (1) or `sys.stderr` (2). 0, or -1 with a Python exception
-    /// set. Any thread: where Python's lock is not held, the text is written soon.
+    /// set. Any thread: without Python's lock, the text is queued and written soon.
     pub(crate) write_output: unsafe extern "C" fn(c_int, *const u8, usize) -> c_int,
     /// `flush_output(stream)`: 0, or -1 with a Python exception set. Any thread, as above.
     pub(crate) flush_output: unsafe extern "C" fn(c_int) -> c_int,
-    /// `read_input(buffer, size)`: reads from `sys.stdin` up to the end of a line. How many bytes, 0 at the end of input, or
-    /// -1 with a Python exception set. Any thread: where Python's lock is not held, from descriptor 0.
+    /// `read_input(buffer, size)`: reads from `sys.stdin` up to the end of a line. Returns the number of bytes, 0 at the end of
+    /// input, or -1 with a Python exception set. Any thread: without Python's lock, it reads from descriptor 0.
     pub(crate) read_input: unsafe extern "C" fn(*mut u8, usize) -> isize,
-    /// `terminal(stream, size)`: whether a stream is a terminal, and its rows and columns then.
+    /// `terminal(stream, size)`: whether a stream is a terminal; if so, `size` gets its rows and columns.
     pub(crate) terminal: unsafe extern "C" fn(c_int, *mut c_int) -> c_int,
-    /// What has to be done from time to time while Julia waits: writes what other threads have left, and looks after child
-    /// processes.
+    /// Called from time to time while Julia waits: writes the text that other threads have queued, and checks the handler for
+    /// child processes.
     pub(crate) while_waiting: unsafe extern "C" fn(),
-    /// `exit(status)`: raises `SystemExit` in Python's main thread, unless somebody takes the status before. Any thread.
+    /// `exit(status)`: raises `SystemExit` in Python's main thread, unless `take_exit` takes the status before. Any thread.
     pub(crate) exit: unsafe extern "C" fn(c_int),
     /// The status that a thread wants to end the process with, or -1.
     pub(crate) take_exit: unsafe extern "C" fn() -> c_int,
     /// `find_instance(value)`: a new reference to the Python object of a mutable Julia object, or NULL if there is none.
     pub(crate) find_instance: unsafe extern "C" fn(*const Value) -> *mut PyObject,
     /// `new_instance(class, value, root, mutable)`: an instance of an exported class for the Julia object in the root, or NULL
-    /// with a Python exception set. Takes over the root, in failure too.
+    /// with a Python exception set. Takes over the root, even if it fails.
     pub(crate) new_instance: unsafe extern "C" fn(*mut PyObject, *mut Value, u64, c_int) -> *mut PyObject,
     /// Drops the references that Julia has given back, as the end of every call does. The caller holds Python's lock.
     pub(crate) drop_returned: unsafe extern "C" fn(),
-    /// How many threads have given Python's lock away while they waited: see [`crate::julia::waiting`]. Any thread.
+    /// The number of threads that have given Python's lock away to wait: see [`crate::julia::waiting`]. Any thread.
     pub(crate) given_away: &'static AtomicUsize,
     /// Takes the lock back if this thread has given it away. Any thread.
     pub(crate) take_back: extern "C" fn(),
-    /// Begins a function that runs without Python's lock; what it gives is for `end_without_lock`.
+    /// Begins a function that runs without Python's lock; the result is for `end_without_lock`.
     pub(crate) begin_without_lock: unsafe extern "C" fn() -> *mut c_void,
-    /// Ends it. The thread has the lock again.
+    /// Ends such a function. Afterwards, the thread holds the lock again.
     pub(crate) end_without_lock: unsafe extern "C" fn(*mut c_void),
 }
 
@@ -112,6 +112,6 @@ pub(crate) struct JuliaFunctions {
     pub(crate) wake_threads: Entry,
     /// `(array)`: registers [`HostFunctions::release_array`] again.
     pub(crate) renew_finalizer: unsafe extern "C" fn(*const Value),
-    /// Julia's counter of worlds; `None` where Julia has several threads, so that an entry always needs its `try`.
+    /// Julia's counter of world ages; `None` if Julia has several threads, because an entry always needs its `try` then.
     pub(crate) world: Option<&'static AtomicUsize>,
 }

@@ -1,8 +1,8 @@
-//! Where Julia keeps the task of each thread.
+//! The thread-local variable in which Julia keeps the task of each thread.
 //!
-//! Julia reads that variable at every entry, at every `try`, and around every call of Python. Its own lies in a library
-//! that was loaded late, so that reading it costs two calls. The executable `julia` offers one at a fixed distance from the
-//! thread's registers, which compiled code reads directly; here the runtime does.
+//! Julia reads that variable at every entry, at every `try`, and around every call of Python. Julia's own variable is in a
+//! library that was loaded at run time, so reading it takes two calls. The executable `julia` instead provides a variable at a
+//! fixed offset from the thread pointer, which compiled code reads directly. Here, the runtime provides such a variable.
 
 use std::ffi::c_void;
 
@@ -85,8 +85,8 @@ unsafe extern "C" {
 type SetKey =
     unsafe extern "C" fn(unsafe extern "C" fn() -> *mut c_void, unsafe extern "C" fn() -> *mut *mut c_void);
 
-/// Gives the variable to a Julia that has not started. Does nothing where the program has one for Julia, or this Julia does
-/// not ask for any: then calls cost more.
+/// Gives the variable to Julia before it starts. Does nothing if the program provides one itself, or if this Julia does not
+/// support it; calls are slower then.
 pub(crate) fn offer(internal: &Library) {
     // The names by which the loader looks for the program's own.
     // SAFETY: looks for a symbol in the global scope.

@@ -1,8 +1,8 @@
-//! Julia's backtraces end where Python has called.
+//! Ends Julia's backtraces at the call from Python.
 //!
-//! For each exception Julia walks the whole stack. Below the call are Python's own frames, as many as the program has: they
-//! cost more than all else of an exception, and Julia does not show them. libjulia walks with libunwind, so its `step` stops
-//! at the first frame of this extension.
+//! For each exception, Julia walks the whole stack, including all frames of the Python program below the call. They take more
+//! time than the rest of the exception, and Julia does not show them. libjulia walks the stack with libunwind, so its function
+//! `unw_step` is replaced by one that stops at the first frame of this extension.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::machine::{GET_REGISTER, PROGRAM_COUNTER, STEP};
 use super::object;
 use super::scope::Present;
 
-/// `unw_step(cursor)`: to the next frame. Positive if there is one, 0 after the last one, negative on failure.
+/// `unw_step(cursor)`: moves to the next frame. Positive if there is one, 0 after the last one, negative on failure.
 type Step = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// `unw_get_reg(cursor, register, &value)`: 0 on success.
 type GetRegister = unsafe extern "C" fn(*mut c_void, c_int, *mut usize) -> c_int;
@@ -27,8 +27,8 @@ struct Unwinder {
 
 static UNWINDER: OnceLock<Unwinder> = OnceLock::new();
 
-/// Ends the backtraces of Julia, whose libraries were loaded after `present` was noted and are `opened`. A Julia that has
-/// no libunwind of its own in a library, or another one, is left as it is.
+/// Ends Julia's backtraces at calls from Python. `opened` are Julia's libraries, which were loaded after `present` was noted.
+/// Does nothing if Julia has no libunwind with these functions in a library of its own.
 pub(crate) fn end_at_calls(opened: &[&Library], present: &Present) {
     let find = |name| opened.iter().find_map(|library| library.find(name));
     let function: Step = julia_step;
@@ -45,11 +45,11 @@ pub(crate) fn end_at_calls(opened: &[&Library], present: &Present) {
     if UNWINDER.set(unwinder).is_err() {
         return;
     }
-    // SAFETY: the function has the type of `step`, and does as that does.
+    // SAFETY: the function has the type of `unw_step`, and calls it.
     unsafe { present.replace(STEP, function as *mut c_void) };
 }
 
-/// `unw_step` as Julia calls it, in handlers of signals too.
+/// `unw_step` as Julia calls it, also in signal handlers.
 unsafe extern "C" fn julia_step(cursor: *mut c_void) -> c_int {
     let Some(unwinder) = UNWINDER.get() else { return 0 };
     let mut place = 0;

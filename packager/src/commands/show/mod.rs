@@ -1,4 +1,4 @@
-//! `jnumpy-pack show`: what a wheel consists of.
+//! `jnumpy-pack show`: the contents of a wheel.
 
 mod page;
 mod text;
@@ -11,20 +11,20 @@ use crate::packing::Error;
 use crate::stages::inventory::inventory;
 use jnumpy_base::Report;
 
-/// Show what a wheel consists of.
+/// Show the contents of a wheel.
 ///
-/// Lists the Julia and its image, packages with their versions, libraries with the chain of what needs them, licenses,
-/// the oldest system that the wheel works on and the symbol that sets it, and what takes how much space. The bill of
-/// materials in the wheel, `bundle.json`, and the ELF files are read; nothing is run.
+/// Lists Julia and its image, the packages with their versions, the libraries with the files that need them, licenses, the
+/// oldest system on which the wheel works and the symbol that requires it, and sizes. Reads the bill of materials in the
+/// wheel, `bundle.json`, and the ELF files, and runs nothing.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A wheel, the directory of an installed package, or the directory that a wheel was unpacked in.
+    /// Wheel, directory of an installed package, or directory of an unpacked wheel.
     #[arg(value_name = "WHEEL|DIR")]
     path: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
     pub(super) json: bool,
-    /// Also write a page for a browser: one file with a map of sizes, which needs no network.
+    /// Also write an HTML page with a map of sizes: one file, which needs no network.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }

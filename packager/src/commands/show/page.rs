@@ -1,4 +1,4 @@
-//! The parts of a wheel as one page for a browser: the page is a template with the JSON of the command in it.
+//! The contents of a wheel as an HTML page: a template with the JSON output of the command in it.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn write(inventory: &Inventory, path: &Path) -> std::io::Result<()> {
     };
     let (head, rest) = TEMPLATE.split_once(TITLE).unwrap_or((TEMPLATE, ""));
     let (middle, end) = rest.split_once(DATA).unwrap_or((rest, ""));
-    // In a script, only `<` can end it; in a title, only `&` and `<` have a meaning.
+    // Only `<` can end a script, and only `&` and `<` are special in a title.
     let json = json.replace('<', "\\u003c");
     let title = printable(&title).replace('&', "&amp;").replace('<', "&lt;");
     write_files([(path, [head, &title, middle, &json, end].concat())])

@@ -1,4 +1,4 @@
-//! The parts of a wheel as lines that fit the terminal.
+//! The contents of a wheel as lines that fit the terminal.
 
 use crate::commands::wheel::grouped;
 use crate::packing::finalize::INDEX_LIMIT;
@@ -163,7 +163,7 @@ impl Lines<'_> {
     }
 }
 
-/// A chain in words, with the names of files rather than their paths.
+/// The text of a chain, with the names of files instead of their paths.
 fn needed_by(chain: &[String]) -> String {
     if chain.is_empty() {
         return String::new();

@@ -17,7 +17,7 @@ function registered()
     return Set(String(package["name"]) for some in packages for package in some)
 end
 
-"Whether a registry knows all that is wanted; else the names that it knows are printed."
+"Whether a registry has all requested packages. If not, prints the names that it has."
 function is_known()
     known = registered()
     if !issubset(wanted, known) && get(ENV, "JULIA_PKG_OFFLINE", "false") != "true"
@@ -34,13 +34,13 @@ try
         Pkg.activate(directory)
         isempty(developed) || Pkg.develop([PackageSpec(path = path) for path in developed])
         isempty(wanted) || Pkg.add([PackageSpec(name = name) for name in wanted])
-        # What the project file lists already; no registry is needed for standard libraries.
+        # Packages that the project file already lists. Standard libraries need no registry.
         Pkg.resolve()
         Pkg.instantiate()
         println("added")
     end
 catch error
-    # Where in Pkg it happened tells the user nothing.
+    # A backtrace of Pkg does not help the user.
     showerror(stderr, error)
     exit(1)
 end

@@ -30,7 +30,6 @@ pub enum AddError {
     /// A directory is not a package that others can depend on.
     #[error("`{}` is not a Julia package: {missing}", path.display())]
     NotAPackage {
-        /// The directory.
         path: PathBuf,
         /// What it lacks.
         missing: String,
@@ -42,9 +41,8 @@ pub enum AddError {
         name: String,
     },
     /// The name is taken.
-    #[error("`{name}` is a dependency already, of another UUID: {uuid}")]
+    #[error("`{name}` is already a dependency with another UUID: {uuid}")]
     OtherUuid {
-        /// The name.
         name: String,
         /// The UUID in `Project.toml`.
         uuid: String,
@@ -70,7 +68,6 @@ pub enum AddError {
     Edit {
         /// The project file.
         path: PathBuf,
-        /// Why.
         source: toml_edit::TomlError,
     },
 }
@@ -91,7 +88,7 @@ impl Hint for AddError {
             }
             Self::Unknown { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::Unknown { nearest: None, .. } => {
-                Some("give a directory with a `/` in it to add a package that is in no registry".into())
+                Some("to add a package that is in no registry, give its directory with a `/` in it".into())
             }
             Self::NotAPackage { .. } => {
                 Some("a package has `Project.toml` with `name` and `uuid`, and `src/<name>.jl`".into())

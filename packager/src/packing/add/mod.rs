@@ -1,8 +1,8 @@
-//! Adds Julia dependencies to a project: lines in its `Project.toml`, whose other text stays as it is, and for all but
-//! standard libraries the manifest that Pkg makes.
+//! Adds Julia dependencies to a project: lines in its `Project.toml`, whose other text does not change, and, except for
+//! standard libraries, the manifest that Pkg makes.
 //!
-//! Pkg works in an environment of its own without TyPython, which comes with the runtime: in the project it would ask a
-//! registry for TyPython, get an older one, and compile the project with it.
+//! Pkg works in a separate environment without TyPython, which comes with the runtime. In the project itself, Pkg would get an
+//! older TyPython from a registry, and compile the project with it.
 
 mod error;
 
@@ -25,9 +25,9 @@ use jnumpy_base::{Report, write_files};
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
 const SCRIPT: &str = include_str!("add.jl");
-/// What the script prints before a name of the registry.
+/// The text that the script prints before a name of the registry.
 const REGISTERED: &str = "registered ";
-/// What it prints last.
+/// The last line that the script prints.
 const ADDED: &str = "added";
 
 /// What was added, as JSON; keys in alphabetical order.
@@ -35,9 +35,9 @@ const ADDED: &str = "added";
 pub struct Added {
     /// The dependencies that are new.
     pub added: Vec<Dependency>,
-    /// Whether the files are as they were.
+    /// Whether the files were not changed.
     pub dry_run: bool,
-    /// The files that are changed, or would be.
+    /// The files that were changed, or would be.
     pub files: Vec<PathBuf>,
     version: u32,
 }
@@ -47,7 +47,6 @@ pub struct Added {
 pub struct Dependency {
     /// Where it comes from.
     pub kind: Kind,
-    /// Its name.
     pub name: String,
     /// Its directory, relative to that of `Project.toml`.
     pub path: Option<PathBuf>,
@@ -71,7 +70,7 @@ pub enum Kind {
 
 /// Adds packages to a project: names, and directories (with a `/`). After an error, and with `dry_run`, nothing is changed.
 ///
-/// If nothing is wanted, Pkg only downloads what the manifest lists. In the project itself it would miss TyPython there.
+/// Without any, Pkg only downloads what the manifest lists. It does so without TyPython, which the manifest does not list.
 pub fn add(
     project: &Project,
     julia: &Julia,
@@ -86,7 +85,7 @@ pub fn add(
         }
     }
     let mut files = Vec::new();
-    // A manifest has to list all dependencies; without one, Julia knows where its own libraries are.
+    // A manifest has to list all dependencies. Without a manifest, Julia finds its own libraries.
     let old = project.manifest(&julia.version)?;
     let needs_pkg = |one: &Dependency| old.is_some() || one.kind != Kind::StandardLibrary;
     let manifest = if dependencies.iter().any(needs_pkg) || wanted.is_empty() {
@@ -108,7 +107,7 @@ pub fn add(
     Ok(Added { added: dependencies, dry_run, files, version: FORMAT })
 }
 
-/// What is meant by a word of the command line; `None` if the project has it already.
+/// The package that an argument of the command line names; `None` if it is already a dependency.
 fn classify(
     project: &Project,
     julia: &Julia,
@@ -141,10 +140,10 @@ fn classify(
         Some(uuid) if dependency.kind != Kind::Registered && uuid != dependency.uuid => {
             Err(AddError::OtherUuid { name: dependency.name, uuid }.into())
         }
-        // A directory takes the place of a registered version, or of another directory.
+        // A directory replaces a registered version or another directory.
         Some(_) if dependency.kind == Kind::Path => Ok(Some(dependency)),
         Some(_) => {
-            report.say(format_args!("`{}` is a dependency already", dependency.name));
+            report.say(format_args!("`{}` is already a dependency", dependency.name));
             Ok(None)
         }
     }
@@ -180,8 +179,8 @@ fn relative(path: &Path, from: &Path) -> PathBuf {
     up.chain(down).collect()
 }
 
-/// Lets Pkg make the new manifest, from the old one if there is one. Returns its path and its text, and completes what is
-/// known of the dependencies.
+/// Lets Pkg make the new manifest, from the old one if it exists. Returns its path and text, and completes the descriptions
+/// of the dependencies.
 fn run_pkg(
     project: &Project,
     old: Option<Manifest>,
@@ -193,10 +192,10 @@ fn run_pkg(
     if project.has_foreign_manifest() {
         return Err(AddError::ForeignManifest { project_toml: project.project_toml.clone() }.into());
     }
-    // As deep as the package, so that relative paths lead to the same directories.
+    // The directory is as deep as the package, so that relative paths lead to the same directories.
     let parent = project.package_dir.parent().unwrap_or(&project.package_dir);
     let scratch = tempfile::Builder::new().prefix(".jnumpy-add-").tempdir_in(parent)?;
-    // What the old manifest does not locate is developed anew.
+    // Directories that the old manifest does not contain are developed.
     let located = |uuid: Uuid| old.as_ref().is_some_and(|manifest| manifest.packages.contains_key(&uuid));
     let lost = |name: &str, uuid: Uuid| own.sources.contains_key(name) && !located(uuid);
     let mut table = depot::environment_of(own, |name, uuid| uuid == Uuid::TYPYTHON || lost(name, uuid));
@@ -248,7 +247,7 @@ fn run_pkg(
     }
     stage.done("resolved");
     let text = fs_err::read_to_string(&result)?;
-    // The hash of a project file without TyPython: Julia would call the manifest out of date.
+    // This is the hash of a project file without TyPython, so Julia would regard the manifest as out of date.
     let lines = text.split_inclusive('\n').filter(|line| !line.starts_with("project_hash ="));
     let path = old.map_or_else(|| project.package_dir.join("Manifest.toml"), |manifest| manifest.path);
     Ok((path, lines.collect()))
@@ -266,7 +265,7 @@ fn standard_libraries(julia: &Julia) -> Result<Vec<String>, Error> {
 fn unknown(name: String, registered: &[&str], libraries: Vec<String>, julia: &Julia) -> AddError {
     let mut known = libraries;
     known.extend(registered.iter().map(|&name| name.to_owned()));
-    // Of those that are equally alike, always the same.
+    // A fixed order, so that of equally similar names, the same is always chosen.
     known.sort();
     AddError::Unknown {
         nearest: nearest(&name, &known).map(str::to_owned),
@@ -288,11 +287,11 @@ fn edit(text: &str, dependencies: &[Dependency]) -> Result<String, toml_edit::To
         }
     }
     let edited = document.to_string();
-    // The library writes the ends of its own lines as Unix does.
+    // The library ends its own lines as on Unix.
     Ok(if text.contains("\r\n") { edited.replace("\r\n", "\n").replace('\n', "\r\n") } else { edited })
 }
 
-/// Sets a key of a table, which is made if there is none. A sorted table stays sorted.
+/// Sets a key of a table, which is created if it is missing. A sorted table stays sorted.
 fn set(document: &mut toml_edit::DocumentMut, table: &str, key: &str, value: toml_edit::Value) {
     let table = document.entry(table).or_insert_with(toml_edit::table);
     if let Some(table) = table.as_table_like_mut() {
@@ -322,7 +321,7 @@ mod tests {
             add(&format!("{head}# first\nB = \"b\"\nD = \"d\" # last\n{tail}"), "C"),
             format!("{head}# first\nB = \"b\"\nC = \"uuid-of-C\"\nD = \"d\" # last\n{tail}\n")
         );
-        // An order of the user's own stays.
+        // The user's own order is kept.
         assert_eq!(
             add(&format!("{head}D = \"d\"\nB = \"b\"\n"), "C"),
             format!("{head}D = \"d\"\nB = \"b\"\nC = \"uuid-of-C\"\n")

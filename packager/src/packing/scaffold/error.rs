@@ -19,11 +19,7 @@ pub enum ScaffoldError {
     Exists { path: PathBuf },
     /// The directory that should hold the project cannot be used.
     #[error("cannot create a project in `{}`", path.display())]
-    Parent {
-        /// The directory.
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Parent { path: PathBuf, source: std::io::Error },
     /// A file cannot be written.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -6,22 +6,22 @@ use jnumpy_base::process::LastLines;
 /// A wheel does not work, or could not be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum SmokeError {
-    /// Nothing to try.
+    /// The wheel has no Julia package.
     #[error("`{}` has no Julia package to import", path.display())]
     NoBundle { path: PathBuf },
-    /// There is no Python to try it with.
+    /// There is no suitable Python.
     #[error("no Python can be used: {reason}")]
     Python { reason: String },
-    /// No environment can be made.
+    /// The environment cannot be created.
     #[error("`{}` cannot make a virtual environment", python.display())]
     Environment { python: PathBuf, source: LastLines },
-    /// pip refuses it.
+    /// pip cannot install the wheel.
     #[error("`{wheel}` cannot be installed")]
     Install { wheel: String, source: LastLines },
-    /// It does not start.
+    /// The import fails.
     #[error("`import {package}` fails in a new environment")]
     Import { package: String, source: LastLines },
-    /// It starts, but does not work.
+    /// A script fails after the import.
     #[error("`{package}` is imported, but a script fails")]
     Script { package: String, source: LastLines },
 }

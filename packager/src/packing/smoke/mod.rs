@@ -1,5 +1,5 @@
-//! Tries a finished wheel as a user would: a new environment in a directory with an awkward name, pip without an index,
-//! no network where the system lets us cut it, and the import.
+//! Tries a finished wheel as a user would: a new environment in a directory with an unusual name, pip without an index,
+//! no network if the system permits that, and the import.
 
 mod error;
 
@@ -19,10 +19,10 @@ use jnumpy_base::{Report, Stage};
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
-/// A blank and letters outside ASCII: what paths of users have.
+/// The name of the directory: a space and non-ASCII letters, as in the paths of users.
 const AWKWARD: &str = "jnumpy smoke größe ";
-/// Links the distributions that the wheel requires from the environment of this Python into a directory, and those that
-/// they require; prints what it has linked. What is not there is for pip to miss.
+/// Links the distributions that the wheel requires, directly or indirectly, from the environment of this Python into a
+/// directory, and prints their names. pip reports those that are missing.
 const LINK: &str = r#"
 import importlib.metadata, os, re, sys
 directory, *waiting = sys.argv[1:]
@@ -66,7 +66,6 @@ with open(result, "w") as file:
 /// What to try, and with what.
 #[derive(Debug, Clone)]
 pub struct SmokeRequest {
-    /// The wheel.
     pub wheel: PathBuf,
     /// The Python to make the environment with; by default the one that packing would use.
     pub python: Option<PathBuf>,
@@ -117,7 +116,7 @@ struct Imported {
 }
 
 impl SmokeRequest {
-    /// Tries the wheel; its environment is gone afterwards.
+    /// Tries the wheel, and removes the environment.
     pub fn run(&self, report: &Report) -> Result<Smoke, Error> {
         let wheel = std::path::absolute(&self.wheel)?;
         let name = file_name(&wheel);
@@ -137,7 +136,7 @@ impl SmokeRequest {
         let stage = report.stage("smoke");
         let scratch = tempfile::Builder::new().prefix(AWKWARD).tempdir()?;
         let trial = Trial::new(scratch.path())?;
-        stage.progress("making an environment");
+        stage.progress("creating an environment");
         let mut command = trial.command(&python);
         command.args(["-m", "venv"]).arg(&trial.environment);
         run(command, &stage, |source| SmokeError::Environment { python: python.clone(), source })?;
@@ -197,7 +196,7 @@ struct Trial {
     environment: PathBuf,
     home: PathBuf,
     result: PathBuf,
-    /// Begins each command that must not reach the network; empty where the system forbids that.
+    /// The first words of a command without a network; empty if the system does not permit that.
     prefix: &'static [&'static str],
 }
 
@@ -207,7 +206,7 @@ impl Trial {
         fs_err::create_dir(&home)?;
         let mut trial =
             Self { environment: scratch.join("env"), home, result: scratch.join("result.json"), prefix: &[] };
-        // The second form is for those who are not root.
+        // The second form is for users other than root.
         for prefix in [&["unshare", "--net"][..], &["unshare", "--net", "--map-root-user"]] {
             trial.prefix = prefix;
             if process::run(trial.confined(Path::new("true")), None, |_| ()).is_ok() {
@@ -218,7 +217,7 @@ impl Trial {
         Ok(trial)
     }
 
-    /// A command with a home of its own and nothing of the user's environment but where programs and libraries are.
+    /// A command with its own home directory and, of the user's environment, only the paths of programs and libraries.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("HOME", &self.home).env("LANG", "C.UTF-8").current_dir(&self.home);
@@ -230,7 +229,7 @@ impl Trial {
         command
     }
 
-    /// The same, without the network where that can be.
+    /// The same, without a network if possible.
     fn confined(&self, program: &Path) -> Command {
         match self.prefix {
             [unshare, options @ ..] => {

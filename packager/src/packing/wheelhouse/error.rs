@@ -8,32 +8,32 @@ use jnumpy_base::text::printable;
 /// Wheels cannot be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum WheelhouseError {
-    /// The directory is somebody's.
+    /// The output directory contains files.
     #[error("`{}` is not an empty directory", path.display())]
     NotEmpty { path: PathBuf },
     /// There is nothing to collect.
-    #[error("no wheel is named")]
+    #[error("no wheel was given")]
     NoWheels,
-    /// The name says for which systems a wheel is.
+    /// The name of a wheel must have a platform tag for Linux.
     #[error("the file name of `{}` is not that of a wheel for Linux", path.display())]
     NotAWheel { path: PathBuf },
-    /// One machine cannot install them all.
+    /// No machine can install all of the wheels.
     #[error("the wheels are for different processors: {machines}")]
     Machines { machines: String },
     /// The wheel is for newer systems.
     #[error("`{wheel}` does not run on {platform}")]
     TooNew { wheel: String, platform: String },
-    /// No version of Python.
+    /// An invalid version of Python.
     #[error("`{}` is not a version of Python such as `3.13`", printable(version))]
     Version { version: String },
     /// The platform cannot be read.
     #[error(transparent)]
     Platform(#[from] PolicyError),
-    /// There is no Python to download with.
+    /// There is no suitable Python.
     #[error("no Python can be used: {reason}")]
     Python { reason: String },
-    /// pip does not find something.
-    #[error("pip cannot download all that CPython {version} needs on {platform}")]
+    /// pip cannot find or download a requirement.
+    #[error("pip cannot download everything that CPython {version} needs on {platform}")]
     Download { version: String, platform: String, source: LastLines },
 }
 
@@ -42,9 +42,9 @@ impl Hint for WheelhouseError {
         let text = match self {
             Self::NotEmpty { .. } => "name a new directory: `--out-dir DIR`",
             Self::NoWheels | Self::NotAWheel { .. } => "name wheels that `jnumpy-pack wheel` has packed",
-            Self::Machines { .. } => "make a directory for each processor",
+            Self::Machines { .. } => "make a separate directory for each processor",
             Self::TooNew { .. } => {
-                "the platform is that of the oldest machine which installs it: `--platform manylinux_X_Y`"
+                "`--platform manylinux_X_Y` names the oldest system that installs the wheel"
             }
             Self::Version { .. } => "name major and minor version: `--python-version 3.13`",
             Self::Platform(error) => return error.hint(),

@@ -1,5 +1,5 @@
-//! Collects wheels and what they require, for machines without network. pip chooses and downloads; the hashes of what it
-//! has chosen are pinned, and a simple index (PEP 503) lists it.
+//! Collects wheels and their requirements for machines without a network. pip chooses and downloads the requirements, their
+//! hashes are pinned, and a simple index (PEP 503) lists them.
 
 mod error;
 
@@ -28,7 +28,6 @@ const INDEX: &str = "simple";
 /// What to collect, and for which machines.
 #[derive(Debug, Clone)]
 pub struct WheelhouseRequest {
-    /// The wheels.
     pub wheels: Vec<PathBuf>,
     /// The directory to make.
     pub out_dir: PathBuf,
@@ -38,9 +37,9 @@ pub struct WheelhouseRequest {
     pub platform: Option<String>,
     /// The Python whose pip downloads; by default `python3`.
     pub python: Option<PathBuf>,
-    /// Directories in which pip finds wheels, too.
+    /// Directories in which pip also looks for wheels.
     pub find_links: Vec<PathBuf>,
-    /// Whether pip asks no index.
+    /// Whether pip uses no index.
     pub no_index: bool,
 }
 

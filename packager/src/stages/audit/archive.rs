@@ -1,5 +1,5 @@
-//! Reads a zip archive as a sceptic: every byte must belong to a header, a file or the directory, and everything
-//! that is said twice must be said alike. Written apart from the writer, so that one does not excuse the other.
+//! Reads a zip archive strictly: every byte must belong to a header, a file, or the directory, and values that occur twice must
+//! be equal. This code shares nothing with the writer, so that an error in one does not hide an error in the other.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,11 +17,11 @@ use super::finding::{Check, Finding};
 use jnumpy_base::interrupt;
 use jnumpy_wheel::{WheelPath, deflate_length};
 
-/// Files are unpacked in memory: more threads would hold more of the largest ones at once.
+/// Number of threads. Files are unpacked in memory, so more threads would need more memory.
 const MAX_THREADS: usize = 4;
-/// No file of a wheel is larger; a larger claim is not believed, so that nobody can fill the memory with it.
+/// The largest declared size of a file. A larger one is an error, so that a damaged archive cannot fill the memory.
 const LARGEST_FILE: u64 = 2 << 30;
-/// Nor do its files take more when unpacked, together.
+/// The largest total size of the unpacked files.
 const LARGEST_WHEEL: u64 = 8 << 30;
 /// Deflate cannot express more output than this for a byte of input.
 const BEST_RATIO: u64 = 1032;
@@ -77,7 +77,7 @@ impl Archive {
             records.push(fields.central().ok_or_else(|| broken("its directory is damaged"))?);
         }
         if records.len() as u64 != directory.count {
-            return Err(broken("its directory has another number of entries than it says"));
+            return Err(broken("its directory does not have the declared number of entries"));
         }
         let claimed = records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.size));
         if claimed > LARGEST_WHEEL {
@@ -103,7 +103,7 @@ impl Archive {
             if !names.insert(record.name) {
                 fail("the archive has this name twice");
             }
-            // Read as often as it is named, a small piece of the archive would never come to an end.
+            // If several entries named the same data, a small archive could take forever to read.
             if record.offset < expected && expected != u64::MAX {
                 return Err(broken("its files overlap each other"));
             }
@@ -145,7 +145,7 @@ impl Archive {
         let compressed = entry.compressed();
         let most = if entry.deflated { compressed.saturating_mul(BEST_RATIO) } else { compressed };
         if entry.size > most.min(LARGEST_FILE) || (!entry.deflated && entry.size != compressed) {
-            return Ok(Err("it claims a size that its data cannot have"));
+            return Ok(Err("its declared size is impossible for its data"));
         }
         let (Ok(size), Ok(compressed)) = (usize::try_from(entry.size), usize::try_from(compressed)) else {
             return Ok(Err("it is too large for this machine"));
@@ -154,16 +154,16 @@ impl Archive {
         self.file.read_exact_at(&mut data, entry.data.start)?;
         if entry.deflated {
             if deflate_length(&data) != Some(data.len()) {
-                return Ok(Err("its data is no complete deflate stream, or goes on behind it"));
+                return Ok(Err("its data is not a complete deflate stream, or more data follows the stream"));
             }
             let mut bytes = vec![0; size];
             match Decompressor::new().deflate_decompress(&data, &mut bytes) {
                 Ok(length) if length == size => data = bytes,
-                _ => return Ok(Err("its data does not unpack to the size it claims")),
+                _ => return Ok(Err("its data does not unpack to the declared size")),
             }
         }
         if crc32fast::hash(&data) != entry.crc32 {
-            return Ok(Err("its data does not have the checksum it claims"));
+            return Ok(Err("its data does not match its checksum"));
         }
         Ok(Ok(data))
     }
@@ -218,7 +218,7 @@ struct Directory {
 impl Directory {
     /// Finds and reads it; the inner error says why there is none.
     fn find(file: &File, length: u64) -> std::io::Result<Result<Self, &'static str>> {
-        const NO_END: &str = "it is no zip archive, is cut off, or has bytes after its end";
+        const NO_END: &str = "it is not a zip archive, is cut off, or has bytes after its end";
         let Some(end) = length.checked_sub(END_SIZE) else { return Ok(Err(NO_END)) };
         let bytes = read_at(file, end, END_SIZE)?;
         let Some((disks, mut count, mut size, mut start)) = Fields(&bytes).end() else {
@@ -229,7 +229,7 @@ impl Directory {
             let bytes = read_at(file, locator, LOCATOR_SIZE)?;
             if let Some(offset) = Fields(&bytes).locator() {
                 if offset.checked_add(END64_SIZE) != Some(locator) {
-                    return Ok(Err("its ZIP64 end record is not where it says"));
+                    return Ok(Err("its ZIP64 end record is not at the declared position"));
                 }
                 let bytes = read_at(file, offset, END64_SIZE)?;
                 let Some(large) = Fields(&bytes).end64() else {
@@ -247,7 +247,7 @@ impl Directory {
             }
         }
         if disks != 0 || start.checked_add(size) != Some(stop) || count > size / CENTRAL_SIZE {
-            return Ok(Err("its directory is not where it says"));
+            return Ok(Err("its directory is not at the declared position"));
         }
         Ok(Ok(Self { bytes: read_at(file, start, size)?, start, count }))
     }
@@ -332,7 +332,7 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The rules that need no look at the data: what is refused or misread, and what only we do not do.
+    /// The rules about headers: what installers refuse or misread, and what this packager never writes.
     fn check(&self, name: &str, local: Option<&Local>) -> Vec<Finding> {
         let refused = [
             (
@@ -341,7 +341,7 @@ impl Record<'_> {
             ),
             (
                 self.shared.flags & !NAME_IS_UTF8 != 0,
-                "it is encrypted, has its size behind its data, or uses another rare feature",
+                "it is encrypted, has its size after its data, or uses another rare feature",
             ),
             (!is_version(self.version), "it needs an unusual version of the format"),
             (std::str::from_utf8(self.name).is_err(), "its name is not UTF-8"),
@@ -351,7 +351,7 @@ impl Record<'_> {
             ),
             (self.has_comment, "it has a comment"),
             (self.disk != 0, "it is on another disk"),
-            (self.file_type() == FileType::Other, "it is a link, a device or something else that is no file"),
+            (self.file_type() == FileType::Other, "it is a link, a device, or another special file"),
         ];
         let unusual = [
             (
@@ -363,10 +363,13 @@ impl Record<'_> {
                 self.made_by >> 8 != UNIX || !is_version(self.made_by & 0xff),
                 "it does not come from a Unix system",
             ),
-            (self.file_type() == FileType::Directory, "it is a directory; installers make those themselves"),
+            (
+                self.file_type() == FileType::Directory,
+                "it is a directory; installers create directories themselves",
+            ),
             (
                 self.file_type() == FileType::OddFile,
-                "its mode is not 0644 or 0755; installers keep no more than that",
+                "its mode is not 0644 or 0755; installers do not keep other modes",
             ),
         ];
         let failures = refused.into_iter().filter(|(is, _)| *is);

@@ -119,13 +119,13 @@ fn record(
                 fail(path.as_str(), "its size is not the one in RECORD");
             }
             Some(Some(content)) if content.sha256 != examined.sha256 => {
-                fail(path.as_str(), "its content is not the one RECORD has the hash of");
+                fail(path.as_str(), "its content does not match its hash in RECORD");
             }
             Some(Some(_)) => {}
         }
     }
     for path in rows.keys() {
-        fail(path, "RECORD lists it, but the wheel does not have it");
+        fail(path, "RECORD lists it, but the wheel does not contain it");
     }
     Ok(findings)
 }

@@ -1,4 +1,4 @@
-//! What an audit says.
+//! The findings of an audit.
 
 use std::collections::BTreeMap;
 
@@ -74,21 +74,23 @@ impl Check {
             Self::Zip => "indexes and installers read such archives differently, or refuse them",
             Self::Name => "installers refuse a wheel that contradicts its own name",
             Self::Metadata => "installers and indexes take name, version and tags from here",
-            Self::Record => "installers compare files with RECORD, and remove by it",
+            Self::Record => "installers use RECORD to check and to remove files",
             Self::Elf => "the dynamic loader will refuse it too",
-            Self::Machine => "it cannot be loaded on the machines the tag names",
-            Self::Interpreter => "an installer takes it for interpreters that cannot import the module",
+            Self::Machine => "it cannot be loaded on the machines that the tag names",
+            Self::Interpreter => "installers accept it for interpreters that cannot import the module",
             Self::RunPath => {
                 "libraries of the user's machine would be loaded, or anything an attacker puts there"
             }
-            Self::Needed => "loading it fails on a machine that does not happen to have the library",
+            Self::Needed => "loading it fails on machines without that library",
             Self::SharedJulia => {
-                "what it has compiled can be loaded on the very images that it was compiled on, and nowhere else"
+                "its compiled code can be loaded only with exactly the images for which it was compiled"
             }
             Self::Symbols => "loading it fails on the oldest systems the tag promises",
-            Self::SystemLibrary => "two copies in one process disagree; this one must be the system's",
+            Self::SystemLibrary => {
+                "two copies in one process conflict, so the process must use that of the system"
+            }
             Self::ExecutableStack => "newer systems refuse to load it",
-            Self::BuildPath => "it does not exist elsewhere, and tells about the machine it was built on",
+            Self::BuildPath => "it does not exist elsewhere, and reveals details of the build machine",
             Self::Duplicate => "users download and store it twice",
         }
     }

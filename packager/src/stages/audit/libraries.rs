@@ -42,7 +42,7 @@ pub(super) fn check(
         if elf.executable_stack {
             findings.push(Check::ExecutableStack.failure(Some(path), "it asks for an executable stack"));
         }
-        // One that needs its own name hands on to the system's.
+        // A shim that needs its own name forwards to the system's library.
         let file_name = path.rsplit('/').next().unwrap_or_default();
         if let Some(name) = [Some(file_name), elf.name()]
             .into_iter()
@@ -56,10 +56,10 @@ pub(super) fn check(
         if let Some((_, abi)) = extension_parts(path)
             && !tag.abi().split('.').any(|promised| promised == abi)
         {
-            let what = format!("it is compiled for `{abi}`, the wheel's tag is for `{}`", tag.abi());
+            let what = format!("it is compiled for `{abi}`, but the wheel's tag is for `{}`", tag.abi());
             findings.push(Check::Interpreter.failure(Some(path), what));
         }
-        // Files of the package itself may have been linked elsewhere, and may know what they do.
+        // Files of the package itself may have been linked elsewhere, and may have good reasons for their run paths.
         if elf.runpath.is_some() && path.split('/').any(|part| part == BUNDLE) {
             let what = "its run path is a RUNPATH, which is searched after `LD_LIBRARY_PATH`";
             findings.push(Check::RunPath.failure(Some(path), what));
@@ -128,7 +128,7 @@ impl<'a> Libraries<'a> {
     fn check_platform(&self, platform: Platform, findings: &mut Vec<Finding>) {
         for (path, elf) in &self.files {
             if elf.machine != platform.machine {
-                let what = format!("it is for {}, the wheel for {}", elf.machine, platform.machine);
+                let what = format!("it is for {}, but the wheel is for {}", elf.machine, platform.machine);
                 findings.push(Check::Machine.failure(Some(path), what));
             }
         }
@@ -163,7 +163,7 @@ impl<'a> Libraries<'a> {
                 // The audit has asked for its symbols.
             } else if beside.to_str().is_some_and(|beside| self.files.contains_key(beside)) {
                 let what = format!(
-                    "it needs `{name}` beside it, found only when that is loaded before: no run path"
+                    "it needs `{name}` from its own directory, but has no run path, so it is found only if it was loaded before"
                 );
                 findings.push(Check::Needed.warning(Some(path), what));
             } else if self.names.contains(needed) {
@@ -187,7 +187,8 @@ fn directory_of(path: &str) -> &Path {
 fn check_run_path<B: Binary>(path: &str, file: &B, findings: &mut Vec<Finding>) {
     for entry in file.run_path() {
         if B::resolve_in_tree(directory_of(path), entry).is_none() {
-            let what = format!("its run path `{}` is not below the wheel by `$ORIGIN`", printable(entry));
+            let what =
+                format!("its run path `{}` does not lead from `$ORIGIN` into the wheel", printable(entry));
             findings.push(Check::RunPath.failure(Some(path), what));
         }
     }

@@ -1,4 +1,4 @@
-//! Re-opens a wheel and proves it: nothing the packager believed while writing is believed here.
+//! Audits a finished wheel: reads the file from disk, and uses no knowledge from packing it.
 
 mod archive;
 mod description;
@@ -25,7 +25,7 @@ use jnumpy_base::{Hint, Report};
 use jnumpy_elf::Elf;
 use jnumpy_wheel::{METADATA, RECORD, WHEEL, WheelName, WheelPath};
 
-/// Equal files below this many bytes are not worth a word: packages made by one generator share many.
+/// Equal files below this many bytes are not reported, because packages of one generator share many small files.
 const SMALL: u64 = 1 << 18;
 
 /// What an audit found.
@@ -50,18 +50,12 @@ pub struct Audit {
 /// A wheel could not be audited, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// It is so damaged that its parts cannot be told apart.
+    /// It is too damaged to be read.
     #[error("`{}` cannot be read as a wheel: {reason}", path.display())]
-    Broken {
-        /// The wheel.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Broken { path: PathBuf, reason: String },
     /// It breaks rules; the findings have been reported.
-    #[error("`{}` must not be published, failures: {failures}", path.display())]
+    #[error("`{}` failed the audit and must not be published, failures: {failures}", path.display())]
     Failed {
-        /// The wheel.
         path: PathBuf,
         /// How many findings there are for each rule.
         failures: usize,
@@ -94,7 +88,7 @@ impl Audit {
     }
 }
 
-/// What one look at a file's bytes tells.
+/// The facts from reading a file once.
 struct Examined {
     size: u64,
     sha256: [u8; 32],
@@ -163,12 +157,12 @@ fn examine(archive: &Archive, entry: &Entry, forbidden: &ForbiddenPaths) -> std:
     let mut findings = Vec::new();
     let is_binary = memchr::memchr(0, &bytes).is_some();
     for (path, count) in forbidden.count(&bytes) {
-        // An image names its sources; the name follows from their content, and the runtime writes the real one over it.
+        // An image contains the path of its build tree. The path depends only on the content, and the runtime overwrites it.
         if is_binary && BUILD_TREE.starts_with(path.as_str()) {
             continue;
         }
         let what = format!("it names `{}`, times: {count}", jnumpy_base::text::printable(&path));
-        // Debug information and compiled code are full of names nobody opens; a text may well be opened by them.
+        // Debug information and compiled code contain many paths that are never opened. A path in a text file may be opened.
         let finding = if is_binary {
             Check::BuildPath.warning(Some(name), what)
         } else {

@@ -41,7 +41,7 @@ pub(super) fn check(
             return Ok(BTreeMap::new());
         }
         (None, Some(_)) => {
-            fail(None, "it does not run on the Julia of another wheel, and `--julia-wheel` names one".into());
+            fail(None, "it does not use the Julia of another wheel, but `--julia-wheel` names one".into());
             return Ok(BTreeMap::new());
         }
         (None, None) => return Ok(BTreeMap::new()),
@@ -58,7 +58,7 @@ pub(super) fn check(
         .map(|name| requirement(name.distribution().as_ref(), &name.version().to_string()));
     if found.map_or(true, |found| found != shared.requirement) {
         let what =
-            format!("it requires `{}`, and the wheel of Julia is `{name}`", printable(&shared.requirement));
+            format!("it requires `{}`, but the wheel of Julia is `{name}`", printable(&shared.requirement));
         fail(Some(path.as_str()), what);
     }
     let metadata = files.iter().find(|(path, _)| path.as_str().ends_with(&format!(".dist-info/{METADATA}")));
@@ -75,7 +75,7 @@ pub(super) fn check(
                 && given.julia.build.is_some()
                 && (&given.julia.version, &given.julia.build) == (&julia.version, &julia.build) => {}
         Some((_, Ok(given))) => {
-            let what = format!("it was made for {}, and `{name}` has {}", words(&julia), words(&given.julia));
+            let what = format!("it was made for {}, but `{name}` has {}", words(&julia), words(&given.julia));
             fail(Some(path.as_str()), what);
         }
         Some((_, Err(_))) | None => fail(None, format!("`{name}` is not a wheel of Julia")),

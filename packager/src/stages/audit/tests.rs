@@ -144,7 +144,7 @@ fn err_sizes_are_not_believed() {
     fs_err::write(&path, bytes).unwrap();
     let said = said(&run(&path).unwrap());
     assert!(
-        said.contains(&"Zip sample/größe.txt: it claims a size that its data cannot have".into()),
+        said.contains(&"Zip sample/größe.txt: its declared size is impossible for its data".into()),
         "{said:?}"
     );
 }
@@ -178,7 +178,7 @@ fn ok_build_paths_and_duplicates() {
         &[
             ("a.py", b"open('/build/place/x')"),
             ("b.so", b"\0/build/place/x\0/build/place/y\0"),
-            // An image names its staging directory, and is told the right one.
+            // An image contains the path of its build tree, which the runtime overwrites.
             ("b2.so", b"\0/tmp/jnumpy-0123/x\0"),
             ("b3.py", b"open('/tmp/jnumpy-0123/x')"),
             // Equal, and small.
@@ -271,7 +271,7 @@ fn err_libraries() {
             Level::Failure,
             "in no directory of its run path",
         ),
-        ("a/lib/x.so", needing("libx.so.1", None), Check::Needed, Level::Warning, "beside it"),
+        ("a/lib/x.so", needing("libx.so.1", None), Check::Needed, Level::Warning, "from its own directory"),
         (
             "a/x.so",
             needing("libother.so", Some("$ORIGIN/lib")),
@@ -300,7 +300,7 @@ fn err_libraries() {
             elf(|elf| elf.rpath = Some("$ORIGIN/../../y".into())),
             Check::RunPath,
             Level::Failure,
-            "not below",
+            "does not lead from",
         ),
         ("a/x.so", elf(|elf| elf.executable_stack = true), Check::ExecutableStack, Level::Failure, "stack"),
         ("a/libstdc++.so.6", elf(|_| ()), Check::SystemLibrary, Level::Failure, "`libstdc++.so.6`"),

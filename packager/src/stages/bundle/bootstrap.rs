@@ -1,7 +1,7 @@
 //! The one line that packing adds to the package's `__init__.py`.
 //!
-//! Python wants the docstring and `from __future__` imports first, so the line goes after them. Only as much of
-//! Python's grammar is read here as can stand before it: comments, string literals, and those imports.
+//! The docstring and `from __future__` imports must be the first statements, so the line is added after them. This module parses
+//! only the part of Python's grammar that may come before the line: comments, string literals, and those imports.
 
 /// The line, without its end. Packing a package that has it already changes nothing.
 pub const LINE: &str = "from . import _jnumpy  # jnumpy-pack: starts the bundled Julia";

@@ -1,4 +1,4 @@
-//! Every library that a set of files needs, found the way the dynamic loader finds it, and who brought it in.
+//! Finds every library that a set of files needs, as the dynamic loader finds it, and which file needs it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -12,18 +12,18 @@ use jnumpy_elf::{Elf, ElfError, Kind, VersionNeed, run_path};
 /// What to look for, and where.
 #[derive(Debug, Clone)]
 pub struct Search<'a> {
-    /// The tree that libraries may come from; what a run path finds outside it is as good as missing.
+    /// The tree that libraries may come from. A library that a run path finds outside it counts as missing.
     pub prefix: &'a Path,
     /// The files whose needs are followed.
     pub roots: &'a [PathBuf],
-    /// Names opened at run time, which no file lists as needed.
+    /// Names of libraries that code opens at run time, which no file lists as needed.
     pub opened: &'a [Opened],
     /// Directories searched after the run paths, inside the tree or not, as `LD_LIBRARY_PATH` or Julia's own list
     /// would name them.
     pub directories: &'a [PathBuf],
     /// Whether a name is left to the user's system; [`crate::formats::policy::is_system_library`] is the usual answer.
     pub is_system: fn(&str) -> bool,
-    /// Where the machine's own system has a library that may be taken from there; looked at last.
+    /// The path of a library of this machine's system that may be bundled; tried last.
     pub system_copy: fn(&str) -> Option<PathBuf>,
 }
 
@@ -32,7 +32,7 @@ pub struct Search<'a> {
 pub struct Opened {
     /// The name, with or without `.so`, which is tried after the bare name.
     pub name: String,
-    /// Who opens it, in words for the user, for example "the standard library `LibGit2`".
+    /// The code that opens it, as text for the user, for example "the standard library `LibGit2`".
     pub by: String,
     /// Whether its absence is an error or only noted.
     pub required: bool,
@@ -63,7 +63,6 @@ pub struct Library {
 /// A library that was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// The name asked for.
     pub name: String,
     /// Who asks for it, who needs that one, and so on up to a root.
     pub chain: Vec<String>,
@@ -97,7 +96,6 @@ pub enum ClosureError {
     /// A file that should be a library is not one, or is damaged.
     #[error("`{}` cannot be read as a library", path.display())]
     Elf {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         #[source]
@@ -195,7 +193,7 @@ impl Closure {
         self.libraries.iter().find(known).map(|(path, _)| self.chain(path))
     }
 
-    /// Lets a file be one that asks nothing of others and has only this name. Returns the names that it had, with this one.
+    /// Makes a file one that needs nothing and has only this name. Returns its former names, including this one.
     pub(super) fn replace(&mut self, path: &Path, soname: &str) -> Vec<(String, String)> {
         let renamed = self.rename(path, soname);
         let Some(library) = self.libraries.get_mut(path) else { return Vec::new() };
@@ -206,8 +204,8 @@ impl Closure {
         renamed
     }
 
-    /// Gives a file one more name, by which those of the closure that need it do so from now on. Returns the names that
-    /// it had, with this one.
+    /// Gives a file a new name, by which the files of the closure need it from now on. Returns its former names, including
+    /// this one.
     pub(super) fn rename(&mut self, path: &Path, soname: &str) -> Vec<(String, String)> {
         let Some(library) = self.libraries.get_mut(path) else { return Vec::new() };
         let before = library.elf.soname.replace(soname.to_owned());
@@ -226,8 +224,7 @@ impl Closure {
         names.into_iter().map(|name| (name, soname.to_owned())).collect()
     }
 
-    /// Leaves out what only files that were replaced have brought in. Returns each of them with who brought it in, who
-    /// brought in that one, and so on.
+    /// Leaves out files that only replaced files have needed. Returns each of them with the chain of files that needed it.
     pub(super) fn drop_unreached(&mut self, opened: &[Opened]) -> Vec<Vec<PathBuf>> {
         let is_opened = |library: &Library| {
             let named = |opened: &Opened| {

@@ -1,4 +1,4 @@
-//! `_jnumpy/bundle.json`: what the runtime must know to start the bundle, and to say what is wrong with a damaged one.
+//! `_jnumpy/bundle.json`: the information with which the runtime starts a bundle, or says what is wrong with a damaged one.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(crate) struct ImagePart {
 /// package over it, in memory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RelocationPart {
-    /// The length of its path. The path itself stays out: it tells of the machine that packed.
+    /// The length of its path. The path itself is left out, because it reveals details of the build machine.
     pub(crate) length: usize,
     /// Distances from the start of the loaded image.
     pub(crate) writable: Vec<u64>,
@@ -94,7 +94,7 @@ impl Description {
         let Format { format } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if format != BUNDLE_FORMAT {
             return Err(format!(
-                "it has the format {format}, this version of jnumpy-pack reads {BUNDLE_FORMAT}"
+                "it has the format {format}, but this version of jnumpy-pack reads {BUNDLE_FORMAT}"
             ));
         }
         serde_json::from_slice(bytes).map_err(|error| error.to_string())

@@ -18,14 +18,9 @@ use jnumpy_wheel::WheelError;
 pub enum BundleError {
     /// A library is damaged, or cannot be made relocatable.
     #[error("`{}` cannot be bundled", path.display())]
-    Elf {
-        /// The library.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ElfError,
-    },
-    /// A changed library no longer opens: a mistake of ours.
-    #[error("`{}` no longer opens after its run path was set or debug sections were stripped", path.display())]
+    Elf { path: PathBuf, source: ElfError },
+    /// A changed library cannot be loaded: a bug of the packager.
+    #[error("`{}` cannot be loaded after its run path was set or its debug sections were stripped", path.display())]
     Unloadable {
         /// The library, as it was.
         path: PathBuf,
@@ -47,11 +42,8 @@ pub enum BundleError {
     },
     /// A path that cannot be in a wheel.
     #[error("`{}` has a name that is not UTF-8", path.display())]
-    Name {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The rules about what stays out cannot be read: a mistake of ours.
+    Name { path: PathBuf },
+    /// The rules about files to leave out cannot be read: a bug of the packager.
     #[error("the rules about files to leave out cannot be read")]
     Rules(#[source] toml::de::Error),
     /// An entry of `exclude` or `include` is not a pattern.
@@ -59,7 +51,6 @@ pub enum BundleError {
     Pattern {
         /// The entry.
         pattern: String,
-        /// What is wrong with it.
         why: &'static str,
     },
     /// An entry of `exclude` or `include` does nothing.
@@ -67,7 +58,6 @@ pub enum BundleError {
     Unmatched {
         /// The setting.
         key: &'static str,
-        /// Its entry.
         entry: String,
         /// The rule that may have been meant.
         nearest: Option<String>,
@@ -103,17 +93,11 @@ pub enum BundleError {
     OtherJulia {
         /// The file in `_jnumpy`.
         path: String,
-        /// The wheel.
         wheel: PathBuf,
     },
     /// The wheel of Julia cannot be read.
     #[error("`bundle.json` of `{}` is damaged: {reason}", wheel.display())]
-    Description {
-        /// The wheel.
-        wheel: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    Description { wheel: PathBuf, reason: String },
     /// The record of an installed Julia is damaged.
     #[error(transparent)]
     Julia(#[from] JuliaError),
@@ -156,7 +140,7 @@ impl Hint for BundleError {
                  says what is left out and why"
                     .into(),
             ),
-            Self::Needed { .. } => Some("leave out what needs it too, or keep it".into()),
+            Self::Needed { .. } => Some("also leave out the files that need it, or keep it".into()),
             Self::OtherJulia { .. } => Some("use the Julia that the wheel was made from: `--julia PATH`".into()),
             Self::Description { .. } => Some("build or download it again".into()),
             Self::Unexplained { .. } => Some("give a file's name, or its path below `_jnumpy`".into()),

@@ -1,4 +1,4 @@
-//! Why something is in a bundle, or is not.
+//! Explains why a file is in a bundle or was left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::formats::policy::is_system_library;
 use crate::stages::image::StandardLibraries;
 use crate::stages::julia::Julia;
 
-/// What is known of every file of a bundle, of those that were left out, and of Julia's libraries that nobody asked for.
+/// The reasons for every file of a bundle, for files that were left out, and for libraries of Julia that nothing needs.
 #[derive(Debug)]
 pub struct Explanations {
     /// The directories of Julia's libraries.
@@ -71,7 +71,7 @@ impl Explanations {
         }
     }
 
-    /// What was left out, and what was kept by the project's own wish.
+    /// The files that were left out, and those that the project's settings have kept.
     #[must_use]
     pub fn decisions(&self) -> &Decisions {
         &self.decisions
@@ -97,8 +97,10 @@ impl Explanations {
             let _ = writeln!(text, "{}", chain.join(", needed by "));
         }
         if text.is_empty() && is_system_library(name) {
-            let _ =
-                writeln!(text, "`{name}`: out: every system has it, and a second one would disagree with it");
+            let _ = writeln!(
+                text,
+                "`{name}`: out: every system has it, and a second copy would conflict with it"
+            );
         }
         if text.is_empty() && self.directories.iter().any(|directory| directory.join(name).exists()) {
             let _ = writeln!(
@@ -147,7 +149,7 @@ impl Explanations {
             return;
         }
         if let Some(rule) = self.replaced.get(path) {
-            let _ = writeln!(text, "`{path}`: in, but replaced by a small library: rule `{rule}`");
+            let _ = writeln!(text, "`{path}`: in, but replaced by a stub library: rule `{rule}`");
             return;
         }
         match self.locations.get(path) {

@@ -1,7 +1,7 @@
 //! Julia's libraries in a wheel: which ones, where, under which names, with which run paths.
 //!
-//! A wheel holds no symbolic links. Each library is stored once, under its SONAME where something asks for that; any
-//! other name that is asked for becomes a small library whose only content is that it needs the real one.
+//! A wheel cannot contain symbolic links. Each library is stored once, under its SONAME if something needs that name. Any other
+//! name that is needed becomes a shim: a small library that only needs the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use jnumpy_elf::run_path::{self, entry_to};
 use jnumpy_elf::{Answer, Edits, Elf, Machine, StandIn, Symbols, VersionNeed, rewrite, shim, strip};
 use jnumpy_wheel::{Content, Source};
 
-/// What libraries are collected from, and by which rules.
+/// The sources and rules for collecting libraries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LibraryInputs<'a> {
     /// The Julia they belong to.
@@ -114,7 +114,7 @@ pub(super) struct Libraries {
     pub(super) libjulia: PathBuf,
     /// What the image says about itself.
     pub(super) image: Elf,
-    /// The libraries that small ones replace, with the rule's name.
+    /// The libraries that stubs replace, with the name of the rule.
     pub(super) replaced: BTreeMap<PathBuf, String>,
     /// Where the files of the closure lie.
     pub(super) locations: BTreeMap<PathBuf, Location>,
@@ -141,13 +141,13 @@ impl Libraries {
         let image_elf =
             Elf::parse(&image_bytes).map_err(|source| BundleError::Elf { path: image.to_owned(), source })?;
         let (roots, mut opened) = asked_by_julia(inputs, &libjulia, &image_elf, &image_bytes, decisions)?;
-        // The wheel with the Julia knows nothing of who will need its libraries, so they have the same names in every plan.
+        // It is not known which wheels will need the libraries of a wheel of Julia, so they have the same names in every plan.
         let needed_outside = match inputs.sharing {
             Sharing::Alone => wanted.iter().map(|wanted| wanted.name.clone()).collect(),
             Sharing::Gives | Sharing::Takes(_) => BTreeSet::new(),
         };
         opened.extend(wanted);
-        // It is by far the largest file, and what comes now reads others.
+        // Frees the memory of the image, which is by far the largest file.
         drop(image_bytes);
         let (own, own_directories) = own_libraries(inputs)?;
         let own_names: BTreeSet<String> =
@@ -411,8 +411,8 @@ fn asked_by_julia(
     Ok((roots, asked))
 }
 
-/// Puts the small libraries into the closure, and notes what goes with the ones they replace. Returns their names by the
-/// old ones.
+/// Adds the stub libraries to the closure, and notes which files are left out with those that they replace. Returns the new
+/// names by the old ones.
 fn replace(
     closure: &mut Closure,
     stand_ins: &BTreeMap<PathBuf, Replacement<'_>>,
@@ -442,14 +442,14 @@ fn replace(
     Ok(renamed)
 }
 
-/// A small library that replaces another one.
+/// A stub library that replaces another library.
 struct Replacement<'a> {
     rule: &'a prune::StandIn,
     soname: String,
     bytes: Vec<u8>,
 }
 
-/// The libraries that small ones replace. One that only replaced ones need is replaced with them.
+/// The libraries that stubs replace. A library that only replaced libraries need is left out with them.
 fn stand_ins<'a>(
     closure: &Closure,
     opened: &[Opened],

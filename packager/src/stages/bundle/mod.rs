@@ -1,10 +1,10 @@
-//! What goes into a wheel beside the user's own files.
+//! Plans what goes into a wheel besides the user's own files.
 //!
 //! - [`Closure`] finds every library that a set of files needs, and says who needs it.
-//! - [`Prune`] knows what of Julia a wheel does without.
+//! - [`Prune`] has the rules about files of Julia that a wheel does not need.
 //! - [`bootstrap`] makes the change to the user's `__init__.py`.
 //! - [`Explanations`] says why something is in the bundle, or is not.
-//! - [`BundleInputs::plan`] puts it all together; its result says of every path where its bytes come from.
+//! - [`BundleInputs::plan`] makes the plan, which says for every path where its bytes come from.
 
 mod binaries;
 pub mod bootstrap;

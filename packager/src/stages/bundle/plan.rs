@@ -38,12 +38,12 @@ const BIN_README: &str = "\
 Julia finds its libraries relative to this directory, so it must exist. Nothing in it is run.
 ";
 
-/// Everything that goes into a wheel, `.dist-info` aside.
+/// Everything that goes into a wheel, except `.dist-info`.
 #[derive(Debug)]
 pub struct Bundle {
     /// The files, by their paths in the wheel.
     pub contents: Contents,
-    /// Texts of licences, by their paths below `.dist-info/licenses/`.
+    /// Texts of licenses, by their paths below `.dist-info/licenses/`.
     pub licenses: Contents,
     /// What is bundled, for the bill of materials.
     pub components: Vec<Component>,
@@ -90,7 +90,7 @@ impl BundleInputs<'_> {
         let mut inside = Inside { prune: &prune, decisions: Decisions::default(), files: BTreeMap::new() };
         let mut trees = self.trees(&mut inside)?;
         let libraries = Libraries::collect(&inputs, image_bytes, trees.wanted(), &mut inside.decisions)?;
-        // Only now: what is said of a missing library names files as they are on this machine.
+        // Not earlier, because errors about missing libraries name files of this machine.
         trees.give_unique_names()?;
         let machine = libraries.image.machine;
 
@@ -155,7 +155,7 @@ impl BundleInputs<'_> {
         Ok(Bundle { contents, licenses, components, tag, because: floor.because, explanations, scratch })
     }
 
-    /// The user's own files, one of them with one more line, a manifest that is true in the wheel, and stubs.
+    /// The user's own files (with the added line in `__init__.py`), a manifest with the locations in the wheel, and stubs.
     fn add_package(&self, contents: &mut Contents) -> Result<(), BundleError> {
         let package: WheelPath = self.project.package_name.parse()?;
         let named = self.project.julia.manifest.as_deref();
@@ -179,7 +179,7 @@ impl BundleInputs<'_> {
         self.add_stubs(&package, contents)
     }
 
-    /// Stubs, and the mark by which type checkers take note of them, but for those that the project has itself.
+    /// Stubs, and `py.typed`, unless the project has its own.
     fn add_stubs(&self, package: &WheelPath, contents: &mut Contents) -> Result<(), BundleError> {
         let stubs = self.image.iter().flat_map(|image| &image.stubs);
         let mark = stubs.clone().next().map(|_| ("py.typed", ""));
@@ -344,7 +344,7 @@ impl BundleInputs<'_> {
 
     /// Where the image, as it is in the bundle, names the directory of its sources.
     fn relocation(&self, libraries: &Libraries) -> Result<Option<RelocationPart>, BundleError> {
-        // Julia compares a checksum over a package image, which may not be changed.
+        // A package image must not be changed, because Julia checks its checksum.
         let Some(image) = self.image.filter(|image| image.packages.is_empty()) else { return Ok(None) };
         let bytes = match &libraries.files[&self.julia.layout.sysimage].source {
             Bytes::File(path) => &fs_err::read(path)?,

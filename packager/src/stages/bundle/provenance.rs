@@ -1,4 +1,4 @@
-//! Where bundled things come from: their licences, and their entries in the bill of materials.
+//! Where bundled files come from: their licenses, and their entries in the bill of materials.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::stages::runtime_wheel;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{Component, ComponentKind, Content, Contents, Hash, HashAlgorithm, WheelPath};
 
-/// Licences and components of one bundle.
+/// Licenses and components of one bundle.
 #[derive(Debug)]
 pub(super) struct Provenance {
     pub(super) licenses: Contents,
     pub(super) components: Vec<Component>,
 }
 
-/// Names that licences of Julia packages have.
+/// Names that licenses of Julia packages have.
 const LICENSE_NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
 
 pub(super) fn collect(inputs: &BundleInputs<'_>, libraries: &Libraries) -> Result<Provenance, BundleError> {
@@ -187,7 +187,7 @@ fn artifact_component(hash: &TreeHash, artifact: &depot::Artifact) -> Component 
     }
 }
 
-/// Artifacts, and the licences among their files.
+/// Artifacts, and the licenses among their files.
 fn artifacts(
     inputs: &BundleInputs<'_>,
     licenses: &mut Contents,

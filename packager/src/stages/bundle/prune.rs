@@ -1,4 +1,4 @@
-//! What a wheel does without: rules with reasons, kept as data, and what the project says otherwise.
+//! The rules about files that a wheel does not need, with their reasons, and the project's exceptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use crate::stages::project::Settings;
 
 const RULES: &str = include_str!("../../../../manifests/prune.toml");
 
-/// Stands for each standard library in the image.
+/// The placeholder for each standard library in the image.
 const STDLIB: &str = "{stdlib}";
-/// Stands for each standard library that was chosen to stay out of the image.
+/// The placeholder for each standard library that was left out of the image.
 const LEFT_OUT: &str = "{left-out}";
-/// Stands for this processor's architecture, which is the wheel's: Julia runs here.
+/// The placeholder for the processor architecture of this machine and the wheel.
 const MACHINE: &str = "{machine}";
 
-/// The rules that hold for one project.
+/// The rules that apply to one project.
 #[derive(Debug, Clone, Default)]
 pub struct Prune {
     files: Vec<FileRule>,
@@ -28,7 +28,7 @@ pub struct Prune {
     /// Patterns of `exclude` and `include`, as they are written.
     exclude: Vec<(String, Pattern)>,
     include: Vec<(String, Pattern)>,
-    /// Names of all rules, for a hint at a misspelt one.
+    /// Names of all rules, for a hint at a misspelled one.
     names: Vec<String>,
 }
 
@@ -70,14 +70,12 @@ pub enum Verdict<'a> {
     Kept {
         /// The entry of `include`.
         entry: &'a str,
-        /// The rule.
         rule: &'a str,
     },
     /// It stays out.
     Out {
         /// The rule, or the entry of `exclude`.
         rule: &'a str,
-        /// Why.
         reason: &'a str,
         /// Whether the project says so.
         own: bool,
@@ -98,7 +96,6 @@ pub struct Decisions {
 pub struct LeftOut {
     /// The rule, or the entry of `exclude`.
     pub rule: String,
-    /// Why.
     pub reason: String,
     /// Whether the project says so.
     pub own: bool,
@@ -284,8 +281,7 @@ impl Prune {
         users.all(|user| rule.users.matches(user)).then_some(rule)
     }
 
-    /// An error for the first entry of `exclude` or `include` that did nothing: it may be misspelt, and what it was for
-    /// would go unnoticed.
+    /// An error for the first entry of `exclude` or `include` that had no effect, because it may be misspelled.
     pub(super) fn check_used(&self, decisions: &Decisions) -> Result<(), BundleError> {
         let unused = |key: &'static str, entry: &str| {
             let nearest = jnumpy_base::text::nearest(entry, &self.names).map(str::to_owned);

@@ -1,7 +1,7 @@
-//! The part of a plan that belongs to the wheel of Julia, where that is another one.
+//! Removes from a plan what the wheel of Julia already contains.
 //!
-//! A wheel on a shared Julia is planned as any other, with the whole Julia; then everything that the other wheel has is left
-//! to it. What remains is the project's: its depot, its package images, and libraries that Julia does not have.
+//! A thin wheel is planned like any other, with the whole Julia. Then everything that the wheel of Julia contains is taken out.
+//! The depot of the project, its package images, and libraries that Julia does not have remain.
 
 use std::collections::BTreeMap;
 

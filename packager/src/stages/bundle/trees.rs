@@ -1,5 +1,5 @@
-//! The files of packages and artifacts in the bundle's depot. Libraries among them find each other, and Julia's, along
-//! run paths; a second name of a library becomes a shim, a second name of any other file a copy.
+//! The files of packages and artifacts in the bundle's depot. Libraries among them find each other and Julia's libraries by run
+//! paths. A second name of a library becomes a shim, and a second name of any other file a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! Names for libraries that no library of another program has.
+//! Gives libraries names that no library of another program has.
 //!
-//! The loader gives a library that needs `libgmp.so.10` whatever was loaded under that SONAME first, wherever the run path
-//! leads: the copy of a conda environment, of another wheel, or of `LD_PRELOAD`. So a library that others need is stored
-//! under a name that holds a part of its content's hash, as auditwheel does it. Julia opens libraries by their plain names
-//! and by full paths, for which the loader compares files; those names become shims.
+//! For a needed `libgmp.so.10`, the loader uses any library that was already loaded with that SONAME, whatever the run path says:
+//! the copy of a conda environment, of another wheel, or of `LD_PRELOAD`. So a library that others need is stored under a name
+//! with a part of the hash of its content, as auditwheel does. Julia opens libraries by their plain names and by full paths, for
+//! which the loader compares files; those names become shims.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

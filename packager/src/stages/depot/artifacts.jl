@@ -1,6 +1,6 @@
-# Says which artifacts packages need here, and where Julia finds them: one `jnumpy-artifact` line for each.
-# Arguments: pairs of a package's UUID and its Artifacts.toml. Selection and overrides are Julia's own; a package that
-# selects by a program of its own, `.pkg/select_artifacts.jl`, has it run as Pkg runs it (since Julia 1.7).
+# Prints which artifacts packages need on this platform, and where Julia finds them: one `jnumpy-artifact` line for each.
+# Arguments: pairs of a package's UUID and its Artifacts.toml. Julia itself selects artifacts and applies overrides. If a package
+# has its own program for this, `.pkg/select_artifacts.jl`, it is run as Pkg runs it (since Julia 1.7).
 const ARTIFACTS = if VERSION >= v"1.6-"
     Base.require(Base.PkgId(Base.UUID("56f22d72-fd6d-98f1-02f0-08ddc0907c33"), "Artifacts"))
 else
@@ -9,7 +9,7 @@ end
 
 hexadecimal(text) = bytes2hex(Vector{UInt8}(codeunits(string(text))))
 
-"What the package's own program selects; `nothing` when there is none."
+"The artifacts that the package's own program selects; `nothing` if it has none."
 function selected(file)
     program = joinpath(dirname(file), ".pkg", "select_artifacts.jl")
     VERSION >= v"1.7-" && isfile(program) || return nothing

@@ -105,7 +105,7 @@ pub(super) fn find(
 
 pub(super) fn unverified(what: Kind, name: &str, found: &TreeHash) -> String {
     format!(
-        "the {what} `{}` is packed with the tree hash {found}, which is not the one asked for, as `unverified` allows",
+        "the {what} `{}` is packed with the tree hash {found}, which does not match the manifest; `unverified` allows this",
         printable(name)
     )
 }

@@ -1,4 +1,4 @@
-//! What `deps/build.jl` of a package has made: files beside its sources that no tree hash knows.
+//! The files that `deps/build.jl` of a package has made beside its sources, which are not part of the tree hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,7 +9,7 @@ use crate::stages::project::TreeHash;
 
 /// The script that Pkg runs when it installs a package.
 const SCRIPT: &str = "deps/build.jl";
-/// What such scripts usually make, below `deps`, whether `.gitignore` says so or not.
+/// The files below `deps` that such scripts usually make, whether `.gitignore` lists them or not.
 const USUAL: [&str; 8] = ["build.log", "deps.jl", "usr", "downloads", "builds", "lib", "bin", "build"];
 
 /// Whether the package has a build script that has not been run, as far as its files tell.

@@ -1,4 +1,4 @@
-//! Where dependencies lie below the Python package, and the manifest that tells Julia so.
+//! The locations of dependencies below the Python package, and the manifest with these locations.
 //!
 //! The tree is the same while an image is built and in the wheel: the project at its root, TyPython in the runtime,
 //! all else in a depot.
@@ -16,7 +16,6 @@ use crate::stages::project::TreeHash;
 pub struct Located<'a> {
     /// The package's UUID.
     pub uuid: Uuid,
-    /// The package.
     pub package: &'a Package,
     /// Its directory, with `/` between the parts; none for what Julia brings.
     pub location: Option<String>,
@@ -78,7 +77,7 @@ pub(crate) fn manifest_entry(uuid: Uuid, package: &Package, path: Option<&str>) 
         line("path", path);
     }
     for (table, deps) in [("deps", &package.deps), ("weakdeps", &package.weak_deps)] {
-        // Julia takes a package without `deps` for one whose dependencies are not known.
+        // Julia treats the dependencies of a package without `deps` as unknown.
         if table == "deps" || !deps.is_empty() {
             let _ = writeln!(text, "    [{name}.{table}]");
         }

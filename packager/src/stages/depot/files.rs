@@ -8,7 +8,7 @@ use jnumpy_base::interrupt;
 use jnumpy_base::path::normal;
 use jnumpy_base::text::printable;
 
-/// More files and links than any package has: links to directories can multiply without end.
+/// The largest number of files and links in a package, because links to directories can multiply without end.
 const MOST: usize = 1_000_000;
 
 /// A file, by one of its names.
@@ -62,7 +62,7 @@ impl Walk<'_> {
                 continue;
             }
             if name.chars().any(char::is_control) || name.contains('\\') {
-                return Err(unusable("its name holds a control character or a backslash"));
+                return Err(unusable("its name contains a control character or a backslash"));
             }
             let real = if fs_err::symlink_metadata(&path)?.is_symlink() {
                 match self.target(&path, directory)? {
@@ -76,7 +76,7 @@ impl Walk<'_> {
             let location = format!("{location}{name}");
             if metadata.is_dir() {
                 if inside.contains(&real) {
-                    return Err(unusable("it is a link to a directory that holds it"));
+                    return Err(unusable("it is a link to a directory that contains it"));
                 }
                 inside.push(real.clone());
                 self.directory(&real, &format!("{location}/"), inside)?;
@@ -163,8 +163,8 @@ mod tests {
             ("a", "/etc/passwd", "it is a link that leads out of its package or artifact"),
             ("a", "/no/such", "it is a link that leads out of its package or artifact"),
             ("a", "../../x", "it is a link that leads out of its package or artifact"),
-            ("a", ".", "it is a link to a directory that holds it"),
-            ("a\x1bb", "..", "its name holds a control character or a backslash"),
+            ("a", ".", "it is a link to a directory that contains it"),
+            ("a\x1bb", "..", "its name contains a control character or a backslash"),
         ] {
             let directory = tempfile::tempdir().unwrap();
             let root = fs_err::canonicalize(directory.path()).unwrap();

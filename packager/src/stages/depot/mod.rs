@@ -1,5 +1,5 @@
-//! Where the sources of the project's Julia dependencies are: in Julia's standard library, in the runtime
-//! (TyPython), in a directory the manifest names, or in a depot.
+//! Finds the sources of the project's Julia dependencies: in Julia's standard library, in the runtime (TyPython), in a directory
+//! that the manifest names, or in a depot.
 
 mod artifacts;
 mod built;
@@ -60,9 +60,9 @@ pub struct Package {
     pub source: Source,
     /// What it depends on: name and UUID.
     pub deps: BTreeMap<String, Uuid>,
-    /// What its extensions wait for: name and UUID.
+    /// The triggers of its extensions: name and UUID.
     pub weak_deps: BTreeMap<String, Uuid>,
-    /// Its extensions: the module's name and what it waits for.
+    /// Its extensions: the name of the module and its triggers.
     pub extensions: BTreeMap<String, Vec<String>>,
 }
 
@@ -155,7 +155,6 @@ pub enum DepotError {
         name: String,
         /// The package that needs it.
         project: String,
-        /// The manifest.
         manifest: PathBuf,
     },
     /// No depot has the sources.
@@ -166,7 +165,6 @@ pub enum DepotError {
     NotFound {
         /// The package.
         name: String,
-        /// Its version.
         version: String,
         /// The directories that would hold it.
         searched: Vec<PathBuf>,
@@ -178,7 +176,6 @@ pub enum DepotError {
         name: String,
         /// The Julia in use.
         julia: String,
-        /// The manifest.
         manifest: PathBuf,
     },
     /// An artifact is in no depot.
@@ -187,7 +184,6 @@ pub enum DepotError {
         searched.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
     )]
     NoArtifact {
-        /// Its name.
         name: String,
         /// The package that needs it.
         package: String,
@@ -257,7 +253,6 @@ pub enum DepotError {
     /// Sources are kept by name while an image is built.
     #[error("two packages are called `{name}`, which cannot be packed: {first} and {second}")]
     SameName {
-        /// The name.
         name: String,
         /// The one's UUID.
         first: Uuid,
@@ -353,9 +348,9 @@ pub(crate) fn standard_library(julia: &Julia, name: &str) -> Result<Option<Proje
     Ok(if path.is_file() { Some(ProjectToml::read(&path)?) } else { None })
 }
 
-/// Julia with a script for Pkg to resolve a project, which sees these depots and the user's settings of Pkg.
+/// A Julia command in which Pkg resolves a project, with these depots and the user's settings of Pkg.
 pub(crate) fn pkg(project: &str, julia: &Julia, depots: &[PathBuf], script: &str) -> Result<Run, DepotError> {
-    // It would write into Julia's own directory.
+    // Without this, it would write into Julia's own directory.
     if has_no_depot() {
         return Err(DepotError::NoDepot { project: project.to_owned() });
     }
@@ -363,7 +358,7 @@ pub(crate) fn pkg(project: &str, julia: &Julia, depots: &[PathBuf], script: &str
     let mut run = Run::new(julia)
         .args(["-e", script])
         .env("JULIA_DEPOT_PATH", depots)
-        // Nothing is loaded from there, and it takes minutes.
+        // Precompiling takes minutes, and its result is not used.
         .env("JULIA_PKG_PRECOMPILE_AUTO", "0");
     for variable in ["JULIA_PKG_SERVER", "JULIA_PKG_OFFLINE"] {
         if let Some(value) = std::env::var_os(variable) {
@@ -404,7 +399,7 @@ pub fn resolve(
             resolver.manifest = Some(resolver.run_pkg()?);
             notes.push(format!(
                 "`{}` has no manifest: Pkg has chosen the versions for this wheel; keep a `Manifest.toml` beside \
-                 `Project.toml` to have them again",
+                 `Project.toml` to get the same versions again",
                 project.julia.name
             ));
             match resolver.walk()? {
@@ -591,7 +586,7 @@ impl Resolver<'_> {
             }
             if let Some(outputs) = built::outputs(directory, expected)? {
                 resolution.notes.push(format!(
-                    "`{}` is packed with what its build script has made on this machine: {}",
+                    "`{}` is packed with files that its build script has created on this machine: {}",
                     package.name,
                     shown_outputs(directory, &outputs)
                 ));
@@ -636,7 +631,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Says which extensions this Julia will not load although all they wait for is there.
+    /// Notes which extensions this Julia does not load although their triggers are packed.
     fn note_extensions(&self, resolution: &mut Resolution) {
         if self.julia.version.minor >= EXTENSIONS_SINCE {
             return;
@@ -646,8 +641,8 @@ impl Resolver<'_> {
             for (extension, triggers) in &package.extensions {
                 if triggers.iter().all(|name| resolution.has(name)) {
                     notes.push(format!(
-                        "the extension `{extension}` of `{}` is packed but never loaded: Julia has extensions since \
-                         1.{EXTENSIONS_SINCE}, this one is {}",
+                        "the extension `{extension}` of `{}` is packed but never loaded: extensions need Julia \
+                         1.{EXTENSIONS_SINCE}, the Julia in use is {}",
                         package.name, self.julia.version
                     ));
                 }

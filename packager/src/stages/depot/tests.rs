@@ -133,8 +133,8 @@ fn ok_an_edited_package_when_allowed() {
     assert_eq!(
         resolution.notes,
         [format!(
-            "the package `Example` is packed with the tree hash {found}, which is not the one asked for, as \
-             `unverified` allows"
+            "the package `Example` is packed with the tree hash {found}, which does not match the manifest; \
+             `unverified` allows this"
         )]
     );
     scene.manifest(&format!("git-tree-sha1 = \"{found}\"\n"));
@@ -221,8 +221,8 @@ fn ok_extensions_are_named_where_julia_has_none() {
     assert_eq!(
         resolution.notes,
         [
-            "the extension `WithDates` of `Example` is packed but never loaded: Julia has extensions since 1.9, this one \
-          is 1.5.3"
+            "the extension `WithDates` of `Example` is packed but never loaded: extensions need Julia 1.9, the Julia in \
+             use is 1.5.3"
         ]
     );
     let uuid: Uuid = EXAMPLE.parse().unwrap();

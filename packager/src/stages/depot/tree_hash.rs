@@ -12,12 +12,12 @@ use sha1::{Digest, Sha1};
 use crate::stages::project::TreeHash;
 use jnumpy_base::interrupt;
 
-/// The hash of all files below `directory`. `.git` and directories without files count for nothing.
+/// The hash of all files below `directory`, without `.git` and directories that contain no file.
 pub fn tree_hash(directory: &Path) -> io::Result<TreeHash> {
     tree_hash_without(directory, &BTreeSet::new())
 }
 
-/// The hash as it would be if these files were not there.
+/// The hash without these files.
 pub(super) fn tree_hash_without(directory: &Path, left_out: &BTreeSet<PathBuf>) -> io::Result<TreeHash> {
     Ok(tree(directory, left_out)?.unwrap_or_else(|| hash_of(b"tree", &[])))
 }
@@ -35,7 +35,7 @@ fn tree(directory: &Path, left_out: &BTreeSet<PathBuf>) -> io::Result<Option<Tre
         }
         let kind = entry.file_type()?;
         if name == ".git" {
-            // To Julia a directory with nothing else in it is there, and empty.
+            // For Julia, a directory that contains only such files is an empty directory.
             hidden |= !kind.is_dir() || tree(&path, left_out)?.is_some();
             continue;
         }

@@ -1,7 +1,8 @@
-//! Base images: Julia's own code with some of its standard libraries, made from the sources that Julia brings, in the two
-//! steps in which Julia's own build makes the stock image. A full image is built on one when it does without the others.
+//! Base images: Julia's own code with some of its standard libraries. A full image with fewer standard libraries is built on such
+//! an image. It is made from the sources in the Julia installation, in the same two steps in which Julia's own build makes the
+//! stock image.
 //!
-//! The sources are copied into a build tree, so that the image names no directory of this machine.
+//! The sources are copied into a build tree, so that the image contains no directory of this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::stages::julia::{Julia, JuliaError, Run};
 use crate::stages::project::list_files;
 use jnumpy_base::process::ChildError;
 
-/// Raised whenever the same inputs make another base image than before.
+/// Incremented whenever the same inputs make a different base image.
 const FORMAT: u32 = 1;
 /// What the first step compiles: type inference, and what it needs.
 const COMPILER: &str = "compiler/compiler.jl";
@@ -42,8 +43,8 @@ pub(super) struct BaseImage {
 }
 
 impl<'a> Base<'a> {
-    /// The one with these standard libraries. `target` is the processor that everything runs on: images are built on it,
-    /// and it is in no wheel.
+    /// The base image with these standard libraries. `target` is this machine's processor: the base image only runs here, to
+    /// build images.
     pub(super) fn new(
         julia: &'a Julia,
         stdlibs: &StandardLibraries,
@@ -88,7 +89,7 @@ impl<'a> Base<'a> {
         let (compiler, object) = (workspace.path().join("compiler.ji"), workspace.path().join("base.a"));
         let run = |run: Run, what: &str| self.run(run, tree.path(), log, || progress(what));
 
-        // What runs once need not run fast: optimizing it would take longer.
+        // This code runs once, so optimizing it would take longer than it saves.
         let first = Run::new(self.julia)
             .args(["-O0", "-g0", "--cpu-target", self.target])
             .arg(format!("--output-ji={}", compiler.display()))
@@ -115,12 +116,12 @@ impl<'a> Base<'a> {
             packages: Vec::new(),
             files,
         })?;
-        // It is of use only while something is wrong.
+        // The log is needed only after a failure.
         let _ = fs_err::remove_file(log);
         Ok(())
     }
 
-    /// Runs a step in the build tree, which Julia takes for its own prefix.
+    /// Runs a step in the build tree, which Julia uses as its own prefix.
     fn run(&self, run: Run, tree: &Path, log: &Path, progress: impl Fn()) -> Result<(), ImageError> {
         let layout = &self.julia.layout;
         let run = run
@@ -160,7 +161,7 @@ fn sources(julia: &Julia, stdlibs: &StandardLibraries) -> Result<BTreeMap<String
         }
         Ok(())
     };
-    // What somebody has added to their own build of Julia.
+    // Additions to a custom build of Julia.
     add(&base, &|name| name != "userimg.jl")?;
     for name in stdlibs.inside.keys() {
         add(&layout.stdlib.join(name), &|name| name == "Project.toml" || name.starts_with("src/"))?;
@@ -248,10 +249,10 @@ mod tests {
             assert!(error.hint().is_some_and(|hint| hint.ends_with("`--stdlibs all`")), "{error}");
             error.to_string().replace(&root.path().display().to_string(), "<root>")
         };
-        let text = "a base image cannot be made: Julia 1.9.4 came without its own sources, there is no `compiler/compiler.jl` in \
+        let text = "a base image cannot be built: Julia 1.9.4 was installed without its sources, there is no `compiler/compiler.jl` in \
                     `<root>/share/julia/base`";
         assert_eq!(refused("1.9.4"), text);
-        let text = "a base image with only the standard libraries that are used cannot be made of Julia";
+        let text = "a base image with fewer standard libraries cannot be built from Julia";
         assert_eq!(refused("1.12.0"), format!("{text} 1.12.0"));
         write(root.path(), "base/compiler/compiler.jl", "");
         write(root.path(), "base/sysimg.jl", "");

@@ -1,11 +1,11 @@
 # Runs in the Julia that writes a system image.
-# Arguments: the staging directory, the file of precompile statements, the directory of the sources, which has a depot,
+# Arguments: the build tree, the file of precompile statements, the directory of the sources, which has a depot,
 # the directory below it where Julia's libraries will be, whether the code that only a compiler needs stays (`whole`) or
 # not (`stripped`), then `uuid Name` of every package to load.
 #
-# Julia starts this process as it starts the build of its own image: no `__init__` has run, so what they would have
-# set is set here, and put back at the end. Whatever a global holds at the end is written into the image, so this
-# file makes none. Each statement at the top sees what the ones before it have defined.
+# Julia starts this process like the build of its own image: no `__init__` has run. So this script sets what these functions would
+# have set, and restores it at the end. The values of all globals at the end are written into the image, so this file defines
+# none. Each top-level statement sees the definitions of the statements before it.
 
 include("prepare.jl")
 include("methods.jl")
@@ -52,15 +52,14 @@ let before = Set(keys(Base.loaded_modules)), loaded_since = Module[]
     JNumPyWaiting.wait_for_python(own_packages)
 end
 
-# What the runtime calls by name is compiled whether a recorded run has called it or not.
+# Functions that the runtime calls by name are compiled even if the recorded run has not called them.
 for (id, package) in collect(Base.loaded_modules)
     if id.name == "TyPython" && isdefined(package, :CPython) && isdefined(package.CPython, :precompile_exports)
         Base.invokelatest(package.CPython.precompile_exports)
     end
 end
 
-# Julia starts with whatever its standard streams are, and compiles its own start for each kind of them: a terminal, a
-# pipe, a file, nothing.
+# Julia compiles code at its start for each kind of standard stream: a terminal, a pipe, a file, or none.
 let modules = Dict(id.name => package for (id, package) in Base.loaded_modules),
     streams = (Base.TTY, Base.PipeEndpoint, Base.IOStream, Base.DevNull)
 
@@ -74,7 +73,7 @@ let modules = Dict(id.name => package for (id, package) in Base.loaded_modules),
     end
 end
 
-# The statements name modules as the recorded process printed them: by their own names, from outside.
+# The statements name modules as the recorded process has printed them: by their full names.
 let area = Module(:JNumPyStatements), total = 0, replayed = 0
     for (id, package) in Base.loaded_modules
         id.name in ("Main", "Core", "Base") || Core.eval(area, :(const $(Symbol(id.name)) = $package))
@@ -88,13 +87,13 @@ let area = Module(:JNumPyStatements), total = 0, replayed = 0
                 replayed += 1
             end
         catch
-            # It names what only the recorded process had.
+            # The statement names something that only existed in the recorded process.
         end
     end
     println("replayed ", replayed, " of ", total, " precompile statements")
 end
 
-# Standard libraries that were loaded just now will lie where those of Julia's own image are looked for.
+# In the wheel, the standard libraries that were just loaded are where Julia looks for those of its own image.
 if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
     for origin in values(Base.pkgorigins)
         path = origin.path
@@ -102,8 +101,8 @@ if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
     end
 end
 
-# Without its compiler Julia interprets what is not compiled, as long as it has the code: that of the project and its
-# dependencies stays in a stripped image (3: `--compile=min`).
+# Without the compiler, Julia interprets functions that are not compiled, if the image contains their code. A stripped image keeps
+# the code of the project and its dependencies (3: `--compile=min`).
 if ARGS[5] == "stripped"
     let staged = Module[]
         for (id, package) in Base.loaded_modules
@@ -129,8 +128,8 @@ for (id, package) in Base.loaded_modules
 end
 empty!(LOAD_PATH)
 empty!(DEPOT_PATH)
-# Libraries that are opened by name are the bundle's, whatever else the process has of that name. The path is replaced
-# with that of the installed package.
+# Libraries that are opened by name are those of the bundle, even if the process has others with that name. The runtime replaces
+# the path with that of the installed package.
 push!(empty!(Base.DL_LOAD_PATH), joinpath(ARGS[3], ARGS[4]))
 empty!(ARGS)
 Base.ACTIVE_PROJECT[] = nothing

@@ -1,4 +1,4 @@
-//! Building: a child Julia writes the object code, the system's linker makes a shared library of it.
+//! Builds an image: a child Julia writes object code, and the system's linker makes a shared library from it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,16 +25,16 @@ pub(super) const SCRIPTS: [(&str, &str); 6] = [
     ("unused.jl", include_str!("unused.jl")),
 ];
 const SCRIPT_NAME: &str = "build.jl";
-/// The name of the file of precompile statements in the staging directory.
+/// The name of the file with precompile statements in the build tree.
 pub(super) const STATEMENTS_NAME: &str = "statements.jl";
-/// The name of the file that says what need not be started, in the staging directory: a rule on each line, and its modules.
+/// The name of the file in the build tree that lists modules which need not be initialized: a rule and its modules on each line.
 pub(super) const UNUSED_NAME: &str = "unused.tsv";
 
 /// A compiler driver that can link.
 #[derive(Debug, Clone)]
 pub(super) struct Linker {
     program: &'static str,
-    /// What it says of itself: another linker makes another image.
+    /// Its version text. It is part of the image key, because another linker makes another image.
     pub(super) version: String,
 }
 
@@ -61,8 +61,8 @@ impl Linker {
     pub(super) fn link(&self, julia: &Julia, object: &Path, image: &Path) -> Result<(), ImageError> {
         let libjulia = julia.prefix.join(&julia.layout.libjulia);
         let mut command = Command::new(self.program);
-        // Nothing of this machine's C library goes in, not even the versions of its symbols: those are resolved
-        // through libjulia, so the image asks for no newer libc than Julia itself does.
+        // The image is not linked to this machine's C library, and so has no symbol versions of it. Its symbols are resolved
+        // through libjulia, so the image needs no newer libc than Julia itself.
         command.args(["-shared", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]);
         command.args(["-Wl,--disable-new-dtags", "-Wl,-rpath"]);
         command.arg(format!("-Wl,{}", path_to_libjulia(julia)));
@@ -97,11 +97,11 @@ pub(super) struct Build<'a> {
     pub(super) target: &'a CpuTarget,
     /// The image to build on: Julia's own, or a base image.
     pub(super) base: &'a Path,
-    /// The staging directory, with script and statements.
+    /// The build tree, with the script and the statements.
     pub(super) tree: &'a Path,
     /// The packages to load: UUID and name.
     pub(super) load: &'a [(Uuid, String)],
-    /// Whether what only a compiler needs stays out.
+    /// Whether parts that only the compiler needs are left out.
     pub(super) stripped: bool,
     pub(super) log: &'a Path,
 }
@@ -116,7 +116,7 @@ impl Build<'_> {
         // Relative, so that the command line is the same whatever the directory is called.
         let (heap, object) = ("heap.ji", "image.a");
         if self.target.variants() > 1 && starts_with_one_variant(&self.julia.version) {
-            // Started from an image without native code, Julia knows no target yet, and takes all of them.
+            // Started from an image without native code, Julia has no target yet, and compiles for all of them.
             // What is compiled from has to have its code, whatever stays out of the result.
             let run = self.julia(self.base, self.target.base(), false, &format!("--output-ji={heap}"));
             self.run(self.with_script(run), workspace, &mut progress)?;
@@ -165,13 +165,13 @@ impl Build<'_> {
     }
 }
 
-/// Whether this version, once it has loaded an image with native code, compiles for the first variant alone and says
-/// nothing of the others. Seen on 1.5, 1.6 and 1.10, and no more on 1.12; 1.11 was not tried.
+/// Whether this version of Julia, after it has loaded an image with native code, silently compiles only for the first variant.
+/// This was seen on 1.5, 1.6, and 1.10, but not on 1.12; 1.11 was not tried.
 pub(super) fn starts_with_one_variant(version: &Version) -> bool {
     (version.major, version.minor) < (1, 12)
 }
 
-/// What versions of Julia want to be told when they write an image.
+/// The options with which a version of Julia writes an image.
 pub(super) fn options(version: &Version, stripped: bool) -> Vec<&'static str> {
     let mut options = vec!["--color=no", "--history-file=no", "--compiled-modules=no", "--threads=1", "-O2"];
     if (version.major, version.minor) >= (1, 9) {

@@ -1,7 +1,7 @@
-//! The staging directory: a private copy of all Julia sources, under a name that depends on their content alone.
+//! The build tree: a private copy of all Julia sources, in a directory whose name depends only on their content.
 //!
-//! Julia writes the absolute path of every source file into an image. Compiled from here, an image says nothing of
-//! the machine or the directory of its project, and equal sources give equal paths. The directory is therefore
+//! Julia writes the absolute path of every source file into an image. An image that is compiled in the build tree does not
+//! contain the path of the project or other details of the machine, and equal sources have equal paths. So the directory is
 //! always below `/tmp`, whatever `TMPDIR` says.
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ impl BuildTree {
     fn create_at(directory: PathBuf, files: &BTreeMap<String, TreeFile>) -> Result<Self, ImageError> {
         let lock = claim(&directory)?;
         let tree = Self { directory, _lock: lock };
-        // What a killed run has left is no part of this one.
+        // Removes what a killed run has left.
         for entry in fs_err::read_dir(&tree.directory)? {
             let entry = entry?;
             if entry.file_name() != LOCK {
@@ -57,7 +57,7 @@ impl BuildTree {
                 }
             }
             fs_err::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
-            // Julia before 1.11 knows a source file again by its path and time; here the path says what is in it.
+            // Julia before 1.11 identifies a source file by its path and time. Here, the path depends on the content.
             fs_err::OpenOptions::new().write(true).open(&path)?.file().set_modified(UNIX_EPOCH + TIME)?;
         }
         Ok(tree)
@@ -70,7 +70,7 @@ impl BuildTree {
 
 impl Drop for BuildTree {
     fn drop(&mut self) {
-        // A leftover harms nobody: the next run with the same content clears it.
+        // A leftover does no harm: the next run with the same content clears it.
         let _ = fs_err::remove_dir_all(&self.directory);
     }
 }
@@ -86,7 +86,7 @@ pub(super) enum TreeFile {
     Link {
         /// The directory.
         target: PathBuf,
-        /// What stands for all that is in it.
+        /// The text that represents its content in the key.
         content: String,
     },
 }
@@ -103,8 +103,8 @@ fn directory(key: &str) -> String {
 
 const LOCK: &str = ".lock";
 
-/// Makes the directory ours alone. The name can be guessed and `/tmp` is everyone's, so a directory that is already
-/// there is only taken if it is real, belongs to this user and lets nobody else in.
+/// Makes the directory private. Every user can write to `/tmp` and guess the name, so an existing directory is used only if it
+/// is not a link, belongs to this user, and is not accessible to others.
 fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
     loop {
         match std::fs::DirBuilder::new().mode(0o700).create(directory) {
@@ -120,7 +120,7 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
         if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
             return Err(ImageError::ForeignBuildTree { directory: directory.to_owned() });
         }
-        // The umask can have taken our own permissions away.
+        // The umask may have removed the owner's permissions.
         fs_err::set_permissions(directory, PermissionsExt::from_mode(0o700))?;
         let path = directory.join(LOCK);
         let mut lock = match fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(&path) {
@@ -128,7 +128,7 @@ fn claim(directory: &Path) -> Result<fs_err::File, ImageError> {
             other => other?,
         };
         wait_for_lock(&lock)?;
-        // The one that we waited for has removed the directory: then our lock is on a file nobody else will see.
+        // The process that held the lock may have removed the directory. Then the lock is on a file that no longer exists.
         if is_at(&lock, &path) {
             lock.flush()?;
             return Ok(lock);

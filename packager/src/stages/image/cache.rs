@@ -1,8 +1,8 @@
-//! The images made so far: `JNUMPY_HOME/images/<key>/` with a system image or package images, and `image.json`.
+//! The cache of images: `JNUMPY_HOME/images/<key>/` with a system image or package images, and `image.json`.
 //!
-//! An entry appears in one step, by renaming its directory, so what is there is complete; it goes in one step too. One
-//! lock for each key makes a second builder of the same image wait for the first, and find the result. Whoever uses an
-//! image holds a shared lock on its record, and what is locked is not pruned. The record's time is that of the last use.
+//! An entry is created and removed in one step, by renaming its directory, so every entry is complete. There is a lock for each
+//! key: a second builder of the same image waits for the first one and uses its result. A user of an image holds a shared lock
+//! on its record, `image.json`, and a locked image is not pruned. The modification time of the record is that of the last use.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(super) struct Record {
     pub(super) statements: usize,
     /// Stubs of the exported modules, by their paths in the package.
     pub(super) stubs: BTreeMap<String, String>,
-    /// What the user was told of globals that do not live on in the image, and is told again.
+    /// The warnings about globals, which are printed again each time.
     pub(super) warnings: Vec<String>,
     /// The rules whose standard libraries the image does not start.
     pub(super) unused: Vec<String>,
@@ -94,7 +94,7 @@ impl Entry {
     /// Keeps the entry from being pruned for as long as the value lives, and says that it is used now.
     pub(super) fn hold(&self) -> Result<Hold, ImageError> {
         let record = fs_err::OpenOptions::new().read(true).write(true).open(self.directory.join(RECORD))?;
-        // Nobody waits for this lock for long: pruning tries it, and only while it has the entry's own lock.
+        // No process holds this lock for long: pruning only tries it, while it holds the entry's own lock.
         record.file().lock_shared()?;
         record.file().set_modified(SystemTime::now())?;
         Ok(Hold { _record: record })
@@ -159,7 +159,7 @@ fn open_lock(images: &Path, key: &str) -> std::io::Result<fs_err::File> {
 /// An image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CachedImage {
-    /// Digest of all that went in.
+    /// Digest of all inputs.
     pub key: String,
     /// The Julia it is for.
     pub julia: String,

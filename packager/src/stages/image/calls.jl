@@ -1,7 +1,8 @@
 """
-The calls that a recorded run has made, and those that Python makes, compiled. Written by jnumpy-pack.
+Compiles the calls of a recorded run, and the calls that Python makes. Written by jnumpy-pack.
 
-A package image holds foreign methods only where a method of the package itself calls them: so each call gets one here.
+A package image contains compiled methods of other packages only if a method of the package itself calls them. So this module
+defines a method for each call.
 """
 module JNumPyCalls
 
@@ -10,13 +11,13 @@ for package in eachline(joinpath(@__DIR__, "packages"))
     Base.require(Base.PkgId(Base.UUID(uuid), String(name)))
 end
 
-# The statements name modules as the recorded process printed them: by their own names, from outside.
+# The statements name modules as the recorded process has printed them: by their full names.
 for (id, loaded) in collect(Base.loaded_modules)
     name = Symbol(id.name)
     isdefined(JNumPyCalls, name) || Core.eval(JNumPyCalls, :(const $name = $loaded))
 end
 
-"Compiles a method that makes the call of this signature."
+"Compiles a method that makes a call with this signature."
 function keep(signature)
     types = signature.parameters
     all(type -> type isa Type, types) || return precompile(signature)
@@ -31,7 +32,7 @@ for line in eachline(joinpath(@__DIR__, "statements.jl"))
         statement = Meta.parse(line)
         keep(Core.eval(JNumPyCalls, statement.args[2]))
     catch
-        # It names what only the recorded process had.
+        # The statement names something that only existed in the recorded process.
     end
 end
 

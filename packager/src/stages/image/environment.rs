@@ -1,4 +1,4 @@
-//! What an image is made from: the sources of the project and all it needs, and an environment that names them.
+//! The inputs of an image: the sources of the project and of its dependencies, and an environment that lists them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

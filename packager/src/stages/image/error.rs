@@ -14,25 +14,18 @@ use jnumpy_base::process::{ChildError, LastLines};
 pub enum ImageError {
     /// The target is not in Julia's notation.
     #[error("not a CPU target: `{target}`")]
-    Target {
-        /// The target asked for.
-        target: String,
-    },
+    Target { target: String },
     /// The image would run on this machine only.
-    #[error("a wheel cannot hold an image for this machine's processor alone: `{target}`")]
-    NativeTarget {
-        /// The target asked for.
-        target: String,
-    },
+    #[error("a wheel cannot contain an image for this machine's processor only: `{target}`")]
+    NativeTarget { target: String },
     /// This Julia has no such image.
     #[error("{kind} needs Julia 1.{PACKAGE_IMAGES_SINCE} or later, the Julia in use is {julia}")]
     TooOld {
         /// What was asked for.
         kind: Kind,
-        /// The version in use.
         julia: String,
     },
-    /// No run can show that the wheel works without the compiler.
+    /// Without a Python, the wheel cannot be tested without the compiler.
     #[error("a wheel without the compiler needs a Python that runs the project: {reason}")]
     Unproven {
         /// Why there is none.
@@ -49,7 +42,6 @@ pub enum ImageError {
     Python {
         /// What `--python` named.
         path: PathBuf,
-        /// What is wrong with it.
         reason: String,
     },
     /// No compiler driver was found to link with.
@@ -58,20 +50,12 @@ pub enum ImageError {
         /// The programs.
         tried: String,
     },
-    /// The staging directory cannot be made.
-    #[error("cannot make the staging directory `{}`", directory.display())]
-    BuildTree {
-        /// The directory.
-        directory: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Somebody else's directory is where ours should be.
-    #[error("the staging directory `{}` is there already and is not this user's alone", directory.display())]
-    ForeignBuildTree {
-        /// The directory.
-        directory: PathBuf,
-    },
+    /// The build tree cannot be created.
+    #[error("cannot create the build tree `{}`", directory.display())]
+    BuildTree { directory: PathBuf, source: std::io::Error },
+    /// The directory of the build tree belongs to another user, or is not private.
+    #[error("the build tree `{}` already exists, and it belongs to another user or others have access to it", directory.display())]
+    ForeignBuildTree { directory: PathBuf },
     /// The recorded run failed.
     #[error("`{package}` cannot be imported, or a `precompile` script failed; the whole log is `{}`", log.display())]
     Workload {
@@ -92,7 +76,7 @@ pub enum ImageError {
         /// The end of it.
         source: LastLines,
     },
-    /// A module does, or holds, what cannot be in an image.
+    /// A module calls Python, or has a global that cannot be in an image.
     #[error("the project does not compile: {what}")]
     Global {
         /// Which module's global, or where.
@@ -100,16 +84,12 @@ pub enum ImageError {
         /// What to do.
         remedy: &'static str,
     },
-    /// This Julia's base is built in another way, or was never tried.
-    #[error("a base image with only the standard libraries that are used cannot be made of Julia {julia}")]
-    BaseVersion {
-        /// The version in use.
-        julia: String,
-    },
+    /// Base images were not tried with this Julia.
+    #[error("a base image with fewer standard libraries cannot be built from Julia {julia}")]
+    BaseVersion { julia: String },
     /// This Julia brings no sources of its base.
-    #[error("a base image cannot be made: Julia {julia} came without its own sources, there is no `{file}` in `{}`", directory.display())]
+    #[error("a base image cannot be built: Julia {julia} was installed without its sources, there is no `{file}` in `{}`", directory.display())]
     NoBaseSources {
-        /// The version in use.
         julia: String,
         /// Where they would be.
         directory: PathBuf,
@@ -173,12 +153,12 @@ impl From<DepotError> for ImageError {
 impl Hint for ImageError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Target { .. } => Some("the notation is that of `julia --cpu-target`, as in `generic;haswell`".into()),
+            Self::Target { .. } => Some("use the notation of `julia --cpu-target`, for example `generic;haswell`".into()),
             Self::NativeTarget { .. } => {
-                Some("leave `--cpu-target` out for an image that runs anywhere, with variants for newer processors".into())
+                Some("omit `--cpu-target` for an image that runs on every processor and contains variants for newer ones".into())
             }
             Self::NoPreset { .. } => Some("name one: `--cpu-target generic`".into()),
-            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or leave the option out".into()),
+            Self::TooOld { .. } => Some("use a newer Julia (`--julia PATH`), or omit the option".into()),
             Self::BaseVersion { .. } => Some(format!(
                 "use Julia 1.{} to 1.{} (`--julia PATH`), or pack with all standard libraries: `--stdlibs all`",
                 BASE_IMAGES.start(),
@@ -191,13 +171,13 @@ impl Hint for ImageError {
             ),
             Self::Base { .. } => Some("pack with all standard libraries: `--stdlibs all`".into()),
             Self::Unproven { .. } => Some("name a Python: `--python PATH`".into()),
-            Self::Python { .. } => Some("name a Python 3.10 or newer with NumPy, or leave `--python` out".into()),
+            Self::Python { .. } => Some("name a Python 3.10 or later with NumPy, or omit `--python`".into()),
             Self::Workload { .. } => {
-                Some("where a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
+                Some("if a module is missing, name a Python that has it: `--python PATH`; more: `jnumpy-pack about workload`".into())
             }
             Self::Global { remedy, .. } => Some((*remedy).into()),
             Self::NoLinker { .. } => Some("install a C compiler, such as the package `gcc`".into()),
-            Self::ForeignBuildTree { .. } => Some("have it removed: a killed run of another user may have left it".into()),
+            Self::ForeignBuildTree { .. } => Some("ask its owner to remove it: a run of another user that was killed may have left it".into()),
             Self::Project(error) => error.hint(),
             Self::Depot(error) => error.hint(),
             Self::Julia(error) => error.hint(),

@@ -1,5 +1,5 @@
-# Runs while a run of the project is recorded on a base image: what Julia's stock image has compiled, and most programs call
-# sooner or later: showing values, and describing errors with their backtraces.
+# Runs while a run of the project is recorded on a base image. It calls functions that are compiled in Julia's stock image and that
+# most programs call at some time: those that show values, and those that describe errors with their backtraces.
 
 struct Everyday <: Exception end
 

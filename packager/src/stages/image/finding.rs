@@ -1,4 +1,4 @@
-//! What is in the globals of modules that cannot live in an image, as `inspect.jl` has found it.
+//! Globals of modules that cannot be part of an image, as `inspect.jl` has found them.
 
 use std::fmt;
 use std::path::Path;
@@ -43,16 +43,16 @@ pub(super) fn refusal(findings: &[Finding]) -> Option<(String, &'static str)> {
     Some(match finding.kind.as_str() {
         "python" => (
             format!("`{}` calls Python while the module is loaded", finding.name),
-            "an image is built without Python: make it `const NP = Ref{Py}()` at the top and \
+            "an image is built without Python: write `const NP = Ref{Py}()` at the top and \
              `NP[] = py_import(\"numpy\")` in `init()`; more: `jnumpy-pack about globals`",
         ),
         "lock" => (
             format!("`{}` holds a lock that is locked", finding.name),
-            "it would be locked for ever: unlock it when the module has been loaded",
+            "it would stay locked forever: unlock it before the end of the module",
         ),
         _ => (
             format!("`{}` holds a task", finding.name),
-            "no image can hold one: start it in `init()`, or in `__init__()` of its module; \
+            "an image cannot contain a task: start it in `init()`, or in `__init__()` of its module; \
              more: `jnumpy-pack about globals`",
         ),
     })
@@ -91,8 +91,8 @@ impl Group<'_> {
                 format!("holds a running program, which does not run in another process: {AT_START}")
             }
             "random" => format!(
-                "holds a generator that was seeded while packing, so every process draws the same numbers: {AT_START}, \
-                 or seed it on purpose"
+                "holds a random number generator that was seeded while packing, so every process draws the same numbers: \
+                 {AT_START}, or give it a seed of your own"
             ),
             "path-key" => format!(
                 "is a `{}` with paths of the package as keys, which are not found after installation: {AT_START}",
@@ -100,7 +100,7 @@ impl Group<'_> {
             ),
             "hashed-again" => "has paths of the package as keys, so it is filled again at each start".into(),
             "build-path" => format!(
-                "holds a piece of the directory of the build (`{}`), which does not change with the installation: \
+                "holds a part of the path of the build directory (`{}`), which is wrong after installation: \
                  compute it in a function, or {AT_START}",
                 shortened(&first.detail)
             ),

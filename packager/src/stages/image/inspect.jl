@@ -1,5 +1,5 @@
-# Looks through the globals of modules for values that do not live on in an image: Julia writes pointers as NULL, and
-# an open file, a task or a held lock means nothing in another process.
+# Inspects the globals of modules for values that an image cannot preserve: Julia writes pointers as NULL, and an open file, a task,
+# or a held lock has no meaning in another process.
 module JNumPyInspection
 
 using ..JNumPyMethods: own_methods
@@ -10,19 +10,19 @@ const Finding = Tuple{String,String,String}
 "The file that the packager reads."
 const FINDINGS = "findings.tsv"
 
-"More values than this are not looked at: a table of numbers is no place for a pointer."
+"The largest number of values that are inspected in a container, because large tables usually contain no pointers."
 const MOST_VALUES = 2_000_000
 
 struct Inspection
     "The directory of the sources, whose path is replaced when the image is loaded."
     sources::String
-    "Directories of this machine alone."
+    "Directories that are specific to this machine."
     own::Vector{String}
     findings::Vector{Finding}
     "Tables that have to be hashed again when the image is loaded."
     tables::Vector{Any}
     seen::IdDict{Any,Nothing}
-    "What is still to be looked at: a value, and the global that it belongs to."
+    "The values that were not inspected yet, each with its global."
     waiting::Vector{Tuple{Any,String}}
     "Globals that the `__init__` of their modules sets."
     set_at_start::Set{String}
@@ -31,7 +31,7 @@ end
 Inspection(sources, own, tables) =
     Inspection(sources, own, Finding[], tables, IdDict{Any,Nothing}(), Tuple{Any,String}[], Set{String}())
 
-"Loads packages: `load()`. Code that calls Python meanwhile is reported by its place; then this process ends."
+"Calls `load()`, which loads packages. If code calls Python meanwhile, its location is reported, and this process ends."
 function loading(load, sources)
     try
         load()
@@ -48,8 +48,8 @@ function loading(load, sources)
 end
 
 """
-Looks through modules and writes what was found. An image with a task in it cannot be written, and a held lock knows the
-task that holds it, so this process ends then.
+Inspects modules and writes the findings. Julia cannot write an image that contains a task, and a held lock refers to the task
+that holds it. If there is one, this process ends.
 """
 function run(modules, sources, own, tables)
     inspection = Inspection(sources, own, tables)
@@ -75,7 +75,7 @@ function report(inspection, kind, name, more="")
     return nothing
 end
 
-"Looks through the globals of a module and of the modules in it."
+"Inspects the globals of a module and of its submodules."
 function inspect(inspection, inspected::Module)
     union!(inspection.set_at_start, (string(inspected, '.', name) for name in set_by_init(inspected)))
     for name in names(inspected; all=true)
@@ -153,7 +153,7 @@ const HARMLESS = Union{
     Regex,VersionNumber,LineNumberNode,
 }
 
-# What an array, or a table, keeps its elements in: since Julia 1.11 with a pointer of its own, which is written rightly.
+# The memory of an array or a table. Since Julia 1.11, it contains a pointer, which Julia writes correctly.
 @static if isdefined(Core, :GenericMemory)
     const Storage = Union{Array,Core.GenericMemory}
     storage(ref::Core.GenericMemoryRef) = ref.mem
@@ -208,7 +208,7 @@ is_written(pointer::Pointer) = UInt(reinterpret(Ptr{Cvoid}, pointer)) in (0, typ
 holds_pointer(::Type) = false
 holds_pointer(T::DataType) = T <: Pointer || T === RawFD || isbitstype(T) && any(holds_pointer, fieldtypes(T))
 
-"What kind of thing a value is that belongs to this process; `nothing` for one that does not."
+"The kind of a value that is only valid in this process; `nothing` for any other value."
 live_kind(::Any) = nothing
 live_kind(::Task) = "task"
 live_kind(stream::IOStream) = isopen(stream) ? "stream" : nothing
@@ -221,8 +221,8 @@ live_kind(process::Base.Process) = process.handle == C_NULL ? nothing : "process
 live_kind(lock::Base.AbstractLock) = islocked(lock) ? "lock" : nothing
 
 """
-Whether a value is a generator of random numbers that was not seeded on purpose, as far as it can tell: a seed that is
-given is a number, one that is drawn is several.
+Whether a value is a random number generator that was probably not seeded by the user: a given seed is one number, and a random
+seed consists of several.
 """
 function is_seeded(value)
     T = typeof(value)
@@ -248,7 +248,7 @@ end
 function look_at_keys(inspection, table, keys, name)
     stable = all(key -> has_stable_hash(inspection, key), keys)
     stable && return nothing
-    # What Julia itself hashes again, or does not hash.
+    # Keys that Julia itself hashes again, or does not hash.
     table isa Union{IdDict,Base.ImmutableDict,Base.EnvDict} && return nothing
     has_path = any(key -> holds_path(inspection, key), keys)
     if table isa Dict

@@ -1,4 +1,4 @@
-//! What an image is named by: a digest of all that goes into it.
+//! The key of an image: a digest of all its inputs.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +10,7 @@ use jnumpy_base::interrupt;
 use super::ImageError;
 use super::build_tree::TreeFile;
 
-/// Collects inputs. Each is labelled and has its length before it, so that no two sets of inputs run together.
+/// Collects inputs. Each is labeled and has its length before it, so that no two sets of inputs run together.
 pub(super) struct KeyBuilder(Sha256);
 
 impl KeyBuilder {

@@ -1,11 +1,11 @@
 # Loads the package images of this bundle. Written by jnumpy-pack.
 #
-# They are loaded in the order in which they were made, extensions among them, each with the modules that it was compiled
-# for. Julia checks that these are the same ones; it does not look for caches, nor at the times and places of sources.
+# They are loaded in the order in which they were made, including extensions, each with the modules for which it was compiled.
+# Julia checks that these modules are the same. It does not search for caches, and does not check times and paths of sources.
 module {module}
 
-# It runs once: compiling it would take longer. For the same reason it calls only what Julia's stock image has compiled:
-# methods of `Vector{Any}` and `String`, no closures, no `split`.
+# This code is interpreted, because it runs only once and compiling it would take longer. For the same reason, it calls only methods
+# that are compiled in Julia's stock image: those of `Vector{Any}` and `String`, no closures, and no `split`.
 Base.Experimental.@compiler_options compile = min optimize = 0 infer = false
 
 let here = @__DIR__,
@@ -18,7 +18,8 @@ let here = @__DIR__,
     ],
     loaded = Any[]
 
-    # Extensions that wait for packages of other bundles are in this project's manifest. One that joins is in `LOAD_PATH`.
+    # This project's manifest lists extensions whose triggers may be in other bundles. The project of a bundle that joins is in
+    # `LOAD_PATH`.
     if getfield(Base.ACTIVE_PROJECT, :x) === nothing
         for name in Base.project_names
             path = joinpath(dirname(here), name)

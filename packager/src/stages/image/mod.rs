@@ -1,8 +1,8 @@
 //! Images: TyPython, the project and its dependencies, compiled ahead of time. A full image holds Julia's own code too;
 //! package images (Julia 1.9 and later) go with Julia's stock image.
 //!
-//! Steps: name the image by all that goes into it, look into the cache, write the build tree, record what a run of
-//! the project compiles, build, and store the result.
+//! Steps: compute the key of the image from all its inputs, look it up in the cache, write the build tree, record what a run of
+//! the project compiles, build the image, and store it.
 
 mod base;
 mod build;
@@ -48,7 +48,7 @@ use crate::stages::runtime_wheel::RuntimeWheel;
 use jnumpy_base::text::megabytes;
 use jnumpy_base::{Report, Stage};
 
-/// Raised whenever the same inputs make another image than before.
+/// Incremented whenever the same inputs make a different image.
 const FORMAT: u32 = 8;
 
 /// Standard libraries that the project does not use, and that a wheel without them does not start.
@@ -67,7 +67,7 @@ pub struct Image {
     pub path: PathBuf,
     /// The package images, in the order in which Julia loads them, each with its file in the cache. None in a full image.
     pub packages: Vec<(PackageImage, PathBuf)>,
-    /// Digest of all that went in: 64 hexadecimal digits.
+    /// Digest of all inputs: 64 hexadecimal digits.
     pub key: String,
     /// The processors it was compiled for.
     pub cpu_target: CpuTarget,
@@ -258,7 +258,8 @@ impl Request<'_> {
             tree: build_tree.path(),
             log: &build_log,
         };
-        // What the other wheel has compiled is not compiled again: images are bound to the very ones that they were made on.
+        // The packages in the other wheel are not compiled again, because images only work with the images on which they were
+        // built.
         let given = tempfile::Builder::new().prefix("jnumpy-depot-").tempdir()?;
         if let Some(shared) = shared {
             shared.store_package_image(self.julia, given.path())?;
@@ -354,7 +355,7 @@ impl Request<'_> {
 
     fn finish(&self, record: &Record, logs: [PathBuf; 2], stage: Stage<'_>) {
         for log in logs {
-            // A recording that had nothing to do has none.
+            // A run without anything to compile records no statements.
             let _ = fs_err::remove_file(log);
         }
         stage.done(format_args!(

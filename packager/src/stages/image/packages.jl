@@ -1,6 +1,6 @@
-# Compiles packages into package images (Julia 1.9 and later), and says what was loaded: one `jnumpy-image` line for each
-# image, in the order of loading. Arguments: `uuid Name` of every package to load.
-# Julia compiles each package in a process of its own, into the first depot, for the processors of `JULIA_CPU_TARGET`.
+# Compiles packages into package images (Julia 1.9 and later), and prints what was loaded: one `jnumpy-image` line for each image,
+# in the order of loading. Arguments: `uuid Name` of every package to load.
+# Julia compiles each package in a separate process, into the first depot, for the processors of `JULIA_CPU_TARGET`.
 
 for package in ARGS
     uuid, name = split(package, ' ')

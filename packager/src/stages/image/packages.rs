@@ -24,7 +24,7 @@ const MARK: &str = "jnumpy-image ";
 pub(super) const CALLS: &str = include_str!("calls.jl");
 /// Its name.
 pub(super) const CALLS_NAME: &str = "JNumPyCalls";
-/// Its directory in the staging directory.
+/// Its directory in the build tree.
 pub(super) const CALLS_LOCATION: &str = "calls";
 
 /// A package image in the cache.

@@ -1,23 +1,24 @@
-# The state of a process that has started, for the modules that are loaded while an image is built, and its end.
+# Initializes the standard library for the modules that are loaded while an image is built, and restores its state afterwards.
 # Julia runs no `__init__` in a process that writes an image.
 module JNumPyPreparation
 
-# What these set up is of no use to a module that is loaded, and cannot be taken back: they start tasks, add themselves
-# to the REPL or reserve memory.
+# Modules whose `__init__` does not run, because loading modules does not need it and it cannot be undone: it starts a task, changes
+# the REPL, or reserves memory.
 const LEFT_ALONE = ("Distributed", "Pkg", "Profile", "Logging", "Downloads")
 
-"What is written back in the end: each puts one container or global back."
+"Functions that run at the end. Each restores one container or global."
 const PUT_BACK = Any[]
 const STARTED = IdDict{Module,Nothing}()
 
-"Runs the `__init__` of every module in the image, those that a module uses before its own."
+"Runs the `__init__` of every module in the image, after those of the modules that it uses."
 function start_standard_library()
     hooks = kept_hooks()
     roots = collect(values(Base.loaded_modules))
     foreach(root -> start(root, roots), roots)
     foreach(put_back -> put_back(), hooks)
-    # So of what is loaded later, and of binary packages, which say in `__init__` where their libraries are: other packages
-    # ask for that while they are loaded. They note Julia's own libraries in JLLWrappers, which looks for them once.
+    # The same for modules that are loaded later, and for binary packages. The `__init__` of a binary package sets the paths of its
+    # libraries, which other packages use while they are loaded. It also notes Julia's own libraries in JLLWrappers, which looks
+    # for them once.
     callback = function (id)
         loaded = Base.root_module(id)
         id.name == "JLLWrappers" && (STARTED[loaded] = nothing; keep_globals(loaded))
@@ -37,7 +38,7 @@ end
 function start(started::Module, roots)
     haskey(STARTED, started) && return nothing
     STARTED[started] = nothing
-    # `using` alone gives a module no name for what it uses.
+    # With `using` alone, the module has no name for the modules that it uses.
     for used in ccall(:jl_module_usings, Any, (Any,), started)
         used in roots && start(used, roots)
     end
@@ -47,7 +48,7 @@ function start(started::Module, roots)
         value isa Module && (value in roots || parentmodule(value) === started) && start(value, roots)
     end
     is_own = isdefined(started, :__init__) && parentmodule(started.__init__) === started
-    # `build.jl` does what that of Base does.
+    # `build.jl` does the work of the `__init__` of Base.
     if is_own && started !== Base && !(string(nameof(Base.moduleroot(started))) in LEFT_ALONE)
         startswith(string(started), "Base.") || keep_globals(started)
         try
@@ -84,24 +85,24 @@ function keep_counts(owner::Module)
     return nothing
 end
 
-# Julia 1.5 cannot compile the `__init__` of this module in a process that writes an image (a library's variable, then a
-# function of the same library). This is what sums need of it; memory may be the C library's meanwhile.
+# Julia 1.5 cannot compile the `__init__` of this module in a process that writes an image, because it uses a variable and then a
+# function of the same library. This is the part that arithmetic needs; memory comes from the C library meanwhile.
 function start_gmp()
     one = Base.GMP.ONE
     one.alloc, one.size, one.d = 1, 1, pointer(Base.GMP._ONE)
 end
 
-# An `__init__` adds to these, and will do so again in every process.
+# Containers to which an `__init__` adds elements, which it does again in every process.
 function kept_hooks()
     names = (:atexit_hooks, :repl_hooks, :disable_library_threading_hooks, :package_callbacks)
     containers = Any[getfield(Base, name) for name in names if isdefined(Base, name)]
     hints = Base.Experimental._hint_handlers
-    # Its `__init__` points `ZERO` to nothing, and Julia reads one limb there when it writes an image.
+    # The `__init__` sets `ZERO` to an invalid address, and Julia reads one limb there when it writes an image.
     constants = Any[getfield(Base.GMP, name) for name in (:ZERO, :ONE) if isdefined(Base.GMP, name)]
     return Any[map(kept, containers); map(kept, collect(values(hints))); kept(hints); map(kept, constants)]
 end
 
-"Remembers what the globals of a module of the standard library hold now."
+"Saves the present values of the globals of a module of the standard library."
 function keep_globals(owner::Module)
     for name in names(owner; all=true)
         (startswith(string(name), '#') || Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
@@ -115,7 +116,7 @@ function keep_globals(owner::Module)
     return nothing
 end
 
-"A function that puts a container back to what it holds now."
+"A function that restores the present contents of a container."
 function kept(container::Vector)
     before = copy(container)
     return () -> copyto!(resize!(container, length(before)), before)
@@ -143,11 +144,11 @@ function kept(ref::Base.RefValue)
         before = ref[]
         return () -> ref[] = before
     end
-    # No operation of Julia's makes a reference unassigned again, such as the one to the open `/dev/urandom`.
+    # Julia cannot make a reference unassigned again, such as the one to the open `/dev/urandom`.
     return () -> GC.@preserve ref unsafe_store!(Ptr{Ptr{Cvoid}}(pointer_from_objref(ref)), C_NULL)
 end
 
-# Since Julia 1.12 some containers are made by the first who asks for them, in each process anew.
+# Since Julia 1.12, some containers are created at their first use in each process.
 if isdefined(Base, :OncePerProcess)
     function kept(once::Base.OncePerProcess)
         value, state = once.value, once.state
@@ -158,7 +159,7 @@ if isdefined(Base, :OncePerProcess)
     end
 end
 
-"Puts back what `start_standard_library` and the modules loaded since have changed in the standard library."
+"Restores what `start_standard_library` and the modules loaded since have changed in the standard library."
 function end_standard_library()
     foreach(put_back -> Base.invokelatest(put_back), reverse(PUT_BACK))
     empty!(PUT_BACK)

@@ -1,4 +1,4 @@
-//! Precompile statements: what `--trace-compile` of a recorded run has written.
+//! Precompile statements, which `--trace-compile` writes in a recorded run.
 
 /// Brings the statements of any number of runs into the form that is replayed: sorted, each once, without those
 /// that can only make sense in the process that wrote them.

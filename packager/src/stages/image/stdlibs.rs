@@ -12,11 +12,11 @@ use crate::stages::depot::{Resolution, Source};
 use crate::stages::julia::Julia;
 use crate::stages::project::{Project, ProjectToml};
 
-/// What Julia's base takes for granted, and why. A version that does not have one of them has it in its base.
+/// The standard libraries that Julia's base needs, and why. In a version without one of these, its code is in the base.
 const ALWAYS: [(&str, &str); 3] = [
     ("Logging", "prints log messages as Julia does"),
-    ("Random", "has `rand` and `randn`, which Julia code calls without naming it"),
-    ("Sockets", "is what Julia opens a standard stream with that is a socket"),
+    ("Random", "provides `rand` and `randn`, which Julia code calls without naming the library"),
+    ("Sockets", "is needed if a standard stream is a socket"),
 ];
 
 /// The standard libraries of one image, and those that it does without.
@@ -127,7 +127,10 @@ mod tests {
             [
                 ("Dates", "the project depends on it"),
                 ("Printf", "`Dates` depends on it"),
-                ("Random", "it has `rand` and `randn`, which Julia code calls without naming it"),
+                (
+                    "Random",
+                    "it provides `rand` and `randn`, which Julia code calls without naming the library"
+                ),
                 ("Serialization", "`Random` depends on it"),
                 ("Unicode", "`Printf` depends on it"),
             ]

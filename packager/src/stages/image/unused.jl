@@ -1,13 +1,13 @@
-# Leaves out the start of standard libraries that nothing in the image needs, so that a wheel does without the files which
-# they open at each start. For images of wheels without the compiler: these run no code that is not known now.
+# Removes the `__init__` of standard libraries that nothing in the image needs, so that the wheel does not need the files that they
+# open at each start. Only for images of wheels without the compiler, because these cannot run code that is not known now.
 module JNumPyUnused
 
 import ..JNumPyInspection
 using ..JNumPyMethods: callers, own_methods, specializations
 
 """
-Applies the rules in the file: in each line the name of a rule and of the modules that open its files. `own` are the modules
-of the project and its dependencies. What was left out is reported as a finding of the kind `unused`.
+Applies the rules in the file: each line contains the name of a rule and the names of the modules that open its files. `own` are
+the modules of the project and its dependencies. Each rule that applies is reported as a finding of the kind `unused`.
 """
 function leave_out(rules::String, own::Vector{Module})
     packages = Dict(id.name => package for (id, package) in Base.loaded_modules)
@@ -37,12 +37,12 @@ function start_nothing(left_out::Module)
     return nothing
 end
 
-"A process that writes an image refuses to replace a method, but not to delete it and to define another."
+"Deletes the `__init__`. A process that writes an image cannot replace a method, but can delete it and define another one."
 drop_start(left_out::Module) = foreach(Base.delete_method, methods(left_out.__init__))
 
 """
-What calls BLAS nevertheless gets an error. libblastrampoline jumps to address 0 for a function that no library has, whatever
-its default function is, so each function that Julia code calls is set. All that it exports (5,000) would take 40 ms.
+Makes calls of BLAS throw an error. For a function that no library provides, libblastrampoline jumps to address 0 and ignores its
+default function. So each function that Julia code calls is set. Setting all 5,000 exported functions would take 40 ms.
 """
 function refuse_calls(algebra::Module)
     drop_start(algebra)
@@ -68,7 +68,7 @@ function refuse_calls(algebra::Module)
     return nothing
 end
 
-"The functions of BLAS and LAPACK that methods of the modules call, by the names that libblastrampoline gives them."
+"The functions of BLAS and LAPACK that methods of the modules call, by their names in libblastrampoline."
 function called_names(modules::Vector{Module})
     found = Set{String}()
     for method in own_methods(modules)
@@ -101,7 +101,7 @@ function caller_of_blas(algebra::Module, own::Vector{Module})
     return nothing
 end
 
-"The compiled methods of all functions that the modules define or extend, of their submodules too."
+"The compiled methods of all functions that the modules and their submodules define or extend."
 function compiled(modules::Vector{Module})
     instances = Set{Core.MethodInstance}()
     for method in own_methods(modules)

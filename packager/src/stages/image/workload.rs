@@ -1,4 +1,4 @@
-//! Recording: runs the project once, as a user would, and notes what Julia had to compile and what the project exports.
+//! Records a run: runs the project once, as a user would, and notes what Julia compiled and what the project exports.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use jnumpy_base::process;
 /// The oldest Python the runtime works with.
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
 
-/// What is run beside the project on an image that has compiled nothing but what it was built with.
+/// The script that is run besides the project on a base image, for functions of Julia that most programs call.
 pub(super) const EVERYDAY: &str = include_str!("everyday.jl");
 
 /// A Python that can run the project: new enough, and with NumPy.
@@ -88,7 +88,7 @@ pub(super) struct Recording<'a> {
     pub(super) project: &'a Project,
     pub(super) julia: &'a Julia,
     pub(super) runtime: &'a RuntimeWheel,
-    /// The staging directory: its environment is where Julia finds packages.
+    /// The build tree. Julia finds packages by the environment in it.
     pub(super) build_tree: &'a Path,
     /// Runs the import and the Python workloads; without one, only Julia workloads are run.
     pub(super) python: Option<&'a Python>,

@@ -1,4 +1,4 @@
-//! Why something is in a wheel: the shortest chain of those that need it.
+//! Explains why a file is in a wheel: the shortest chain of files or components that need it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ enum Node<'a> {
     Component(&'a Component),
 }
 
-/// Who needs whom, by what libraries are linked to and by the bill of materials.
+/// The dependencies, from the needed libraries of ELF files and from the bill of materials.
 #[derive(Debug)]
 pub(super) struct Chains<'a> {
     needed_by: BTreeMap<Node<'a>, BTreeSet<Node<'a>>>,
@@ -97,7 +97,7 @@ impl<'a> Chains<'a> {
         let mut end = None;
         while let Some(node) = queue.pop_front() {
             let above = self.needed_by.get(&node);
-            // Julia is why a wheel is one; what it is needed by says no more.
+            // A chain ends at Julia, because every wheel contains Julia.
             let is_julia = matches!(node, Node::Component(one) if one.kind == ComponentKind::Application);
             if above.is_none() || is_julia {
                 let is_component = matches!(node, Node::Component(_));

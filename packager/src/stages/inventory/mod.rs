@@ -1,4 +1,4 @@
-//! What a wheel, unpacked or not, consists of: read with the eyes of the audit, told in the words of the packager.
+//! The contents of a wheel, whether packed, unpacked, or installed.
 
 mod chains;
 mod source;
@@ -22,10 +22,10 @@ use jnumpy_wheel::{ComponentKind, METADATA, ReadMetadata, SBOM_PATH, Sbom, WHEEL
 
 /// Version of the JSON form.
 const FORMAT: u32 = 1;
-/// What begins the package URL of a Julia package.
+/// The prefix of the package URL of a Julia package.
 const JULIA_PACKAGE: &str = "pkg:julia/";
 
-/// What a wheel or an unpacked one consists of. All lists are sorted.
+/// The contents of a wheel. All lists are sorted.
 #[derive(Debug, Serialize)]
 pub struct Inventory {
     /// Version of this form.
@@ -36,7 +36,7 @@ pub struct Inventory {
     pub distribution: Option<Distribution>,
     /// `None` if Julia is not in it.
     pub bundle: Option<Bundle>,
-    /// `None` if there is no machine code in it, or no platform has what it asks for.
+    /// `None` if the wheel has no machine code, or if no platform provides the symbols that it needs.
     pub floor: Option<Floor>,
     /// In bytes; `None` for a directory.
     pub size: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Bundle {
     pub runtime: String,
 }
 
-/// What is compiled ahead of time, in the words of `--image`.
+/// What is compiled ahead of time, as a value of `--image`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageKind {
@@ -219,7 +219,7 @@ pub struct Identity {
     pub distribution: Option<Distribution>,
 }
 
-/// Reads what a wheel says of itself, and none of its other files.
+/// Reads the description of a wheel, and none of its other files.
 pub fn identify(wheel: &Path) -> Result<Identity, InventoryError> {
     let files = Files::read_descriptions(wheel)?;
     Ok(Identity { package: files.package(), distribution: files.distribution()? })

@@ -75,7 +75,7 @@ impl Files {
         }
     }
 
-    /// Reads those files of a wheel that describe others; of the rest, it takes note of the sizes.
+    /// Reads the files of a wheel that describe others, and notes the sizes of the rest.
     pub(super) fn read_descriptions(wheel: &Path) -> Result<Self, InventoryError> {
         Self::in_archive(wheel, describes, |_| ())
     }
@@ -85,7 +85,7 @@ impl Files {
         is_read: impl Fn(&WheelPath) -> bool + Sync,
         mut progress: impl FnMut(usize),
     ) -> Result<Self, InventoryError> {
-        // What is wrong but lets the rest be read is for the audit to say.
+        // Errors that do not prevent reading the rest are left to the audit.
         let archive = Archive::open(path, &mut Vec::new()).map_err(|error| match error {
             AuditError::Broken { path, .. }
                 if path.extension().is_none_or(|extension| extension != "whl") =>

@@ -1,4 +1,4 @@
-//! What can go wrong with a Julia.
+//! Errors of finding, running, and installing a Julia.
 
 use std::io;
 use std::path::PathBuf;
@@ -27,30 +27,26 @@ pub enum JuliaError {
         /// Who gave it.
         origin: Origin,
     },
-    /// A Julia is there and cannot be started, or ends at once.
+    /// A Julia exists but cannot be started, or ends at once.
     #[error("the Julia `{}` ({origin}) does not start", executable.display())]
     NotStarting {
-        /// The executable.
         executable: PathBuf,
         /// Who named it.
         origin: Origin,
         /// Exit status and stderr.
         source: Box<ChildError>,
     },
-    /// It runs, and is no Julia.
-    #[error("`{}` does not answer as a Julia does: {answer}", executable.display())]
+    /// The program runs, but is not a Julia.
+    #[error("`{}` is not a Julia executable, it printed: {answer}", executable.display())]
     NotJulia {
-        /// The executable.
         executable: PathBuf,
         /// What it said instead.
         answer: String,
     },
-    /// A Julia from before the oldest that works.
-    #[error("`{}` is Julia {version}, older than {oldest}, the oldest that works", executable.display())]
+    /// A Julia that is older than the oldest supported version.
+    #[error("`{}` is Julia {version}, but the oldest supported version is {oldest}", executable.display())]
     TooOld {
-        /// The executable.
         executable: PathBuf,
-        /// Its version.
         version: Version,
         /// The oldest that works.
         oldest: &'static str,
@@ -66,12 +62,11 @@ pub enum JuliaError {
     /// A Julia that was built without its compiler.
     #[error("`{}` has no compiler: there is no `{library}` beside its libraries", executable.display())]
     NoCompiler {
-        /// The executable.
         executable: PathBuf,
         /// How the name of the missing library begins.
         library: &'static str,
     },
-    /// The Julia that `julia use` has chosen is not there any more.
+    /// The Julia that `julia use` has chosen is not there anymore.
     #[error("`{id}`, which `{}` names as the default Julia, is not installed", file.display())]
     DefaultGone {
         /// The name of the installation.
@@ -87,7 +82,7 @@ pub enum JuliaError {
         /// What there is.
         installed: Vec<String>,
     },
-    /// Several installations are meant, and only one can be.
+    /// The text names several installations, but must name one.
     #[error("`{wanted}` matches several installed Julias: {}", list(ids))]
     Ambiguous {
         /// What was asked for.
@@ -100,19 +95,13 @@ pub enum JuliaError {
     NoChannel {
         /// The configuration of juliaup.
         config: PathBuf,
-        /// The channel.
         channel: String,
         /// Those that there are.
         known: Vec<String>,
     },
     /// The configuration of juliaup cannot be read.
     #[error("`{}` of juliaup is damaged", config.display())]
-    Juliaup {
-        /// The file.
-        config: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    Juliaup { config: PathBuf, source: serde_json::Error },
     /// A part that Julia names is not on disk.
     #[error("the {part} of `{}` is not where that Julia says it is", executable.display())]
     PartMissing {
@@ -175,14 +164,14 @@ impl Hint for JuliaError {
                     .into()
             }
             Self::NotThere { origin, .. } => {
-                format!("correct {origin}, or leave it out to search `PATH` and the installed ones")
+                format!("correct {origin}, or omit it to search `PATH` and the installed Julias")
             }
             Self::NotStarting { executable, .. } => {
-                format!("see what `{} --version` says in a terminal", executable.display())
+                format!("run `{} --version` in a terminal to see why", executable.display())
             }
             Self::Directory { path, .. } => format!("name the program: `{}`", path.join("bin/julia").display()),
             Self::DefaultGone { .. } => {
-                "choose another with `jnumpy-pack julia use VERSION`, or none with `jnumpy-pack julia use --none`"
+                "choose another with `jnumpy-pack julia use VERSION`, or remove the choice with `jnumpy-pack julia use --none`"
                     .into()
             }
             Self::NotInstalled { installed, .. } if installed.is_empty() => {
@@ -194,7 +183,7 @@ impl Hint for JuliaError {
                 format!("`juliaup add {channel}` installs it")
             }
             Self::NoChannel { channel, known, .. } => {
-                format!("`juliaup add {channel}` installs it; there are {}", list(known))
+                format!("`juliaup add {channel}` installs it; the installed ones are {}", list(known))
             }
             Self::Juliaup { .. } => "`juliaup status` shows what juliaup reads from it".into(),
             Self::NotJulia { .. } | Self::TooOld { .. } | Self::NoCompiler { .. } => {

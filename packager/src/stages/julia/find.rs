@@ -1,6 +1,6 @@
-//! Which Julia to use: the one that `--julia` names, else the first that is found by the rules in `finder.json`.
+//! Finds the Julia to use: the one that `--julia` names, otherwise the first one by the rules in `finder.json`.
 //!
-//! The runtime looks by the same rules, in `_find.py`; `tests/julia_cases.json` holds what both must find.
+//! The runtime uses the same rules, in `_find.py`. `tests/support/julia_cases.json` contains cases that both must agree on.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -18,14 +18,14 @@ const COMMAND: &str = "julia";
 /// What the user wants: the value of `--julia`.
 #[derive(Debug, Clone, Default)]
 pub enum Choice {
-    /// Nothing was said: search.
+    /// No `--julia`: search for one.
     #[default]
     Search,
     /// `auto`: search, and install one when none is found.
     Auto,
-    /// This one.
+    /// The Julia with this path or command.
     Given(PathBuf),
-    /// This one, which was found before.
+    /// This Julia, which was found before.
     Found(Box<Julia>),
 }
 
@@ -47,10 +47,10 @@ impl FromStr for Choice {
     }
 }
 
-/// A Julia that was come across by [`list`]; perhaps one that does not work.
+/// A Julia in the result of [`list`], which may not work.
 #[derive(Debug)]
 pub struct Found {
-    /// The executable as it was found, perhaps a launcher.
+    /// The executable as it was found, which may be a launcher.
     pub executable: PathBuf,
     /// Where it was found.
     pub origin: Origin,
@@ -58,9 +58,9 @@ pub struct Found {
     pub julia: Result<Julia, JuliaError>,
 }
 
-/// Finds the Julia to use. With `given` (the value of `--julia`) no other is looked at.
+/// Finds the Julia to use. With `given` (the value of `--julia`), no other is considered.
 ///
-/// A Julia that was named and does not work is an error; one that is only come across is passed over with a warning.
+/// It is an error if a Julia that was named does not work. Any other Julia that does not work is skipped with a warning.
 pub fn find(given: Option<&Path>, surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaError> {
     let julia = match given {
         Some(path) => ask(path, surroundings, &Origin::Flag)?,
@@ -69,7 +69,7 @@ pub fn find(given: Option<&Path>, surroundings: &Surroundings, report: &Report) 
     if rules().is_untried(&julia.version) {
         let newest = &rules().newest;
         report.warn(format_args!(
-            "Julia {} is newer than {newest}, the newest that JNumPy was tried with",
+            "Julia {} is newer than {newest}, the newest version that JNumPy was tested with",
             julia.version
         ));
     }
@@ -82,7 +82,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
         let candidates = match candidates(*location, surroundings) {
             Ok(candidates) => candidates,
             Err(error) if matches!(location, Location::Juliaup) => {
-                report.warn(format_args!("passed over: {}", with_causes(&error)));
+                report.warn(format_args!("skipped: {}", with_causes(&error)));
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -94,7 +94,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
                     return Err(error);
                 }
                 Err(error) => {
-                    report.warn(format_args!("passed over: {}", with_causes(&error)));
+                    report.warn(format_args!("skipped: {}", with_causes(&error)));
                     searched.push(format!("`{}` ({origin}, does not work)", executable.display()));
                 }
             }
@@ -104,7 +104,7 @@ fn search(surroundings: &Surroundings, report: &Report) -> Result<Julia, JuliaEr
     Err(JuliaError::NotFound { searched })
 }
 
-/// Everything that [`find`] could take, in its order; each Julia once.
+/// Every Julia that [`find`] could use, in its order, without duplicates.
 pub fn list(surroundings: &Surroundings) -> Result<Vec<Found>, JuliaError> {
     let mut found: Vec<Found> = Vec::new();
     for (executable, origin) in
@@ -128,7 +128,7 @@ pub fn list(surroundings: &Surroundings) -> Result<Vec<Found>, JuliaError> {
     Ok(found)
 }
 
-/// What [`candidates`] gives, with a failure as one more candidate.
+/// The results of [`candidates`], with a failure as one more candidate.
 fn everything(location: Location, surroundings: &Surroundings) -> Vec<(Result<PathBuf, JuliaError>, Origin)> {
     match candidates(location, surroundings) {
         Ok(found) => found.into_iter().map(|(executable, origin)| (Ok(executable), origin)).collect(),

@@ -1,4 +1,4 @@
-//! What the environment says about Julias, and the directory of those that were installed by us.
+//! The environment variables about Julia, and the directory of Julias that this command has installed.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +15,7 @@ use jnumpy_base::{env_vars, write_files};
 /// The parts of the process's environment that the search looks at.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// The value of `TYPY_JL_EXE`; an empty one counts as none.
+    /// The value of `TYPY_JL_EXE`; `None` if it is empty.
     pub chosen: Option<OsString>,
     /// The value of `PATH`.
     pub path: OsString,
@@ -40,7 +40,7 @@ impl Surroundings {
     }
 }
 
-/// The directory that holds all we keep between runs: `JNUMPY_HOME`, else `.jnumpy` in the home directory.
+/// The directory of everything that is kept between runs: `JNUMPY_HOME`, otherwise `.jnumpy` in the home directory.
 pub fn home() -> Result<PathBuf, JuliaError> {
     let home = match value(env_vars::JNUMPY_HOME) {
         Some(home) => PathBuf::from(home),
@@ -61,7 +61,7 @@ fn juliaup() -> Option<PathBuf> {
     Some(depot.join(&rules.config))
 }
 
-/// A variable of the environment; an empty one counts as none.
+/// An environment variable; `None` if it is empty.
 fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -79,7 +79,7 @@ pub struct Installed {
 
 /// Every complete installation below `managed`, the newest Julia first.
 ///
-/// Complete is what holds its record, which is written last; work in progress has a name with a leading dot.
+/// An installation is complete if it has its record, which is written last. Names of incomplete ones begin with a dot.
 pub fn installed(managed: &Path) -> Result<Vec<Installed>, JuliaError> {
     let entries = match fs_err::read_dir(managed) {
         Ok(entries) => entries,
@@ -93,7 +93,7 @@ pub fn installed(managed: &Path) -> Result<Vec<Installed>, JuliaError> {
         if id.starts_with('.') {
             continue;
         }
-        // A record that cannot be read belongs to no installation of ours, or to a damaged one.
+        // A directory whose record cannot be read was not installed by this command, or is damaged.
         let Ok(Some(record)) = Record::read(&entry.path()) else { continue };
         let (Ok(version), true) = (record.julia.parse(), record.version == rules().installed.format) else {
             continue;

@@ -1,4 +1,4 @@
-//! What juliaup has installed, read from its configuration: no launcher is run, so nothing is updated or downloaded.
+//! The Julias that juliaup has installed, read from its configuration. No launcher runs, so nothing is updated or downloaded.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,7 +1,7 @@
-//! Where a Julia keeps its parts: asked of the Julia itself, then looked at on disk.
+//! Finds the parts of a Julia: asks the Julia itself, and then checks the files.
 //!
-//! Debian's layout (`lib/<multiarch>/libjulia.so.1`, `lib/<multiarch>/julia/sys.so`) and the official one
-//! (`lib/libjulia.so.1.10`, `lib/julia/sys.so`) are told apart by nothing but the answers.
+//! The code does not distinguish Debian's layout (`lib/<multiarch>/libjulia.so.1`, `lib/<multiarch>/julia/sys.so`) from the
+//! official one (`lib/libjulia.so.1.10`, `lib/julia/sys.so`). It only uses the answers of the Julia.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// A Julia made for running one program has no compiler, and packs and develops nothing.
+/// Refuses a Julia without a compiler, which can neither pack nor develop a project.
 fn has_compiler(julia: &Julia) -> Result<bool, JuliaError> {
     for entry in fs_err::read_dir(julia.prefix.join(&julia.layout.private_libdir))? {
         if entry?.file_name().as_encoded_bytes().starts_with(rules().compiler.library.as_bytes()) {
@@ -172,7 +172,7 @@ mod tests {
         let executable = FakeJulia::new("1.4.2").write(directory.path());
         let error = ask(&executable, &origin()).unwrap_err();
         let text =
-            format!("`{}` is Julia 1.4.2, older than 1.5.0, the oldest that works", executable.display());
+            format!("`{}` is Julia 1.4.2, but the oldest supported version is 1.5.0", executable.display());
         assert_eq!(error.to_string(), text);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let error = ask(Path::new("/bin/echo"), &origin()).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with("`/bin/echo` does not answer as a Julia does: --startup-file=no -e"),
+            text.starts_with("`/bin/echo` is not a Julia executable, it printed: --startup-file=no -e"),
             "{text}"
         );
     }

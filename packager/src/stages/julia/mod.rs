@@ -1,6 +1,6 @@
 //! Julia itself: finding one, asking it about its parts, running it, installing one.
 //!
-//! No libjulia is ever loaded here: a Julia is a child process, started through [`Run`].
+//! libjulia is never loaded: a Julia is a child process, which is started by [`Run`].
 
 mod error;
 mod find;
@@ -35,7 +35,6 @@ pub struct Julia {
     pub prefix: PathBuf,
     /// The real executable, never a launcher.
     pub executable: PathBuf,
-    /// Its version.
     pub version: Version,
     /// Where its parts lie in the prefix.
     pub layout: Layout,
@@ -61,7 +60,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether the user has chosen this Julia, so that no other may be taken for it.
+    /// Whether the user has chosen this Julia, so that no other may be used instead.
     pub(crate) fn is_a_choice(&self) -> bool {
         matches!(self, Self::Flag | Self::Environment | Self::Default(_))
     }

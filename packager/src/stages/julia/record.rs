@@ -1,4 +1,4 @@
-//! `jnumpy-julia.json`: what an installed prefix is made of. Written last, it also says that the prefix is complete.
+//! `jnumpy-julia.json`: the origin of an installed prefix. It is written last, so it also marks the prefix as complete.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! The rules by which a Julia is looked for: data that the runtime reads too.
+//! The rules for finding a Julia, which the runtime reads too.
 
 use std::sync::LazyLock;
 

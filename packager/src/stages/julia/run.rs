@@ -1,4 +1,4 @@
-//! The one door to a child Julia.
+//! Runs child Julias. All of them are started here.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,8 +12,8 @@ use jnumpy_base::process::{self, ChildError, Output};
 
 /// A Julia to be run: arguments, environment, log. Consumed by [`Run::run`].
 ///
-/// The child sees none of the `JULIA_*` and `LD_*` variables of this process: a depot, a project or a preloaded
-/// library that happens to be set would end up in the wheel. What it needs is given with [`Run::env`].
+/// The child does not get the `JULIA_*` and `LD_*` variables of this process, because a depot, a project, or a preloaded library
+/// could end up in the wheel. Variables that it needs are set with [`Run::env`].
 #[derive(Debug)]
 #[must_use]
 pub struct Run {
@@ -120,7 +120,7 @@ mod tests {
 
         let script = directory.path().join("script.sh");
         fs_err::write(&script, "echo $JULIA_DEPOT_PATH; pwd -P").unwrap();
-        // `sh` takes our first argument for an unknown option, so `env` stands between.
+        // `sh` would treat the first argument as an unknown option, so it is run by `env`.
         let output = Run { arguments: vec![], ..Run::executable(Path::new("/usr/bin/env")) }
             .args([OsStr::new("sh"), script.as_os_str()])
             .env("JULIA_DEPOT_PATH", "depot")

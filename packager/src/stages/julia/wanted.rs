@@ -1,4 +1,4 @@
-//! Which Julia a user means by `1.10`, `1.12.2`, `lts` or `release`.
+//! The versions that a user can request: `1.10`, `1.12.2`, `lts`, or `release`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether `version` is one of those that are meant. A series holds no prereleases.
+    /// Whether `version` matches. A series contains no prereleases.
     pub(crate) fn matches(&self, version: &Version) -> bool {
         match self {
             Self::Lts | Self::Release => version.pre.is_empty(),

@@ -1,8 +1,8 @@
-//! Wheels that hold Julia for others: how they are named, and what is in one.
+//! Wheels of Julia, which other wheels share: their names and contents.
 //!
-//! The name of the distribution and of the import package contain the version of Julia, so that an environment can hold
-//! several. A wheel on a shared Julia is made from the very wheel that it requires: package images are bound to the images
-//! that they were compiled on.
+//! The names of the distribution and of the import package contain the version of Julia, so that an environment can contain
+//! several. A thin wheel is made from exactly the wheel of Julia that it requires, because package images work only with the
+//! images for which they were compiled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use jnumpy_base::path::file_name;
 use jnumpy_base::text::printable;
 use jnumpy_wheel::{WheelError, WheelName};
 
-/// No wheel of Julia is larger when unpacked, in bytes.
+/// The largest size of an unpacked wheel of Julia in bytes.
 const LARGEST: u64 = 4 << 30;
 /// Puts a package image into a depot.
 const STORE: &str = include_str!("store.jl");
@@ -29,14 +29,14 @@ const PACKAGE_IMAGES: &str = "/julia/packages/";
 /// The file name of the cache header of TyPython's package image, which lies beside that image.
 pub const CACHE_HEADER: &str = "TyPython.ji";
 
-/// What a wheel has to do with the Julia of others.
+/// How a wheel shares a Julia.
 #[derive(Debug, Clone, Copy)]
 pub enum Sharing<'a> {
-    /// It has its own.
+    /// It contains its own Julia, which it does not share.
     Alone,
-    /// It is the one with the Julia.
+    /// It is the wheel of Julia.
     Gives,
-    /// It requires this one.
+    /// It requires this wheel of Julia.
     Takes(&'a JuliaWheel),
 }
 
@@ -65,7 +65,7 @@ pub fn package(julia: &Version) -> String {
     distribution(julia).replace('-', "_")
 }
 
-/// What requires exactly this version of a distribution.
+/// A requirement of exactly this version of a distribution.
 #[must_use]
 pub fn requirement(distribution: &str, version: &str) -> String {
     format!("{distribution} == {version}")
@@ -78,11 +78,10 @@ pub struct JuliaWheel {
     pub wheel: PathBuf,
     /// Its import package.
     pub package: String,
-    /// Its distribution.
     pub distribution: String,
     /// The version of that.
     pub version: String,
-    /// What tells it from another one of the same version.
+    /// A digest that distinguishes it from other builds of the same version.
     pub build: String,
     /// Its files but for package images, by their paths in `_jnumpy`.
     files: BTreeMap<String, PathBuf>,
@@ -127,12 +126,12 @@ impl JuliaWheel {
             .map_err(|error| no_julia(printable(&error.to_string())))?;
         if described.format != BUNDLE_FORMAT {
             let reason =
-                format!("it has the format {}, this jnumpy-pack makes {BUNDLE_FORMAT}", described.format);
+                format!("it has the format {}, but this jnumpy-pack makes {BUNDLE_FORMAT}", described.format);
             return Err(no_julia(reason));
         }
         if (described.protocol, &described.runtime) != (runtime.protocol, &runtime.version) {
             let reason = format!(
-                "it has the runtime {}, protocol {}, and this is {}, protocol {}",
+                "it has the runtime {}, protocol {}, but this is {}, protocol {}",
                 printable(&described.runtime),
                 described.protocol,
                 runtime.version,
@@ -140,12 +139,11 @@ impl JuliaWheel {
             );
             return Err(no_julia(reason));
         }
-        let build =
-            described.julia.build.ok_or_else(|| no_julia("it holds Julia for itself alone".into()))?;
+        let build = described.julia.build.ok_or_else(|| no_julia("it does not share its Julia".into()))?;
         Ok(Self { wheel, package, distribution, version, build, files, cache_header, directory: target })
     }
 
-    /// What a wheel that is made for it requires.
+    /// The requirement of wheels that are made for it.
     #[must_use]
     pub fn requirement(&self) -> String {
         requirement(&self.distribution, &self.version)
@@ -157,7 +155,7 @@ impl JuliaWheel {
         self.files.get(path).map(PathBuf::as_path)
     }
 
-    /// What it says of itself: the bytes of `bundle.json`.
+    /// Its description: the bytes of `bundle.json`.
     pub fn description(&self) -> std::io::Result<Vec<u8>> {
         fs_err::read(&self.files[DESCRIPTION])
     }
@@ -244,7 +242,7 @@ fn find(directory: &Path, julia: &Version) -> Result<PathBuf, JuliaWheelError> {
     }
 }
 
-/// What can be wrong with the wheel of Julia.
+/// Errors about the wheel of Julia.
 #[derive(Debug, thiserror::Error)]
 pub enum JuliaWheelError {
     /// There is none.
@@ -257,14 +255,10 @@ pub enum JuliaWheelError {
     },
     /// There are several.
     #[error("several wheels of the same Julia: {}", wheels.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
-    Several {
-        /// The wheels.
-        wheels: Vec<PathBuf>,
-    },
+    Several { wheels: Vec<PathBuf> },
     /// It is another wheel.
     #[error("`{}` is not a wheel of Julia {julia}, the Julia in use: {reason}", wheel.display())]
     NoJulia {
-        /// The wheel.
         wheel: PathBuf,
         /// The version.
         julia: String,
@@ -273,10 +267,7 @@ pub enum JuliaWheelError {
     },
     /// Nothing can be compiled for it.
     #[error("`{}` has no package image of TyPython, so no package images can be made for it", wheel.display())]
-    NoImage {
-        /// The wheel.
-        wheel: PathBuf,
-    },
+    NoImage { wheel: PathBuf },
     /// Its file name is none.
     #[error(transparent)]
     Name(#[from] WheelError),
@@ -301,7 +292,7 @@ impl Hint for JuliaWheelError {
             ),
             Self::Several { .. } => Some("name one of them: `--julia-wheel WHEEL`".into()),
             Self::NoImage { .. } => {
-                Some("leave `--image` out, or make the wheel of Julia with `julia-wheel --image packages`".into())
+                Some("omit `--image`, or make the wheel of Julia with `julia-wheel --image packages`".into())
             }
             Self::Name(error) => error.hint(),
             Self::Julia(error) => error.hint(),

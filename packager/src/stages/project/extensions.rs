@@ -1,4 +1,4 @@
-//! Modules of the package that are compiled for one CPython, which the wheel's tag has to say.
+//! Compiled modules of the package, which determine the Python tag of the wheel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) fn abis(files: &[PackageFile]) -> Result<Option<BTreeSet<String>>, Pr
     match (common, files.iter().find(|file| parts(&file.name).is_some())) {
         (Some(common), Some(file)) if common.is_empty() => Err(ProjectError::ExtensionModule {
             path: file.path.clone(),
-            reason: "it and the other compiled modules of the package are not for one and the same CPython",
+            reason: "the compiled modules of the package are for different versions of CPython",
         }),
         (common, _) => Ok(common),
     }
@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn err_what_no_python_can_import() {
         for (names, word) in [
-            (["a.cpython-311-x86_64-linux-gnu.so", "b.cpython-312-x86_64-linux-gnu.so"], "one and the same"),
+            (
+                ["a.cpython-311-x86_64-linux-gnu.so", "b.cpython-312-x86_64-linux-gnu.so"],
+                "different versions of CPython",
+            ),
             (["a.cpython-39-x86_64-linux-gnu.so", "b.py"], "3.10 and later"),
             (["a.cpython-313t-x86_64-linux-gnu.so", "b.py"], "usual build"),
         ] {

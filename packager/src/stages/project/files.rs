@@ -1,4 +1,4 @@
-//! The files of the package that belong into a wheel, and those of the project that belong into a source distribution.
+//! The files of the package that belong in a wheel, and those of the project that belong in a source distribution.
 
 use std::path::{Path, PathBuf};
 
@@ -16,15 +16,15 @@ pub struct PackageFile {
     pub executable: bool,
 }
 
-/// Lists the package's files, sorted by name. Left out is what tools leave behind and what the packager adds itself.
+/// Lists the package's files, sorted by name, without files that tools leave behind and those that the packager adds itself.
 pub(crate) fn list(package_dir: &Path) -> Result<Vec<PackageFile>, ProjectError> {
     collect(package_dir, false, |entry| {
         entry.depth() == 0 || !is_leftover(&entry.file_name().to_string_lossy(), entry.depth())
     })
 }
 
-/// Lists the files of a project that belong into a source distribution, sorted by name. Left out is what `.gitignore`
-/// names, and what builds and tools leave behind.
+/// Lists the files of a project that belong in a source distribution, sorted by name, without files that `.gitignore` names and
+/// those that builds and tools leave behind.
 pub(super) fn list_sources(root: &Path) -> Result<Vec<PackageFile>, ProjectError> {
     collect(root, true, |entry| {
         let name = entry.file_name().to_string_lossy();
@@ -70,7 +70,7 @@ fn collect(
         let relative = path.strip_prefix(directory).unwrap_or(&path);
         let name = relative.to_str().ok_or_else(|| unpackable("its name is not UTF-8"))?;
         if name.chars().any(char::is_control) || name.contains('\\') {
-            return Err(unpackable("its name holds a control character or a backslash"));
+            return Err(unpackable("its name contains a control character or a backslash"));
         }
         let (name, executable) = (name.to_owned(), is_executable(&metadata));
         files.push(PackageFile { name, path, executable });

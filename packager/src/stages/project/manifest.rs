@@ -84,8 +84,8 @@ impl Manifest {
             .map_err(|message| ProjectError::Invalid { path: path.to_owned(), message })
     }
 
-    /// Refuses a manifest that another minor version of Julia resolved: its versions need not work, and
-    /// packages of the standard library differ.
+    /// Refuses a manifest that another minor version of Julia resolved: its versions may not work, and packages of the standard
+    /// library differ.
     pub fn check(&self, julia: &Version) -> Result<(), ProjectError> {
         match &self.julia {
             Some(made) if (made.major, made.minor) != (julia.major, julia.minor) => {
@@ -125,7 +125,7 @@ impl Manifest {
             let Some(stanzas) = value.as_array() else { continue };
             // The name becomes part of paths.
             if !is_identifier(name) {
-                return Err(format!("it lists a package with an impossible name: `{}`", printable(name)));
+                return Err(format!("it lists a package with an invalid name: `{}`", printable(name)));
             }
             for stanza in stanzas {
                 let stanza =
@@ -160,7 +160,7 @@ impl Manifest {
                 }
             }
             if packages.insert(uuid, pinned).is_some() {
-                return Err(format!("it lists two packages of one UUID: `{uuid}`"));
+                return Err(format!("it lists two packages with the same UUID: `{uuid}`"));
             }
         }
         Ok(Self { path: path.to_owned(), julia, packages })
@@ -268,14 +268,14 @@ mod tests {
         for (text, expected) in [
             ("manifest_format = \"3.0\"\n".to_owned(), "its `manifest_format` is not one of 1 and 2: `3.0`"),
             ("[[A]]\n".to_owned(), "`A` has no `uuid`"),
-            ("[[\"../A\"]]\n".to_owned(), "it lists a package with an impossible name: `../A`"),
+            ("[[\"../A\"]]\n".to_owned(), "it lists a package with an invalid name: `../A`"),
             (
                 format!("[[A]]\nuuid = \"{uuid}\"\ndeps = [\"B\"]\n"),
                 "`A` depends on `B`, which it does not list",
             ),
             (
                 format!("[[A]]\nuuid = \"{uuid}\"\n[[B]]\nuuid = \"{uuid}\"\n"),
-                "it lists two packages of one UUID: `8f399da3-3557-5675-b5ff-fb832c97cbdb`",
+                "it lists two packages with the same UUID: `8f399da3-3557-5675-b5ff-fb832c97cbdb`",
             ),
             (format!("[[A]]\nuuid = \"{uuid}\"\ngit-tree-sha1 = \"12\"\n"), "not a git tree hash: `12`"),
             (

@@ -1,4 +1,4 @@
-//! The user's project: what is written in it, checked, and never changed.
+//! The user's project: reads and checks its files, and never changes them.
 //!
 //! A project is a directory with `pyproject.toml` and one Python package that is a Julia package too: its
 //! directory holds `__init__.py`, `Project.toml` and `src/<name>.jl`.
@@ -144,7 +144,7 @@ impl Project {
     }
 }
 
-/// What can be wrong with a project.
+/// Errors about a project.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The directory has no `pyproject.toml`.
@@ -156,7 +156,6 @@ pub enum ProjectError {
     /// A file is not TOML.
     #[error("`{}` is not valid TOML", path.display())]
     Toml {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         source: toml::de::Error,
@@ -164,7 +163,6 @@ pub enum ProjectError {
     /// A file is TOML with wrong contents.
     #[error("`{}` is invalid: {message}", path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// Which key, which value.
         message: String,
@@ -211,12 +209,7 @@ pub enum ProjectError {
     },
     /// The directory's name cannot be imported.
     #[error("the package directory `{}` has a name that Python cannot import: `{name}`", path.display())]
-    PackageName {
-        /// The name.
-        name: String,
-        /// The directory.
-        path: PathBuf,
-    },
+    PackageName { name: String, path: PathBuf },
     /// `Project.toml` is an environment, not a package.
     #[error("`{}` has no `name`", path.display())]
     NoName {
@@ -237,14 +230,13 @@ pub enum ProjectError {
         /// The file named.
         path: PathBuf,
     },
-    /// The manifest is another Julia's.
+    /// The manifest was resolved by another version of Julia.
     #[error("`{}` was resolved by Julia {manifest}, but the Julia in use is {julia}", path.display())]
     OtherJulia {
         /// The `Manifest.toml`.
         path: PathBuf,
         /// The version it was resolved by.
         manifest: Version,
-        /// The version in use.
         julia: Version,
     },
     /// A key of `[tool.jnumpy]` that does not exist.
@@ -252,7 +244,6 @@ pub enum ProjectError {
     UnknownSetting {
         /// The `pyproject.toml`.
         path: PathBuf,
-        /// The key.
         key: String,
     },
     /// `[tool.jnumpy] data` or `libraries` names what is not there.
@@ -272,7 +263,6 @@ pub enum ProjectError {
     /// A file of the package cannot be in a wheel.
     #[error("`{}` cannot be packed: {reason}", printable(&path.to_string_lossy()))]
     Unpackable {
-        /// The file.
         path: PathBuf,
         /// What it is.
         reason: &'static str,
@@ -282,7 +272,6 @@ pub enum ProjectError {
     ExtensionModule {
         /// The module's file.
         path: PathBuf,
-        /// Why.
         reason: &'static str,
     },
     /// `[project]` is wrong.
@@ -332,7 +321,7 @@ impl Hint for ProjectError {
             }),
             Self::NoSuchFile { .. } => Some("paths are relative to the directory of `pyproject.toml`".into()),
             Self::ExtensionModule { .. } => {
-                Some("compile all of them for one CPython, or remove those that are left from another".into())
+                Some("compile all of them for the same CPython, or remove those for another".into())
             }
             Self::Pyproject(error) => error.hint(),
             _ => None,
@@ -407,7 +396,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 
-/// No file of a project is larger; one that is would only fill the memory.
+/// The largest TOML file that is read, so that a wrong file does not fill the memory.
 const LARGEST_TOML: u64 = 16 << 20;
 
 /// A TOML file that was read once.

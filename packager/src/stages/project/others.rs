@@ -1,5 +1,4 @@
-//! Python packages and modules of the project beside the one with Julia: packed when `packages` names them, and never
-//! left out without a word.
+//! Other Python packages and modules of the project: packed if `packages` names them, and never left out silently.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

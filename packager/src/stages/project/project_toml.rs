@@ -1,4 +1,4 @@
-//! `Project.toml`: what the Julia side of the project is called and needs.
+//! `Project.toml`: the name and the dependencies of the Julia package.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const EXTENSIONS_SINCE: u64 = 9;
 /// The names a project file can have; Julia takes the first one that is there.
 const NAMES: [&str; 2] = ["JuliaProject.toml", "Project.toml"];
 
-/// The parts of a `Project.toml` that packing needs. Other keys are Julia's business.
+/// The parts of a `Project.toml` that packing needs. Other keys are ignored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectToml {
     /// The package's name: the module in `src/<name>.jl`.
@@ -133,7 +133,7 @@ fn extensions(table: &toml::Table) -> Result<BTreeMap<String, Vec<String>>, Stri
         None => return Ok(BTreeMap::new()),
         Some(toml::Value::Table(table)) => table,
         Some(_) => {
-            return Err("`extensions` must be a table of modules and the packages they wait for".into());
+            return Err("`extensions` must be a table of modules and the packages that load them".into());
         }
     };
     let pair = |(name, value): (&String, &toml::Value)| {
@@ -149,7 +149,7 @@ fn extensions(table: &toml::Table) -> Result<BTreeMap<String, Vec<String>>, Stri
                 Ok((name.clone(), triggers))
             }
             _ => Err(format!(
-                "`extensions` must name modules and the packages they wait for: `{}`",
+                "`extensions` must name modules and the packages that load them: `{}`",
                 printable(name)
             )),
         }

@@ -1,4 +1,4 @@
-//! The `[project]` table of `pyproject.toml` (PEP 621 and PEP 639): what the wheel says of itself.
+//! The `[project]` table of `pyproject.toml` (PEP 621 and PEP 639), which becomes the metadata of the wheel.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -40,7 +40,7 @@ const KEYS: [&str; 18] = [
     "version",
 ];
 
-/// Where licences are looked for when the project does not say; those PEP 639 recommends.
+/// Where licenses are looked for when the project does not say; those PEP 639 recommends.
 const LICENSE_FILES: [&str; 4] = ["LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*"];
 
 /// What is imported as `jnumpy`. The wheel contains it, and the wheel for development requires it of its own accord.
@@ -76,45 +76,35 @@ const NUMPY: &str = "numpy";
 /// What `[project]` says, checked.
 #[derive(Debug, Clone)]
 pub struct Pyproject {
-    /// What the wheel says of itself. NumPy is among its dependencies.
+    /// The metadata of the wheel, with NumPy among the dependencies.
     pub metadata: Metadata,
     /// The commands and plug-ins.
     pub entry_points: EntryPoints,
-    /// The files of the project's licence, by their paths in the project.
+    /// The files of the project's license, by their paths in the project.
     pub licenses: Contents,
     /// Tables that tell another build backend what to pack.
     pub unread: Vec<&'static str>,
 }
 
-/// What can be wrong with `[project]`.
+/// Errors about `[project]`.
 #[derive(Debug, thiserror::Error)]
 pub enum PyprojectError {
     /// A value is of a wrong type.
     #[error("`[project]` of `{}` is invalid", path.display())]
     Types {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         source: Box<toml::de::Error>,
     },
     /// There is no `[project]` table.
     #[error("`{}` has no `[project]` table", path.display())]
-    NoProject {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A key that no standard knows, most often a misspelt one.
+    NoProject { path: PathBuf },
+    /// An unknown key, which is usually misspelled.
     #[error("`{}` has an unknown key in `[project]`: `{}`", path.display(), printable(key))]
-    UnknownKey {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: String,
-    },
+    UnknownKey { path: PathBuf, key: String },
     /// A field that must be there.
     #[error("`{}` has no `project.{field}`", path.display())]
     Missing {
-        /// The file.
         path: PathBuf,
         /// The field, without the table.
         field: &'static str,
@@ -122,13 +112,11 @@ pub enum PyprojectError {
     /// A field with a value that is not allowed.
     #[error("`{}` has an invalid `project.{field}`: {reason}: `{value}`", path.display())]
     Invalid {
-        /// The file.
         path: PathBuf,
         /// The field, without the table.
         field: String,
         /// The value, fit for printing.
         value: String,
-        /// What is wrong with it.
         reason: String,
     },
     /// A file could not be read.
@@ -285,13 +273,13 @@ impl Reader<'_> {
                 return Err(self.invalid(
                     &field,
                     extra,
-                    "it is the same extra as another after normalisation",
+                    "after normalization, it is the same extra as another",
                 ));
             }
         }
         let licenses = self.licenses(&mut metadata)?;
         let entry_points = self.entry_points()?;
-        // The writer's own checks, asked now: the user waits minutes for an image otherwise.
+        // The checks of the wheel writer, which are made before the image is built, because that takes minutes.
         metadata
             .write(licenses.iter().map(|(path, _)| path))
             .map_err(|error| self.refused(error, |field| project_key(field).to_owned()))?;
@@ -302,7 +290,7 @@ impl Reader<'_> {
     fn version(&self, julia_version: Option<&str>) -> Result<Version, PyprojectError> {
         let dynamic = &self.table.dynamic;
         if let Some(other) = dynamic.iter().find(|field| *field != "version") {
-            return Err(self.invalid("dynamic", other, "only `version` can be found out"));
+            return Err(self.invalid("dynamic", other, "only `version` can be dynamic"));
         }
         match (&self.table.version, dynamic.is_empty()) {
             (Some(version), true) => self.parse("version", version),
@@ -316,7 +304,7 @@ impl Reader<'_> {
                     return Err(self.invalid("dynamic", other, reason));
                 }
                 let version = julia_version.ok_or_else(|| {
-                    self.invalid("dynamic", "version", "`Project.toml`, where it should come from, has none")
+                    self.invalid("dynamic", "version", "`Project.toml`, which should provide it, has none")
                 })?;
                 self.parse("version", version)
             }
@@ -344,7 +332,7 @@ impl Reader<'_> {
                     Some("txt") => "text/plain",
                     _ => {
                         let reason =
-                            "the name must end in `.md`, `.rst` or `.txt`, or `content-type` be given";
+                            "the name must end in `.md`, `.rst`, or `.txt`, or `content-type` must be given";
                         return Err(self.invalid("readme", file, reason));
                     }
                 };
@@ -368,7 +356,7 @@ impl Reader<'_> {
         Ok(Some(Readme { text, content_type: content_type.to_owned() }))
     }
 
-    /// Sets the metadata's licence; returns the files that say it.
+    /// Sets the metadata's license; returns the files that say it.
     fn licenses(&self, metadata: &mut Metadata) -> Result<Contents, PyprojectError> {
         let mut files = Contents::new();
         let patterns = &self.table.license_files;
@@ -448,7 +436,7 @@ impl Reader<'_> {
         let table = &self.table;
         for reserved in [CONSOLE_SCRIPTS, GUI_SCRIPTS] {
             if table.entry_points.contains_key(reserved) {
-                let reason = "commands belong into `project.scripts` and `project.gui-scripts`";
+                let reason = "commands belong in `project.scripts` and `project.gui-scripts`";
                 return Err(self.invalid("entry-points", reserved, reason));
             }
         }
@@ -489,7 +477,7 @@ impl Reader<'_> {
     }
 
     fn parse<T: FromStr<Err: Display>>(&self, field: &str, text: &str) -> Result<T, PyprojectError> {
-        // The parsers draw an arrow under the text after their first line.
+        // After the first line, the parsers' messages show the text with an arrow.
         text.parse().map_err(|error: T::Err| {
             self.invalid(
                 field,
@@ -512,7 +500,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What the wheel refuses, said in the words of `pyproject.toml`.
+    /// Converts an error of the wheel writer to one that names the key of `pyproject.toml`.
     fn refused(&self, error: WheelError, key: impl FnOnce(&str) -> String) -> PyprojectError {
         let (field, value, reason) = match error {
             WheelError::Metadata { field, value, reason } => (field, value, reason),

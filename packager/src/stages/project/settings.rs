@@ -1,4 +1,4 @@
-//! `[tool.jnumpy]` of `pyproject.toml`: what packing cannot find out by itself.
+//! `[tool.jnumpy]` of `pyproject.toml`: the settings for packing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,10 @@ pub(super) const KEYS: [&str; 13] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stdlibs {
-    /// Those of Julia's stock image.
+    /// All libraries of Julia's stock image.
     #[default]
     All,
-    /// Those that the project, its dependencies, and the runtime need.
+    /// Only the libraries that the project, its dependencies, and the runtime need.
     Used,
 }
 
@@ -81,7 +81,7 @@ impl Settings {
             path: pyproject.clone(),
             message: format!("`[tool.jnumpy]`: {message}"),
         };
-        // A misspelt key would be ignored in silence.
+        // Otherwise, a misspelled key would be ignored silently.
         let keys = table.as_table().into_iter().flat_map(|table| table.keys());
         if let Some(key) = keys.into_iter().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(ProjectError::UnknownSetting { path: pyproject.clone(), key: key.clone() });

@@ -173,7 +173,7 @@ fn err_settings_wording() {
 }
 
 #[test]
-fn err_misspelt_settings_name_the_nearest() {
+fn err_misspelled_settings_name_the_nearest() {
     let hint = |key: &str| {
         let path = "pyproject.toml".into();
         ProjectError::UnknownSetting { path, key: key.into() }.hint().unwrap()
@@ -225,7 +225,7 @@ fn err_unpackable_file() {
     let message = error_after(|root| write(root, "jl_a/a\nb.txt", ""));
     assert_eq!(
         message,
-        "`<root>/jl_a/a\\nb.txt` cannot be packed: its name holds a control character or a backslash"
+        "`<root>/jl_a/a\\nb.txt` cannot be packed: its name contains a control character or a backslash"
     );
 }
 

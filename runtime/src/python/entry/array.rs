@@ -1,4 +1,4 @@
-//! NumPy arrays, without a copy wherever the memory allows it.
+//! NumPy arrays, without a copy if the layout of the memory allows it.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use crate::python::exception::{self, Root};
 use crate::sys::slot::{C_ORDER, Element, IN_PLACE, READ_ONLY, Slot};
 
-/// What happens when an array argument has to be copied: see `jnumpy.set_copy_policy`.
+/// The copy policy: see `jnumpy.set_copy_policy`.
 static COPY_POLICY: AtomicU8 = AtomicU8::new(DEFAULT);
 const DEFAULT: u8 = 0;
 const ALLOW: u8 = 1;
@@ -59,7 +59,7 @@ const FOREIGN_BYTE_ORDER: c_char = c_char::from_ne_bytes([b'<']);
 
 static READY: PyOnceLock<()> = PyOnceLock::new();
 
-/// Makes NumPy's C API usable; NumPy is imported when the first array is met, not before.
+/// Makes NumPy's C API usable. NumPy is imported with the first array, not before.
 fn numpy_ready(py: Python<'_>) -> PyResult<()> {
     READY.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
 }
@@ -100,8 +100,8 @@ pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut
     Ok(())
 }
 
-/// Describes the memory of a plain ndarray that Julia can use as it is, as [`read`] does. `None` for any other object, and
-/// before the first array has been met.
+/// Describes the memory of a plain ndarray that Julia can share, as [`read`] does. `None` for any other object, and before
+/// the first array was read.
 ///
 /// # Safety
 /// `object` is a live Python object.
@@ -121,14 +121,15 @@ pub(super) unsafe fn read_shared(py: Python<'_>, object: *mut ffi::PyObject) -> 
     }
 }
 
-/// Whether a class is `np.float64`, a subclass of `float`. Not before the first array has been met.
+/// Whether a class is `np.float64`, which is a subclass of `float`. `false` before the first array was read.
 #[inline]
 pub(super) fn is_float64(py: Python<'_>, class: *mut ffi::PyTypeObject) -> bool {
     // SAFETY: NumPy's C API is ready.
     READY.get(py).is_some() && class == unsafe { npyffi::get_type_object(py, NpyTypes::PyDoubleArrType_Type) }
 }
 
-/// The flag for the order of an array's elements, if Julia can use its memory: if it has the `needed` flags of NumPy's.
+/// The flag for the order of an array's elements; `None` if Julia cannot share the array, because it lacks one of NumPy's
+/// flags in `needed`.
 ///
 /// # Safety
 /// `array` is a live ndarray.
@@ -160,7 +161,7 @@ unsafe fn describe(array: *mut PyArrayObject, element: Element, flags: u8) -> Sl
     Slot::array(element, flags, fields.data.cast(), array.cast(), dimensions, fields.dimensions)
 }
 
-/// The object itself if it is of a subclass of ndarray, or an ndarray over the memory that it offers.
+/// The object itself if its class is a subclass of ndarray; otherwise an ndarray over the memory that it exports.
 ///
 /// # Safety
 /// `ndarray` is NumPy's type object.
@@ -176,7 +177,7 @@ unsafe fn as_ndarray<'py>(
         if unsafe { ffi::Py_TYPE(made.as_ptr()) } == ndarray {
             return Ok(made);
         }
-        return Err(PyTypeError::new_err("the memory of the argument is no plain ndarray"));
+        return Err(PyTypeError::new_err("the memory of the argument is not a plain ndarray"));
     }
     let modules = object.py().import("sys")?.getattr("modules")?;
     let masked = modules.call_method1("get", ("numpy.ma",))?;
@@ -197,8 +198,8 @@ fn unsupported(object: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
-/// Does what the policy says of a copy; `in_place` is for a function that would write into it, `label` names the argument.
-/// TyPython calls it for copies that a declared type asks for.
+/// Warns of a copy or refuses it, as the policy says. `in_place`: the function would write into the copy. `label` names the
+/// argument. TyPython calls this for copies that a declared type requires.
 #[pyfunction]
 pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: bool) -> PyResult<()> {
     let text = |what: &str| {
@@ -219,7 +220,7 @@ pub(crate) fn report_copy(py: Python<'_>, label: &str, reason: &str, in_place: b
     }
 }
 
-/// A copy in column-major order and native byte order, of an array that lacks `needed` flags or order.
+/// A copy in column-major order and native byte order.
 ///
 /// # Safety
 /// `array` is a live ndarray of a supported dtype.
@@ -256,14 +257,14 @@ unsafe fn copy(
 ///
 /// # Safety
 /// The slot describes memory that the root keeps alive, in at most [`MOST_DIMENSIONS`] dimensions; `strides` has one entry in
-/// bytes for each, and the root is the caller's to give.
+/// bytes for each, and the caller owns the root.
 pub(super) unsafe fn new(
     py: Python<'_>,
     slot: &Slot,
     strides: *const isize,
     root: Root,
 ) -> PyResult<*mut ffi::PyObject> {
-    // The import of NumPy lets other threads run, which describe their arrays in the same memory.
+    // Importing NumPy lets other threads run, which may overwrite the slot.
     let slot = *slot;
     let rank = usize::from(slot.ndim);
     let mut lengths = [const { MaybeUninit::<isize>::uninit() }; MOST_DIMENSIONS];

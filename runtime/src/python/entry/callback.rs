@@ -1,4 +1,4 @@
-//! Calls of Python from Julia with numbers: arguments, call and result in one crossing.
+//! Calls of Python from Julia: arguments, call, and result in one host function.
 
 use std::ffi::c_int;
 
@@ -50,7 +50,7 @@ pub(super) unsafe fn call(
         *result = number(py, made)
             .or_else(|| array::read_shared(py, made))
             .unwrap_or_else(|| Slot::borrowed(made, 0));
-        // The reference in an object's slot is taken over by Julia.
+        // Julia takes over the reference in the slot of an object.
         if result.kind != Kind::Object as u8 {
             ffi::Py_DecRef(made);
         }
@@ -66,7 +66,7 @@ unsafe fn call_by_tuple(
     callable: *mut ffi::PyObject,
     arguments: &[Slot],
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller's promise; the tuple takes the arguments over and is given back.
+    // SAFETY: the caller's promise; the tuple takes over the arguments and is released here.
     unsafe {
         let tuple = ffi::PyTuple_New(arguments.len().cast_signed());
         if tuple.is_null() {
@@ -103,7 +103,7 @@ unsafe fn argument(py: Python<'_>, slot: &Slot) -> *mut ffi::PyObject {
     }
 }
 
-/// The number that an object of exactly a built-in type, or an element of a float64 array, is.
+/// The number in an object whose class is exactly a built-in type or `np.float64`.
 ///
 /// # Safety
 /// `object` is a live object.

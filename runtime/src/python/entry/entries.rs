@@ -1,12 +1,12 @@
-//! Which C entry of a function a call takes: the guarded one, which catches every exception, or the unguarded one, which costs
-//! about half. The unguarded entry is called only where TyPython has proven that nothing is thrown.
+//! Chooses the C entry of a function for each call: the guarded entry, which catches every exception, or the unguarded entry,
+//! which takes about half the time. The unguarded entry is called only if TyPython has proven that the function does not throw.
 //!
-//! A proof costs a type inference, so a function is proven only after many calls without a new method definition. The proof
-//! holds as long as Julia's world counter does not change. After the next definition of any method, calls are guarded again,
-//! until there were as many calls in the new world.
+//! A proof requires type inference, so TyPython tries it only after many calls without a new method definition. The proof is
+//! valid as long as Julia's world age does not change. After the next definition of any method, calls are guarded again until
+//! there were enough calls in the new world.
 //!
-//! Then both entries are compiled again, too: on Julia 1.9 and later, one that comes from an image looks its function up at
-//! each call.
+//! At the same time, both entries are compiled again. On Julia 1.9 and later, an entry from an image looks up its function at
+//! each call, and a newly compiled one does not.
 
 use std::cell::Cell;
 
@@ -14,31 +14,31 @@ use crate::julia::start::Running;
 use crate::python::exception::Root;
 use crate::sys::slot::{Entry, Kind, Slot};
 
-/// After this many calls in one world, a proof and a compilation are worth their cost. Each time it takes twice as many, for
-/// programs that define methods again and again.
+/// The number of calls in one world after which a proof and a compilation are worth their cost. It doubles each time, for
+/// programs that keep defining methods.
 const OFTEN: u32 = 1000;
-/// No world has these numbers.
+/// World ages that do not occur.
 const NO_WORLD: usize = usize::MAX;
-/// Where the world does not matter, because entries are never proven.
+/// Used if the world age does not matter, because entries are never proven.
 const ANY_WORLD: usize = usize::MAX - 1;
 
 /// The entries of one function. Python's lock guards the cells.
 pub(super) struct Entries {
     guarded: Cell<Entry>,
     unguarded: Cell<Entry>,
-    /// The root that holds the Julia functions of both. It is never released.
+    /// The root with the Julia functions of both entries. It is never released.
     root: u64,
-    /// The world in which `unguarded` is proven.
+    /// The world age in which `unguarded` is proven.
     proven: Cell<usize>,
     calls: Calls,
 }
 
-/// Counts guarded calls, and says when there were many of them in one world.
+/// Counts guarded calls, and tells when there were many in one world.
 struct Calls {
     world: Cell<usize>,
-    /// How many there were in this world.
+    /// The number of calls in this world.
     count: Cell<u32>,
-    /// How many are many.
+    /// The number of calls that count as many.
     many: Cell<u32>,
 }
 
@@ -47,7 +47,7 @@ impl Calls {
         Self { world: Cell::new(NO_WORLD), count: Cell::new(0), many: Cell::new(OFTEN) }
     }
 
-    /// Counts a call. True for one call in a world at most, and the next time after twice as many.
+    /// Counts a call. `true` at most once in a world, and the next time after twice as many calls.
     #[inline]
     fn are_many(&self, world: usize) -> bool {
         let before = if self.world.replace(world) == world { self.count.get() } else { 0 };
@@ -81,8 +81,8 @@ impl Entries {
     pub(super) unsafe fn call(&self, running: &Running, arguments: *const Slot, result: *mut Slot) {
         let world = running.world().unwrap_or(ANY_WORLD);
         if world == self.proven.get() {
-            // SAFETY: the caller's promise. A proof is only looked for where no other thread can define a method, so
-            // it still holds. Nothing is thrown, so `RUNNING_IN` need not change.
+            // SAFETY: the caller's promise. Proofs are used only if no other thread can define a method, so the proof is still
+            // valid. Nothing is thrown, so `RUNNING_IN` need not change.
             unsafe { self.unguarded.get()(arguments, result) };
             return;
         }
@@ -116,7 +116,7 @@ impl Entries {
                 // SAFETY: TyPython gives the address of a C function with the signature of every entry.
                 Some(unsafe { std::mem::transmute::<*const (), Entry>(entry) })
             }
-            // The function keeps its entry; the reason does not matter.
+            // The function keeps its entry. The reason for the failure does not matter.
             Some(Kind::Exception) => {
                 drop(Root::new(result.a));
                 None

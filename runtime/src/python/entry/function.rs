@@ -1,5 +1,5 @@
-//! The Python function of an exported Julia function: a callable with its own `vectorcall`, so that a call costs
-//! one jump from CPython, the reading of the arguments, and one jump into Julia.
+//! The Python function of an exported Julia function: a callable with its own `vectorcall`. A call is one C call from CPython,
+//! the conversion of the arguments, and one C call into Julia.
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
@@ -37,29 +37,29 @@ const PER_PARAMETER: usize = 3;
 const ON_STACK: usize = 8;
 
 struct Parameter {
-    /// An interned `str`, kept for ever.
+    /// An interned `str`, which is never released.
     name: *mut ffi::PyObject,
     text: String,
-    /// What the declared type is called when it is an integer of less than 64 bits: all are read as `Int64`.
+    /// The name of the declared type if it is an integer of fewer than 64 bits. All of them are read as `Int64`.
     narrow: Option<&'static str>,
-    /// What NumPy calls the elements of the declared array type, when they are others than `float`.
+    /// NumPy's name for the element type of the declared array type, unless that is `float`.
     dtype: Option<&'static str>,
     kind: Kind,
     optional: bool,
     keyword_only: bool,
     nullable: bool,
-    /// The flags of its slot before it is read.
+    /// The flags of the argument's slot before the argument is read.
     flags: u8,
-    /// The address of the class that an instance must be of, kept for ever; else 0.
+    /// The address of the class of an instance, which is never released; otherwise 0.
     class: u64,
 }
 
-/// An exported function. It lives as long as the process, like the Julia code it stands for.
+/// An exported function. It is never freed, like the Julia code that it calls.
 struct Function {
     entries: Entries,
     name: String,
     parameters: Box<[Parameter]>,
-    /// How many parameters come before the first keyword-only one.
+    /// The number of parameters before the first keyword-only parameter.
     positional: usize,
 }
 
@@ -73,8 +73,8 @@ struct FunctionObject {
 }
 
 /// Makes the Python function. `slots`: name, module, Julia name, docstring, type of the result, Python's types of the
-/// parameters and of the result (one a line), roots of the Julia function and of its entries, then name, type and default
-/// of each parameter; for an instance, the class is in the slot of the name.
+/// parameters and of the result (one on each line), roots of the Julia function and of its entries, then name, type, and
+/// default of each parameter. The class of an instance is in the slot with the name of the parameter.
 ///
 /// # Safety
 /// `slots` are as described, texts but for the roots, and `entry` takes the parameters they describe.
@@ -148,7 +148,8 @@ fn narrow_integer(julia_type: &str) -> Option<&'static str> {
         .find(|&narrow| inner.unwrap_or(julia_type) == narrow)
 }
 
-/// What NumPy calls the elements of an array type, as in `Union{Nothing, Array{UInt8,1}}` and `Vector{Complex{Float64}}`.
+/// NumPy's name for the element type of an array type, such as `Union{Nothing, Array{UInt8,1}}` or
+/// `Vector{Complex{Float64}}`.
 fn dtype(julia_type: &str) -> Option<&'static str> {
     let (front, element) = julia_type.rsplit_once('{')?;
     let element = element.split([',', '}']).next()?.trim_start_matches("<:");
@@ -172,7 +173,7 @@ fn dtype(julia_type: &str) -> Option<&'static str> {
     })
 }
 
-/// The class of a parameter that takes instances, with a reference that stays.
+/// The class of a parameter that takes instances, with a reference that is never released.
 fn kept_class(slot: &Slot, kind: Kind) -> u64 {
     if kind != Kind::Instance {
         return 0;
@@ -205,7 +206,7 @@ pub(crate) fn function_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     Ok(TYPE.get_or_try_init(py, || make_type(py, c"jnumpy.JuliaFunction", 0, bind_to))?.bind(py))
 }
 
-/// The type of exported functions that are methods of a class: CPython passes the instance without making a bound method.
+/// The type of exported functions that are methods of a class. CPython passes the instance without creating a bound method.
 pub(crate) fn method_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     const METHOD_DESCRIPTOR: c_uint = 1 << 17;
     static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -220,7 +221,7 @@ fn make_type(
     flags: c_uint,
     descr_get: ffi::descrgetfunc,
 ) -> PyResult<Py<PyType>> {
-    // In the stable ABI by name since 3.12, in the binary interface of heap types since 3.9.
+    // The name is in the stable ABI since 3.12; heap types support the flag since 3.9.
     const HAVE_VECTORCALL: c_uint = 1 << 11;
     const MEMBER_SSIZE: c_int = 19;
     const MEMBER_READ_ONLY: c_int = 1;
@@ -273,8 +274,8 @@ fn make_type(
         slot(ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
         slot(0, std::ptr::null_mut()),
     ];
-    // SAFETY: the slots are for this layout, and name functions and tables that live for ever; instances are made by
-    // `allocate` alone. Without `Py_tp_new`, `object.__new__` could make one: it is taken away below.
+    // SAFETY: the slots are for this layout, and name functions and tables that are never freed. Only `allocate` makes
+    // instances: `object.__new__`, which a type without `Py_tp_new` inherits, is disabled below.
     let class = unsafe { heap_type::make::<FunctionObject>(py, name, HAVE_VECTORCALL | flags, &mut slots)? };
     class.setattr("__new__", refuse_new(py)?)?;
     Ok(class.unbind())
@@ -334,7 +335,7 @@ unsafe fn invoke(
     names: *mut ffi::PyObject,
     slots: &mut [MaybeUninit<Slot>],
 ) -> PyResult<*mut ffi::PyObject> {
-    // Refused before anything is read.
+    // A call that is not possible is refused before any argument is read.
     let running = match running() {
         Ok(running) => running,
         Err(refusal) => return Err(refused(refusal)),
@@ -369,7 +370,7 @@ struct Owners(Vec<*mut ffi::PyObject>, Option<*mut ffi::PyObject>);
 impl Owners {
     #[inline]
     fn keep(&mut self, owner: *mut ffi::PyObject) {
-        // The first one, mostly the only one, needs no allocation.
+        // The first reference, which is usually the only one, needs no allocation.
         if self.1.is_none() { self.1 = Some(owner) } else { self.0.push(owner) }
     }
 }
@@ -412,11 +413,11 @@ unsafe fn read_argument(
     Ok(())
 }
 
-/// The same exception, with the function and the argument named.
+/// The same exception, with the names of the function and the argument in its message.
 #[cold]
 fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error: PyErr) -> PyErr {
     let class = error.get_type(py);
-    // A copy that the function must not get.
+    // The argument would be a copy, and the function writes into it.
     let is_copy = parameter.flags & IN_PLACE != 0
         && parameter.kind == Kind::Array
         && class.is(py.get_type::<PyValueError>());
@@ -427,7 +428,7 @@ fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error
             None => reason,
         }
     } else if class.is(py.get_type::<PyUnicodeEncodeError>()) {
-        // Its text is made of its attributes.
+        // The message is built from the attributes of the exception.
         let value = error.value(py);
         if let Ok(reason) = value.getattr("reason") {
             let _ = value
@@ -445,7 +446,7 @@ fn in_argument(py: Python<'_>, function: &Function, parameter: &Parameter, error
     PyErr::from_type(class, format!("{}() argument `{}`: {reason}", function.name, parameter.text))
 }
 
-/// Binds positional and keyword arguments to parameters, with Python's words for what does not fit.
+/// Binds positional and keyword arguments to parameters, with the same error messages as Python.
 ///
 /// # Safety
 /// As for [`invoke`].
@@ -512,7 +513,7 @@ unsafe fn bind(
     Ok(())
 }
 
-/// Python's words for too many positional arguments, with `keywords` keyword-only ones beside them.
+/// Python's message for too many positional arguments; `keywords` is the number of keyword-only arguments that were given.
 fn too_many(function: &Function, given: usize, keywords: usize) -> String {
     let s = |count: usize| if count == 1 { "" } else { "s" };
     let most = function.positional;
@@ -528,7 +529,7 @@ fn too_many(function: &Function, given: usize, keywords: usize) -> String {
     format!("{}() takes {takes} positional argument{plural} but {given}{beside} {was} given", function.name)
 }
 
-/// `'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`: as Python lists missing arguments.
+/// `'a'`, `'a' and 'b'`, or `'a', 'b', and 'c'`, as Python lists missing arguments.
 fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
     match quoted.as_slice() {
@@ -539,7 +540,7 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// `tp_call`: a call by tuple and dictionary, turned into a vectorcall.
+/// `tp_call`: converts a call with a tuple and a dictionary into a vectorcall.
 unsafe extern "C" fn call(
     callable: *mut ffi::PyObject,
     arguments: *mut ffi::PyObject,
@@ -586,8 +587,8 @@ unsafe extern "C" fn signature(object: *mut ffi::PyObject, _: *mut c_void) -> *m
     unsafe { guard::object(|py| introspect(py, object, "signature")) }
 }
 
-/// `__get__`: an exported function that is an attribute of a class is not bound to the instance, as built-in functions are
-/// not. Having the method makes it a routine to `inspect`.
+/// `__get__`: like a built-in function, an exported function that is an attribute of a class is not bound to the instance.
+/// `inspect.isroutine` requires this method.
 unsafe extern "C" fn bind_to(
     function: *mut ffi::PyObject,
     _instance: *mut ffi::PyObject,
@@ -624,7 +625,7 @@ unsafe extern "C" fn annotations(object: *mut ffi::PyObject, _: *mut c_void) -> 
     unsafe { guard::object(|py| introspect(py, object, "annotations")) }
 }
 
-/// Calls a helper of `jnumpy._function`, which is imported only when somebody asks.
+/// Calls a helper of `jnumpy._function`, which is imported only when it is needed.
 ///
 /// # Safety
 /// `object` is a live object.

@@ -1,4 +1,4 @@
-//! What stops a panic at the border: it is a bug of ours, and must not unwind into CPython or Julia.
+//! Stops panics. A panic is a bug in the runtime, and must not unwind into CPython or Julia.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Runs `work` for CPython or Julia, which hold Python's lock. NULL with an exception set if it fails or panics.
+/// Runs `work` for CPython or for Julia code with Python's lock. NULL with an exception set if it fails or panics.
 ///
 /// # Safety
 /// This thread holds Python's lock.
@@ -40,7 +40,7 @@ pub(super) unsafe fn value<R>(failed: R, work: impl FnOnce(Python<'_>) -> PyResu
     }
 }
 
-/// Runs `work` where there may be no Python, as in a finalizer of Julia's: `failed` if it panics.
+/// Runs `work` in a thread that may not hold Python's lock, as in a finalizer of Julia. Returns `failed` if it panics.
 #[inline]
 pub(super) fn anywhere<R>(failed: R, work: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(failed)
@@ -52,8 +52,8 @@ fn bug(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!(
-        "a bug in jnumpy: {}; please report it with the code that led here",
-        text.unwrap_or("a panic without words")
+        "a bug in jnumpy: {}; please report it with the code that caused it",
+        text.unwrap_or("a panic without a message")
     )
 }
 
@@ -67,10 +67,10 @@ mod tests {
         std::panic::set_hook(Box::new(|_| {}));
         assert_eq!(
             bug(payload(|| panic!("at {}", 1)).as_ref()),
-            "a bug in jnumpy: at 1; please report it with the code that led here"
+            "a bug in jnumpy: at 1; please report it with the code that caused it"
         );
         assert!(bug(payload(|| panic!("plain")).as_ref()).contains(" plain;"));
-        assert!(bug(payload(|| std::panic::panic_any(3)).as_ref()).contains("without words"));
+        assert!(bug(payload(|| std::panic::panic_any(3)).as_ref()).contains("without a message"));
         assert_eq!(anywhere(7, || panic!("no Python here")), 7);
     }
 }

@@ -1,4 +1,4 @@
-//! Python types made at run time: the stable ABI has no others.
+//! Python types that are created at run time. The stable ABI has no other types.
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 
@@ -30,10 +30,10 @@ pub(super) fn method(
     slot(ffi::Py_tp_methods, table.as_mut_ptr().cast())
 }
 
-/// Makes a type whose instances have the layout `Instance`, with `flags` beside the default ones.
+/// Makes a type whose instances have the layout `Instance`, with `flags` in addition to the default flags.
 ///
 /// # Safety
-/// `slots` describe a type for that layout, end with an entry of zeros, and what they point to lives for ever.
+/// `slots` describe a type with that layout, end with an entry of zeros, and point to memory that is never freed.
 pub(super) unsafe fn make<'py, Instance>(
     py: Python<'py>,
     name: &'static CStr,

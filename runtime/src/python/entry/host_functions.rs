@@ -17,7 +17,7 @@ use crate::sys::libjulia::Value;
 use crate::sys::slot::{C_ORDER, Entry, Kind, PROTOCOL, Slot};
 use crate::sys::table::HostFunctions;
 
-/// The table that TyPython gets.
+/// The table of host functions that TyPython gets.
 pub(crate) static HOST: HostFunctions = HostFunctions {
     protocol: PROTOCOL,
     symbol,
@@ -180,11 +180,11 @@ unsafe extern "C" fn owner_of(
 /// The parts of an array slot: owner, memory, element type, lengths.
 ///
 /// # Safety
-/// The slot is an array slot, and the ndarray it was read from is as it was.
+/// The slot is an array slot, and the ndarray from which it was read has not changed.
 #[inline]
 unsafe fn shared_memory(slot: &Slot) -> (*mut ffi::PyObject, Memory, u8, &[usize]) {
     let lengths: *const usize = std::ptr::with_exposed_provenance(write::address(slot.c));
-    // An ndarray without dimensions may have no lengths.
+    // The pointer to the lengths of a 0-dimensional ndarray may be NULL.
     let lengths = if slot.ndim == 0 {
         &[]
     } else {
@@ -219,12 +219,12 @@ unsafe extern "C" fn register_share(array: *const Value, slot: *const Slot) {
 }
 
 unsafe extern "C" fn release_array(array: *mut Value) {
-    // After a panic it stays, with its owner.
+    // After a panic, the array and its owner are leaked.
     if guard::anywhere(true, || lease::release_array(array)) {
         return;
     }
     if let Some(julia_functions) = julia_functions() {
-        // SAFETY: Julia runs this finalizer of a live array, in a thread of its own.
+        // SAFETY: Julia runs this finalizer in one of its threads, and the array is still alive.
         unsafe { (julia_functions.renew_finalizer)(array) };
     }
 }
@@ -243,7 +243,7 @@ unsafe extern "C" fn take_root() -> i64 {
 }
 
 unsafe extern "C" fn add_roots(block: *mut *mut Value) {
-    // SAFETY: Julia passes the data of a vector it keeps for ever (`roots.jl`).
+    // SAFETY: Julia passes the data of a vector it keeps forever (`roots.jl`).
     guard::anywhere((), || unsafe { roots::add_block(block) });
 }
 
@@ -263,14 +263,14 @@ unsafe extern "C" fn new_instance(
 }
 
 unsafe extern "C" fn make_function(entry: Entry, slots: *const Slot, count: usize) -> *mut ffi::PyObject {
-    // SAFETY: Julia holds Python's lock and passes slots as `function::new` wants them.
+    // SAFETY: Julia holds Python's lock and passes the slots that `function::new` requires.
     unsafe { guard::object(|py| function::new(py, entry, std::slice::from_raw_parts(slots, count))) }
 }
 
 unsafe extern "C" fn exit(status: c_int) {
     exit_status::set(status);
-    // SAFETY: may be called in any thread; a full list of such calls is the only failure, and then Python is about to run one
-    // that was made before.
+    // SAFETY: may be called in any thread. It fails only if the list of pending calls is full; then Python is about to run an
+    // earlier one of these calls.
     unsafe { ffi::Py_AddPendingCall(Some(raise_exit), std::ptr::null_mut()) };
 }
 

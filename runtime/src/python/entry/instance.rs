@@ -1,4 +1,4 @@
-//! Julia objects as Python objects: the base of all exported classes, and the conversion both ways.
+//! Julia objects as Python objects: the base of all exported classes, and the conversion in both directions.
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::{Mutex, PoisonError};
@@ -22,14 +22,15 @@ use crate::sys::slot::Slot;
 #[repr(C)]
 struct InstanceObject {
     base: ffi::PyObject,
-    /// The Julia object, which stays where it is as long as it is rooted; NULL before `__init__`.
+    /// The Julia object, which is not moved as long as it is rooted; NULL before `__init__`.
     value: *mut Value,
     root: u64,
-    /// Whether the Julia object is mutable, and so this is the one Python object for it.
+    /// Whether the Julia object is mutable. Then this is its only Python object.
     mutable: bool,
 }
 
-/// The Python objects of mutable Julia objects, by the address of the latter. An entry goes with the Python object.
+/// The Python objects of mutable Julia objects, by the address of the Julia object. The entry is removed with the Python
+/// object.
 static LIVE: Mutex<Option<ByAddress<usize>>> = Mutex::new(None);
 
 fn with_live<R>(work: impl FnOnce(&mut ByAddress<usize>) -> R) -> R {
@@ -46,8 +47,8 @@ pub(super) unsafe fn find(value: *const Value) -> *mut ffi::PyObject {
         return std::ptr::null_mut();
     };
     let object: *mut ffi::PyObject = std::ptr::with_exposed_provenance_mut(address);
-    // SAFETY: the entry is removed before the object is freed. An object that is being deallocated, which a callback of a
-    // weak reference may see, has no references, and must not get one again.
+    // SAFETY: the entry is removed before the object is freed. While an object is being deallocated, a callback of a weak
+    // reference may get here. Such an object has no references, and must not get a new one.
     unsafe {
         if ffi::Py_REFCNT(object) == 0 {
             return std::ptr::null_mut();
@@ -57,10 +58,10 @@ pub(super) unsafe fn find(value: *const Value) -> *mut ffi::PyObject {
     object
 }
 
-/// The Python object for a Julia object. Takes over the root, in failure too.
+/// A new Python object for a Julia object. Takes over the root, even if it fails.
 ///
 /// # Safety
-/// `class` is an exported class, `value` what the root holds.
+/// `class` is an exported class, and `value` is the value in the root.
 pub(super) unsafe fn new(
     py: Python<'_>,
     class: *mut ffi::PyObject,
@@ -102,7 +103,7 @@ unsafe fn fill(object: *mut ffi::PyObject, value: *mut Value, root: u64, mutable
 #[inline]
 pub(super) unsafe fn read(py: Python<'_>, object: *mut ffi::PyObject, slot: &mut Slot) -> PyResult<()> {
     let class: *mut ffi::PyTypeObject = std::ptr::with_exposed_provenance_mut(write::address(slot.a));
-    // SAFETY: both are alive; the layout is known once the class is.
+    // SAFETY: both are alive. The class was checked, so the layout is known.
     unsafe {
         let found = ffi::Py_TYPE(object);
         if found != class && ffi::PyType_IsSubtype(found, class) == 0 {
@@ -175,7 +176,7 @@ fn make_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     ];
     #[expect(clippy::cast_possible_truncation, reason = "the flags of 3.10 fit")]
     let flags = ffi::Py_TPFLAGS_BASETYPE as c_uint;
-    // SAFETY: the slots are for this layout, and name functions and texts that live for ever.
+    // SAFETY: the slots are for this layout, and name functions and texts that are never freed.
     let class = unsafe { heap_type::make::<InstanceObject>(py, c"jnumpy.JuliaObject", flags, &mut slots)? };
     Ok(class.unbind())
 }
@@ -190,7 +191,7 @@ unsafe extern "C" fn allocate(
     unsafe { ffi::PyType_GenericAlloc(class, 0) }
 }
 
-/// `__init__`: takes the Julia object that the constructor makes.
+/// `__init__`: takes over the Julia object that the constructor makes.
 unsafe extern "C" fn initialize(
     object: *mut ffi::PyObject,
     arguments: *mut ffi::PyObject,
@@ -204,8 +205,10 @@ unsafe extern "C" fn initialize(
                 Bound::from_borrowed_ptr_or_opt(py, keywords).map(Bound::cast_into::<PyDict>).transpose()?;
             let object = Bound::from_borrowed_ptr(py, object);
             let Some(constructor) = maker(&object, intern!(py, "__julia_new__"))? else {
-                let text =
-                    format!("{} cannot be made in Python: it has no constructor", shown(&object.get_type()));
+                let text = format!(
+                    "{} cannot be created in Python: it has no constructor",
+                    shown(&object.get_type())
+                );
                 return Err(PyTypeError::new_err(text));
             };
             take(&object, || constructor.call(arguments, keywords.as_ref()))?;
@@ -222,7 +225,7 @@ unsafe extern "C" fn restore(object: *mut ffi::PyObject, state: *mut ffi::PyObje
             let object = Bound::from_borrowed_ptr(py, object);
             let state = Bound::from_borrowed_ptr(py, state);
             let Some(constructor) = maker(&object, intern!(py, "__julia_setstate__"))? else {
-                let text = format!("a {} cannot be made of a pickle", shown(&object.get_type()));
+                let text = format!("a {} cannot be created from a pickle", shown(&object.get_type()));
                 return Err(PyTypeError::new_err(text));
             };
             take(&object, || constructor.call1((state,)))?;
@@ -251,8 +254,8 @@ unsafe fn take<'py>(
     let py = object.py();
     let class = object.get_type();
     let initialized_already =
-        || PyTypeError::new_err(format!("this {} is initialized already", shown(&class)));
-    // SAFETY: both have our layout: the one by the caller's promise, the other because its class says so.
+        || PyTypeError::new_err(format!("this {} is already initialized", shown(&class)));
+    // SAFETY: both have the layout of `InstanceObject`: `object` by the caller's promise, the other because of its class.
     unsafe {
         let to = object.as_ptr().cast::<InstanceObject>();
         if !(*to).value.is_null() {
@@ -274,7 +277,7 @@ unsafe fn take<'py>(
             );
             return Err(PyTypeError::new_err(text));
         }
-        // The constructor may have called Python code that has initialized the object.
+        // The constructor may have called Python code that initialized the object.
         if !(*to).value.is_null() {
             return Err(initialized_already());
         }
@@ -293,7 +296,7 @@ unsafe extern "C" fn deallocate(object: *mut ffi::PyObject) {
         if !value.is_null() {
             if (*fields).mutable {
                 let address = object.addr();
-                // During a callback of a weak reference, Julia may have made another one.
+                // During a callback of a weak reference, Julia may have made another Python object.
                 guard::anywhere((), || {
                     with_live(|live| {
                         if live.get(&value.addr()) == Some(&address) {

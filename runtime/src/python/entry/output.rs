@@ -1,6 +1,6 @@
-//! Julia's standard streams: what Julia writes goes to `sys.stdout` and `sys.stderr`, whatever they are at that moment, and
-//! what it reads comes from `sys.stdin`. A thread that does not hold Python's lock must not wait for it, because the one that
-//! holds it may wait for that thread: its text is queued, and written by whoever has the lock next.
+//! Julia's standard streams. Julia writes to the objects that are `sys.stdout` and `sys.stderr` at that moment, and reads from
+//! `sys.stdin`. A thread without Python's lock must not wait for the lock, because the thread that holds the lock may wait for
+//! it. So its text is queued, and the next thread that holds the lock writes the text.
 
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -21,7 +21,7 @@ use crate::sys::dl;
 pub(crate) enum Stream {
     Stdout = 1,
     Stderr = 2,
-    /// Records for Python's `logging`, one in each piece.
+    /// Records for Python's `logging`, one in each call.
     Records = 3,
 }
 
@@ -31,7 +31,7 @@ impl Stream {
         [Self::Stdout, Self::Stderr, Self::Records].into_iter().find(|stream| *stream as c_int == number)
     }
 
-    /// The object that Python's own output goes to now; `None` when the process has no such stream.
+    /// The object to which Python writes now; `None` if the process has no such stream.
     fn object(self, py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
         let sys = py.import(intern!(py, "sys"))?;
         let object = match self {
@@ -42,22 +42,22 @@ impl Stream {
     }
 }
 
-// --- the queue of those who do not hold Python's lock
+// --- the queue for threads without Python's lock
 
 struct Queue {
     waiting: VecDeque<(Stream, Vec<u8>)>,
-    /// The thread that writes what is in the queue exists.
+    /// Whether the thread that writes the queue was started.
     started: bool,
-    /// That thread has Python's lock, or waits for it.
+    /// Whether that thread holds Python's lock or waits for it.
     delivering: bool,
-    /// Python is ending: nobody may wait for its lock any more.
+    /// Whether Python is shutting down, so that no thread may wait for its lock anymore.
     closed: bool,
 }
 
 static QUEUE: Mutex<Queue> =
     Mutex::new(Queue { waiting: VecDeque::new(), started: false, delivering: false, closed: false });
 static CHANGED: Condvar = Condvar::new();
-/// Whether something is in the queue, for those who only want to know that.
+/// Whether the queue contains something, to be read without the mutex.
 static QUEUED: AtomicBool = AtomicBool::new(false);
 
 fn queue() -> MutexGuard<'static, Queue> {
@@ -79,13 +79,13 @@ fn enqueue(stream: Stream, text: &[u8]) {
     }
     QUEUED.store(true, Ordering::Release);
     if !queue.started {
-        // Without the thread the text is written by the next call of Julia.
+        // If the thread cannot be started, the next call of Julia writes the text.
         queue.started = std::thread::Builder::new().name("jnumpy output".into()).spawn(serve).is_ok();
     }
     CHANGED.notify_all();
 }
 
-/// The thread that writes what is queued while no call into Julia does.
+/// The body of the thread that writes the queue while no call into Julia does so.
 fn serve() {
     let mut guard = queue();
     loop {
@@ -104,7 +104,7 @@ fn serve() {
     }
 }
 
-/// Writes what other threads have left, if there is something.
+/// Writes what other threads have queued, if anything.
 #[inline]
 pub(crate) fn write_pending() {
     if QUEUED.load(Ordering::Relaxed) {
@@ -139,7 +139,7 @@ fn write_queued(py: Python<'_>) {
     }
 }
 
-/// Writes what is queued. From now on threads without Python's lock write to descriptors, because the interpreter ends.
+/// Writes the queue. Because the interpreter ends, threads without Python's lock write to the descriptors from now on.
 pub(crate) fn close(py: Python<'_>) {
     write_queued(py);
     let mut guard = queue();
@@ -157,7 +157,7 @@ pub(crate) fn close(py: Python<'_>) {
 }
 
 fn write_descriptor(stream: Stream, text: &[u8]) {
-    // The interpreter ends, and `logging` with it: what is left of a record is its message.
+    // `logging` does not work while the interpreter ends, so only the message of a record is written.
     let (descriptor, mut text) = match stream {
         Stream::Records => {
             (Stream::Stderr as c_int, text.rsplit(|byte| *byte == 0).next().unwrap_or_default())
@@ -175,7 +175,7 @@ fn write_descriptor(stream: Stream, text: &[u8]) {
     }
 }
 
-/// Whether this thread holds Python's lock. The stable interface has no function for it, but every interpreter has.
+/// Whether this thread holds Python's lock. The function is not in the stable ABI, but every interpreter has it.
 pub(super) fn holds_lock() -> bool {
     static CHECK: OnceLock<Option<unsafe extern "C" fn() -> c_int>> = OnceLock::new();
     let check = CHECK.get_or_init(|| {
@@ -192,8 +192,8 @@ pub(super) fn holds_lock() -> bool {
     check.is_some_and(|check| unsafe { check() == 1 })
 }
 
-/// Runs `task` with no exception set, and puts the one that was set back afterwards: Julia may print while one is on its
-/// way, in a finalizer for example. -1 with an exception set if `task` fails and none was set before.
+/// Runs `task` with no exception set, and restores the exception that was set before: Julia may print while an exception is
+/// set, for example in a finalizer. Returns -1 with an exception set if `task` fails and none was set before.
 fn aside(py: Python<'_>, task: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     // SAFETY: Python's lock is held.
     let set = unsafe { !ffi::PyErr_Occurred().is_null() };
@@ -216,7 +216,7 @@ fn aside(py: Python<'_>, task: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int
 
 // --- writing
 
-/// The start of a character whose other bytes are still to come, of each stream.
+/// For each stream, the first bytes of a character whose other bytes were not written yet.
 static PARTIAL: Mutex<[Vec<u8>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
 
 fn partial(stream: Stream) -> Vec<u8> {
@@ -224,7 +224,7 @@ fn partial(stream: Stream) -> Vec<u8> {
     std::mem::take(&mut partial[stream as usize - 1])
 }
 
-/// Writes text, as Python's `print` would; bytes that are not text go through, where the stream takes bytes.
+/// Writes text as Python's `print` does. Bytes that are not UTF-8 are written unchanged if the stream accepts bytes.
 pub(crate) fn write(py: Python<'_>, stream: Stream, text: &[u8]) -> PyResult<()> {
     if stream == Stream::Records {
         py.import(intern!(py, "jnumpy._logs"))?
@@ -283,8 +283,8 @@ fn write_bytes(py: Python<'_>, object: &Bound<'_, PyAny>, bytes: &[u8]) -> PyRes
     }
 }
 
-/// Writes through to the descriptor, as Julia does, so that child processes and C code write after it. Other streams, such
-/// as a notebook's, decide themselves.
+/// Flushes a stream with a descriptor, as Julia does, so that the output of child processes and C code comes after it. Other
+/// streams, such as those of notebooks, flush as they need.
 fn settle(py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
     static WRAPPER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let wrapper = WRAPPER.import(py, "io", "TextIOWrapper")?;
@@ -352,7 +352,7 @@ fn read_line(py: Python<'_>, size: usize) -> PyResult<Option<Bound<'_, PyBytes>>
     if stdin.is_none() {
         return Ok(None);
     }
-    // Bytes as they are, unless Python has read text, which it does in blocks: then the next lines may be in its decoder.
+    // Reads bytes, unless Python has already read text: it reads blocks, so the next lines may be in its decoder.
     let untouched = stdin
         .getattr(intern!(py, "errors"))
         .and_then(|errors| {
@@ -363,7 +363,7 @@ fn read_line(py: Python<'_>, size: usize) -> PyResult<Option<Bound<'_, PyBytes>>
     let readline = intern!(py, "readline");
     let line = match stdin.getattr(intern!(py, "buffer")) {
         Ok(buffer) if untouched => buffer.call_method1(readline, (size,))?,
-        // A character has four bytes at most.
+        // A character has at most four bytes.
         _ => stdin.call_method1(readline, (size / 4,))?,
     };
     if let Ok(bytes) = line.cast::<PyBytes>() {
@@ -383,7 +383,7 @@ pub(super) unsafe extern "C" fn terminal(stream: c_int, size: *mut c_int) -> c_i
             let mut found = -1;
             // SAFETY: this thread holds Python's lock.
             aside(unsafe { Python::assume_attached() }, |py| {
-                // A stream without a descriptor raises, and is no terminal.
+                // A stream without a descriptor raises an exception. It is not a terminal.
                 found = descriptor_of(py, stream).unwrap_or(-1);
                 Ok(())
             });

@@ -1,4 +1,4 @@
-//! Python objects to slots: how each [`Kind`] is read, strictly (arguments, `py_coerce`) or leniently (`py_cast`).
+//! Reads Python objects into slots, for each [`Kind`]: strictly for arguments and `py_coerce`, leniently for `py_cast`.
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::ffi;
@@ -8,12 +8,12 @@ use pyo3::types::PyType;
 use super::{array, instance};
 use crate::sys::slot::{Kind, Slot};
 
-/// How much a conversion forgives.
+/// How strict a conversion is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Only the Python type that the Julia type stands for.
+    /// Accepts only the Python type that corresponds to the Julia type.
     Strict,
-    /// Whatever Python's own protocol for that type takes.
+    /// Accepts every object that Python's protocol for that type accepts.
     Lenient,
 }
 
@@ -30,8 +30,8 @@ pub(super) unsafe fn read(
     object: *mut ffi::PyObject,
     slot: &mut Slot,
 ) -> PyResult<()> {
-    // SAFETY: `object` is alive and Python's lock is held (`py`); the exact types of the fast paths have the
-    // layout that the functions called want.
+    // SAFETY: `object` is alive and Python's lock is held (`py`). The fast paths check the exact type, so the object has the
+    // layout that the called functions require.
     unsafe {
         let class = ffi::Py_TYPE(object);
         match kind {
@@ -85,7 +85,7 @@ unsafe fn complex_slot(object: *mut ffi::PyObject) -> Slot {
     unsafe { Slot::complex(ffi::PyComplex_RealAsDouble(object), ffi::PyComplex_ImagAsDouble(object)) }
 }
 
-/// The text of a `str`, which is cached in it and lives as long.
+/// The text of a `str`. It is cached in the `str` and lives as long as that.
 ///
 /// # Safety
 /// `object` is a live instance of `str`, and outlives the text.
@@ -101,7 +101,7 @@ unsafe fn utf8<'a>(py: Python<'_>, object: *mut ffi::PyObject) -> PyResult<&'a [
     }
 }
 
-/// Everything but the exact built-in types.
+/// Reads any object whose class is not exactly a built-in type.
 #[cold]
 fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> PyResult<()> {
     match kind {
@@ -121,7 +121,7 @@ fn slow(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -> P
                 return Err(expected("complex type", object));
             }
             let number = object.py().get_type::<pyo3::types::PyComplex>();
-            // `complex("1")` would read a text.
+            // Without this check, `complex("1")` would parse the text.
             if !is_number(object) && !object.hasattr("__complex__")? {
                 return Err(expected("complex type", object));
             }
@@ -189,7 +189,7 @@ fn integer(object: &Bound<'_, PyAny>, kind: Kind, mode: Mode, slot: &mut Slot) -
 fn out_of_range(number: &Bound<'_, PyAny>, name: &str) -> PyErr {
     const MOST_BITS: usize = 200;
     let bits = number.call_method0("bit_length").and_then(|bits| bits.extract::<usize>());
-    // Python refuses to write out an integer of many digits.
+    // Python refuses to convert an integer with very many digits to text.
     let shown = match bits {
         Ok(bits) if bits > MOST_BITS => format!("an integer of {bits} bits"),
         _ => number.to_string(),

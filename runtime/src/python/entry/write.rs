@@ -1,4 +1,4 @@
-//! Slots to Python objects.
+//! Makes Python objects from slots.
 
 use pyo3::exceptions::{PyRuntimeError, PySystemError, PySystemExit};
 use pyo3::ffi;
@@ -15,7 +15,7 @@ use crate::sys::slot::{Kind, Slot};
 /// Julia wrote the slot as the result of an entry, and it is not used again.
 #[inline]
 pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
-    // What other threads have printed during the call comes before what Python prints after it.
+    // Output of other threads during the call comes before Python's output after the call.
     output::write_pending();
     let object = match Kind::from_number(result.kind) {
         Some(Kind::Object) => std::ptr::with_exposed_provenance_mut(address(result.a)),
@@ -36,7 +36,7 @@ pub(super) unsafe fn finish(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject
     object
 }
 
-/// Drops the references that Julia has given back. A call that runs for long does it now and then, so that they do not pile up.
+/// Drops the references that Julia has given back. A long call does this from time to time, so that they do not pile up.
 ///
 /// # Safety
 /// The caller holds Python's lock.
@@ -65,7 +65,7 @@ fn drop_all(returned: Vec<*mut ffi::PyObject>) {
 /// Scalars and text.
 ///
 /// # Safety
-/// The addresses in the slot, if its kind has some, are readable.
+/// If the kind of the slot has addresses, the memory at them is readable.
 #[inline]
 pub(super) unsafe fn scalar(py: Python<'_>, slot: &Slot) -> *mut ffi::PyObject {
     // SAFETY: Python's lock is held (`py`); each arm's reading of the payload is what the kind means.
@@ -108,8 +108,8 @@ pub(super) unsafe fn scalar(py: Python<'_>, slot: &Slot) -> *mut ffi::PyObject {
 /// `a` and `b` are the address and the length of readable bytes.
 unsafe fn text(slot: &Slot) -> *mut ffi::PyObject {
     let length = isize::try_from(slot.b).unwrap_or(isize::MAX);
-    // SAFETY: the bytes are readable (the caller's promise); invalid UTF-8, which a Julia String may hold, comes
-    // back as surrogates, as for file names.
+    // SAFETY: the bytes are readable (the caller's promise). A Julia `String` may contain invalid UTF-8, which becomes
+    // surrogates, as in file names.
     unsafe {
         ffi::PyUnicode_DecodeUTF8(
             std::ptr::with_exposed_provenance(address(slot.a)),
@@ -122,7 +122,7 @@ unsafe fn text(slot: &Slot) -> *mut ffi::PyObject {
 /// Raises the Julia exception in the slot.
 ///
 /// # Safety
-/// `a` is a filled root that nobody else owns; `b`, `c` are address and length of a constant UTF-8 text.
+/// `a` is a filled root that the slot owns; `b` and `c` are the address and length of a constant UTF-8 text.
 #[cold]
 unsafe fn raise(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
     // SAFETY: the caller's promise.
@@ -134,7 +134,7 @@ unsafe fn raise(py: Python<'_>, result: &Slot) -> *mut ffi::PyObject {
     };
     let name = std::str::from_utf8(name).unwrap_or("RuntimeError");
     if let Some(status) = exit_status::take() {
-        // The exception says that a task has not ended well, because it has called `exit`.
+        // The Julia exception only says that a task has failed, because the task has called `exit`.
         drop(Root::new(result.a));
         PySystemExit::new_err(status).restore(py);
         return std::ptr::null_mut();

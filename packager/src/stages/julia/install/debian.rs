@@ -1,7 +1,7 @@
-//! Makes a relocatable Julia of Debian's packages, fetched from the mirror that this machine's apt uses.
+//! Makes a relocatable Julia from Debian's packages, which are fetched from the mirror that this machine's apt uses.
 //!
-//! apt works below a directory of its own: the machine's configuration (proxies, certificates, credentials), but
-//! sources, lists, cache and the list of installed packages of ours. It needs no root and changes nothing else.
+//! apt runs with the machine's configuration (proxies, certificates, credentials), but with its own sources, lists, cache, and
+//! list of installed packages in a separate directory. It needs no root privileges and changes nothing else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,20 +23,20 @@ use jnumpy_elf::{Edits, Elf, Kind, is_elf, rewrite};
 const DEBIAN: &str = include_str!("../../../../../manifests/julia/debian-1.5.toml");
 const MEGABYTE: u64 = 1_000_000;
 
-/// Options that hold whatever the machine's configuration says.
+/// Options that override the machine's configuration.
 const OPTIONS: [&str; 7] = [
     "APT::Install-Recommends=false",
     "APT::Get::Assume-Yes=true",
     // A mirror that lacks the suite is an error, and not a warning.
     "APT::Update::Error-Mode=any",
-    // As root, apt would fetch as a user that may not enter our directory.
+    // As root, apt would fetch as another user, who has no access to the directory.
     "APT::Sandbox::User=root",
     "Dir::Etc::sourceparts=/dev/null",
     "Dir::Etc::preferences=/dev/null",
     "Dir::Etc::preferencesparts=/dev/null",
 ];
 
-/// Lists of the machine's configuration that must not be added to: hooks run after an update, other architectures.
+/// Lists of the machine's configuration that are cleared: hooks that run after an update, and other architectures.
 const CLEARED: &str = "\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -112,7 +112,7 @@ pub(super) fn build(manifest: &Manifest, staging: &Path, report: &Report) -> Res
         stage.progress(path);
         tree.relocate(Path::new(path))?;
     }
-    stage.done("every library is found from where the one that needs it lies");
+    stage.done("every library is found relative to the library that needs it");
     for (name, package) in &mut record.packages {
         package.license = tree.license(name)?;
     }
@@ -137,7 +137,7 @@ fn mirrors(manifest: &Manifest) -> Result<Vec<String>, InstallError> {
     if mirrors.is_empty() { Err(InstallError::NoMirror) } else { Ok(mirrors) }
 }
 
-/// Fetches Julia and all it depends on from the first mirror that has it.
+/// Fetches Julia and its dependencies from the first mirror that has them.
 fn fetch(
     manifest: &Manifest,
     architecture: &str,
@@ -191,8 +191,8 @@ struct Apt {
 }
 
 impl Apt {
-    /// Makes the root in `directory`, for one suite of one mirror. The packages of the machine are said to be
-    /// installed, so apt fetches just the others.
+    /// Makes the root in `directory`, for one suite of one mirror. The packages that the machine provides are marked as
+    /// installed, so apt fetches only the others.
     fn new(
         directory: PathBuf,
         architecture: &str,
@@ -248,7 +248,7 @@ impl Apt {
         Ok(process::run(command, None, progress)?)
     }
 
-    /// What the signed Release file of the mirror calls itself must be `origin`.
+    /// Checks that the origin in the signed Release file of the mirror is `origin`.
     fn check_origin(&self, origin: &str) -> Result<(), InstallError> {
         let mut found = None;
         for entry in fs_err::read_dir(self.directory.join("state/lists"))? {
@@ -274,7 +274,7 @@ impl Apt {
         Ok(files)
     }
 
-    /// Bytes fetched. Files come and go while apt is at work; what cannot be seen counts nothing.
+    /// The number of fetched bytes. Files may disappear while apt is running; they are not counted.
     fn size(&self) -> u64 {
         let files = WalkDir::new(self.directory.join("cache/archives")).into_iter().flatten();
         files
@@ -331,7 +331,7 @@ impl Tree<'_> {
         Ok(binaries)
     }
 
-    /// Lets a program or library look for others beside itself, and for those of Julia.
+    /// Makes a program or library search its own directory and Julia's directories.
     ///
     /// `$ORIGIN` is the directory of the name by which a file is opened, be it a link: every library gets the entries
     /// for both directories.
@@ -413,7 +413,7 @@ fn complaint(stderr: &str) -> String {
     printable(&line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// A program of apt or dpkg, whose messages are to be read by us.
+/// A program of apt or dpkg, with messages in a form that can be parsed.
 fn tool(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");

@@ -1,4 +1,4 @@
-//! What can go wrong with an installation.
+//! Errors of installing a Julia.
 
 use std::fmt;
 use std::io;
@@ -14,15 +14,12 @@ use jnumpy_base::interrupt::Interrupted;
 use jnumpy_base::process::ChildError;
 use jnumpy_elf::ElfError;
 
-/// Why no Julia was installed. Nothing of the attempt is left.
+/// Why a Julia was not installed. Nothing of the attempt remains.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// A program of apt or dpkg is not there.
-    #[error("`{tool}` is not on this machine: the source `debian` needs Debian's apt and dpkg")]
-    NoTool {
-        /// The program.
-        tool: String,
-    },
+    /// A program of apt or dpkg is not installed.
+    #[error("`{tool}` is not installed: the source `debian` needs Debian's apt and dpkg")]
+    NoTool { tool: String },
     /// The source has no Julia for the machine's architecture.
     #[error("the source `debian` has no Julia for the architecture `{found}`, only for: {}", known.join(", "))]
     Architecture {
@@ -34,13 +31,13 @@ pub enum InstallError {
     /// No source of apt is a Debian mirror.
     #[error("no apt source of this machine is a mirror of Debian's `main`")]
     NoMirror,
-    /// A mirror is somebody else's.
+    /// A mirror is not that of Debian.
     #[error("the mirror is the archive of {found}")]
     Origin {
-        /// What it calls itself.
+        /// The origin that it declares.
         found: String,
     },
-    /// Every mirror was tried in vain.
+    /// No mirror delivers the package.
     #[error("no Debian mirror of this machine delivers `{package}` of `{suite}`: {}", list(attempts))]
     NoMirrorServes {
         /// The package that was asked for.
@@ -63,45 +60,31 @@ pub enum InstallError {
     /// A program of apt or dpkg failed.
     #[error(transparent)]
     Tool(ChildError),
-    /// A program of apt or dpkg said something unexpected.
+    /// The output of a program of apt or dpkg cannot be parsed.
     #[error("cannot read the output of `{tool}`: {line}")]
-    Answer {
-        /// The program.
-        tool: &'static str,
-        /// The line in question.
-        line: String,
-    },
-    /// A package would be used without its license at hand.
+    Answer { tool: &'static str, line: String },
+    /// A package has no license file.
     #[error("the package `{package}` contains no copyright file")]
-    License {
-        /// The package.
-        package: String,
-    },
+    License { package: String },
     /// A program or library could not be read or made relocatable.
     #[error("`{}` cannot be made relocatable", path.display())]
     Elf {
         /// Path in the prefix.
         path: PathBuf,
-        /// What is wrong with it.
         source: ElfError,
     },
     /// The finished tree does not run.
     #[error("the new Julia does not work on this machine")]
     Proof(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The finished tree does not stand on its own.
-    #[error("the new Julia loads `{}` although it has a library of this name", library.display())]
+    /// The finished tree uses a library outside of it.
+    #[error("the new Julia loads `{}` although it contains a library of this name", library.display())]
     Foreign {
         /// The library outside the tree.
         library: PathBuf,
     },
     /// The record of an installation cannot be read or written.
     #[error("the record `{}` is damaged", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    Record { path: PathBuf, source: serde_json::Error },
     /// A list of what to install, which is part of this program, is damaged.
     #[error("a built-in list of what to install is damaged")]
     Manifest(#[from] toml::de::Error),
@@ -111,8 +94,8 @@ pub enum InstallError {
     /// The text names no version.
     #[error(transparent)]
     Wanted(#[from] InvalidWanted),
-    /// A Julia that would not work.
-    #[error("Julia {version} is older than {oldest}, the oldest that works")]
+    /// The version is not supported.
+    #[error("Julia {version} is older than {oldest}, the oldest supported version")]
     TooOld {
         /// The version that was asked for.
         version: Version,
@@ -121,26 +104,13 @@ pub enum InstallError {
     },
     /// The text is no address.
     #[error("`{text}` is neither an address nor a path")]
-    Address {
-        /// The text.
-        text: String,
-    },
-    /// The index of versions did not arrive.
+    Address { text: String },
+    /// The index of versions cannot be fetched.
     #[error("cannot fetch the index of Julia versions from `{url}`")]
-    Index {
-        /// Its address.
-        url: String,
-        /// Why.
-        source: TransferError,
-    },
-    /// What arrived is not an index.
+    Index { url: String, source: TransferError },
+    /// The file is not an index.
     #[error("`{url}` is not an index of Julia versions")]
-    IndexFormat {
-        /// Its address.
-        url: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
+    IndexFormat { url: String, source: serde_json::Error },
     /// An entry of the index does not describe an archive.
     #[error("the index `{url}` has an invalid `{field}` for Julia {version}: `{text}`")]
     IndexEntry {
@@ -148,7 +118,6 @@ pub enum InstallError {
         url: String,
         /// The entry.
         version: String,
-        /// The field.
         field: &'static str,
         /// What it holds.
         text: String,
@@ -162,21 +131,15 @@ pub enum InstallError {
         url: String,
         /// This machine, as the index names it.
         platform: String,
-        /// What could be meant instead.
+        /// Similar versions.
         near: Vec<String>,
     },
     /// The archive did not arrive.
     #[error("cannot download `{url}`")]
-    Download {
-        /// Its address.
-        url: String,
-        /// Why.
-        source: TransferError,
-    },
+    Download { url: String, source: TransferError },
     /// The archive has another size than the index says.
     #[error("`{url}` has {found} bytes, but the index says {expected}")]
     Size {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: u64,
@@ -186,49 +149,36 @@ pub enum InstallError {
     /// The archive has other content than the index says.
     #[error("`{url}` has SHA-256 {found}, but the index says {expected}")]
     Hash {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: String,
         /// Of what arrived.
         found: String,
     },
-    /// The archive holds more than an official one does.
+    /// The archive is larger than an official one can be.
     #[error("`{}` exceeds the limit for an archive, {limit}", archive.display())]
     Bomb {
-        /// The file.
         archive: PathBuf,
         /// What was exceeded.
         limit: String,
     },
     /// The archive cannot be read to its end.
     #[error("`{}` is a damaged archive", archive.display())]
-    Damaged {
-        /// The file.
-        archive: PathBuf,
-        /// What is wrong with it.
-        source: io::Error,
-    },
+    Damaged { archive: PathBuf, source: io::Error },
     /// The archive has no entries.
     #[error("`{}` is an empty archive", archive.display())]
-    Empty {
-        /// The file.
-        archive: PathBuf,
-    },
+    Empty { archive: PathBuf },
     /// An entry of the archive is refused.
     #[error("refusing the entry `{entry}` of `{}`: {reason}", archive.display())]
     Entry {
-        /// The file.
         archive: PathBuf,
         /// The entry's name.
         entry: String,
-        /// Why.
         reason: &'static str,
     },
     /// The archive holds another Julia than the index says.
     #[error("`{url}` contains Julia {found}, but the index says {expected}")]
     Version {
-        /// Its address.
         url: String,
         /// As the index says.
         expected: String,
@@ -251,7 +201,7 @@ pub enum InstallError {
     Interrupted(#[from] Interrupted),
 }
 
-/// A mirror that did not deliver.
+/// A mirror that does not deliver a package.
 #[derive(Debug)]
 pub struct Attempt {
     /// Its address, without user name and password.
@@ -320,7 +270,7 @@ impl Hint for InstallError {
                 format!("the index has {}; `jnumpy-pack julia list --available` lists all", near.join(", "))
             }
             Self::Size { .. } | Self::Hash { .. } | Self::Version { .. } => {
-                "the file was changed on the way, or the mirror is out of date: try again, \
+                "the file was changed in transit, or the mirror is out of date: try again, \
                  or use another server with `--server`"
                     .into()
             }
@@ -330,7 +280,7 @@ impl Hint for InstallError {
                     .into()
             }
             Self::NoMirrorServes { .. } => {
-                format!("see whether `apt-get update` works on this machine; else {OWN}")
+                format!("check whether `apt-get update` works on this machine; otherwise {OWN}")
             }
             Self::Space { .. } => {
                 "free some space, or set `JNUMPY_HOME` to a directory on a larger disk".into()
@@ -346,7 +296,7 @@ impl Hint for InstallError {
             Self::Record { path, .. } => {
                 let directory = path.parent().unwrap_or(path);
                 format!(
-                    "remove `{}`, then `jnumpy-pack julia install` puts it there anew",
+                    "remove `{}`, then run `jnumpy-pack julia install` again",
                     directory.display()
                 )
             }
@@ -356,7 +306,7 @@ impl Hint for InstallError {
     }
 }
 
-/// What to do about a file that did not arrive.
+/// The hint for a failed transfer.
 fn network(error: &TransferError) -> String {
     const DEBIAN: &str =
         "`jnumpy-pack julia install --from debian` installs Julia 1.5.3 from Debian's packages";

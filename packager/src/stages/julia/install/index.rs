@@ -1,4 +1,4 @@
-//! The index of official Julias, and which of them is meant by `1.10`, `1.12.2`, `lts` or `release`.
+//! The index of official Julias, and the choice of a version for `1.10`, `1.12.2`, `lts`, or `release`.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Fills from the environment what the command line leaves open.
+    /// Takes values that the command line does not give from the environment.
     pub(super) fn or_environment(self) -> Self {
         let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
@@ -96,7 +96,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Its address without what may be a secret.
+    /// Its address without parts that may be secret.
     #[must_use]
     pub fn shown_url(&self) -> String {
         shown(&self.url)
@@ -112,7 +112,7 @@ pub struct Index {
     listed: BTreeMap<Version, Listed>,
 }
 
-/// An entry of the index, unchecked: a damaged one must not stand in the way of the others.
+/// An entry of the index, unchecked, because a damaged entry must not make the others unusable.
 #[derive(Debug)]
 struct Listed {
     stable: bool,
@@ -220,7 +220,7 @@ impl Index {
         Ok(Archive { version: version.clone(), stable: *stable, url, sha256, size: file.size })
     }
 
-    /// Versions to name instead: prereleases of what is wanted, else the newest of each series.
+    /// Similar versions for an error message: prereleases of the requested version, otherwise the newest of each series.
     fn near(&self, wanted: &Wanted) -> Vec<String> {
         let series = |version: &Version| match wanted {
             Wanted::Series(major, minor) => {
@@ -273,7 +273,7 @@ fn server(text: &str) -> Result<Url, InstallError> {
     address(&format!("{}/", text.trim_end_matches('/')))
 }
 
-/// The whole index. What may be a moment's failure is tried again.
+/// The whole index. Temporary failures are retried.
 fn download(url: &Url, client: &Client) -> Result<Vec<u8>, TransferError> {
     let mut attempt = 1;
     loop {
@@ -314,7 +314,7 @@ mod tests {
     use jnumpy_base::Hint;
 
     fn index_of(text: &str, server: Option<&str>) -> Result<Index, InstallError> {
-        // Reading the machine's certificates takes long.
+        // A client is created only when it is needed, because reading the machine's certificates takes long.
         static CLIENT: LazyLock<Client> = LazyLock::new(Client::new);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("versions.json");

@@ -1,8 +1,8 @@
-//! Installs a Julia below `JNUMPY_HOME/julia/<id>`: at once or not at all.
+//! Installs a Julia below `JNUMPY_HOME/julia/<id>`, completely or not at all.
 //!
-//! All work happens in a directory `.tmp-…` beside the target; the finished prefix is started there and then renamed.
-//! One lock serves all changes, so whoever holds it knows that every `.tmp-…` it meets is dead. Parts of downloads
-//! stay in `.downloads`, and the next run goes on with them.
+//! All work happens in a directory `.tmp-…` beside the target. The finished prefix is started there and then renamed. One lock
+//! protects all changes, so the process that holds it knows that every other `.tmp-…` was left by a killed run. Parts of
+//! downloads stay in `.downloads`, and the next run resumes them.
 
 mod debian;
 mod error;
@@ -77,8 +77,8 @@ pub fn provide(choice: &Choice, surroundings: &Surroundings, report: &Report) ->
 
 /// Installs what is asked for, or returns the one that is there.
 ///
-/// A killed run leaves only a directory that no search takes and that the next run removes, and a part of a download.
-/// A second run at the same time waits for the first. One that is there and does not start is installed anew.
+/// A killed run leaves only a directory that no search considers and that the next run removes, and a part of a download.
+/// A second run at the same time waits for the first. An installed Julia that does not start is installed again.
 pub fn install(
     request: Request,
     surroundings: &Surroundings,
@@ -92,8 +92,7 @@ pub fn install(
                 let prefix = debian::build(&manifest, staging, report)?;
                 let stage = report.stage("proof");
                 prove(&prefix, staging, origin)?;
-                stage
-                    .done("Julia starts and loads its libraries from where it stands, and from nowhere else");
+                stage.done("Julia starts and loads libraries only from its own directory");
                 Ok(prefix)
             })
         }
@@ -135,7 +134,7 @@ fn install_official(
     })
 }
 
-/// Without the index, an installed Julia of the series that is wanted will do.
+/// If the index cannot be fetched, an installed Julia of the requested series is used.
 fn fall_back(
     wanted: &Wanted,
     error: InstallError,
@@ -151,7 +150,7 @@ fn fall_back(
     let Some(installed) = found else { return Err(error.into()) };
     match present(&installed.id, surroundings, report)? {
         Some(julia) => {
-            report.warn(format_args!("{error}, so there may be a newer one than {}", installed.version));
+            report.warn(format_args!("{error}, so a newer version than {} may exist", installed.version));
             Ok(Outcome { julia, fresh: false })
         }
         None => Err(error.into()),
@@ -190,7 +189,7 @@ pub fn remove(text: &str, surroundings: &Surroundings, report: &Report) -> Resul
     if is_default {
         set_default(managed, None)?;
     }
-    // Gone for every search before the first file is.
+    // No search finds it anymore before its first file is removed.
     let grave = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(managed)?;
     fs_err::rename(&installed.prefix, grave.path().join("removed"))?;
     grave.close()?;
@@ -249,7 +248,7 @@ fn put(
         error @ (JuliaError::Interrupted(_) | JuliaError::Install(_) | JuliaError::Io(_)) => error,
         error => InstallError::Proof(Box::new(error)).into(),
     })?;
-    // The record that makes it complete must not outlive a power failure that its files do not.
+    // After a power failure, the record must not exist without the files.
     nix::unistd::syncfs(File::open(&prefix)?.file()).map_err(std::io::Error::from)?;
     if target.exists() {
         fs_err::rename(&target, staging.path().join("replaced"))?;
@@ -257,7 +256,7 @@ fn put(
     fs_err::rename(&prefix, &target)?;
     File::open(managed)?.sync_all()?;
     let julia = layout::ask(&executable(&target), &origin)?;
-    // What is installed need not be fetched again.
+    // The archive is not needed anymore.
     let downloads = managed.join(official::DOWNLOADS);
     if downloads.exists() {
         fs_err::remove_dir_all(downloads)?;
@@ -281,13 +280,13 @@ fn present(id: &str, surroundings: &Surroundings, report: &Report) -> Result<Opt
         Ok(julia) => Ok(Some(julia)),
         Err(error @ JuliaError::Interrupted(_)) => Err(error),
         Err(error) => {
-            report.warn(format_args!("installing anew: {error}"));
+            report.warn(format_args!("installing it again: {error}"));
             Ok(None)
         }
     }
 }
 
-/// Waits until no other installation is under way. The lock ends with the file's handle, thus with the process.
+/// Waits until no other installation is running. The lock is released with the file, and so at the end of the process.
 fn lock(managed: &Path, report: &Report) -> Result<File, JuliaError> {
     let path = managed.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;

@@ -16,7 +16,7 @@ use jnumpy_base::interrupt;
 const MEGABYTE: u64 = 1_000_000;
 /// In the directory of installed Julias: parts of archives, by hash, so that an interrupted download goes on.
 pub(super) const DOWNLOADS: &str = ".downloads";
-/// How often a server that breaks off may do so before it has delivered another [`MEGABYTE`].
+/// How often a server may break off before it has delivered another [`MEGABYTE`].
 const ATTEMPTS: u32 = 4;
 
 /// Builds the prefix below `staging` and returns its path there.
@@ -37,7 +37,7 @@ pub(super) fn build(
     let file = downloads.join(format!("{}.tar.gz", archive.sha256));
     fetch(archive, &file, client, report)?;
 
-    // A gzip file ends with its size, modulo 4 GiB: a lower bound.
+    // A gzip file ends with the unpacked size modulo 4 GiB, which is a lower bound.
     space::check(staging, unpack::unpacked_size(&file)?)?;
     let prefix = staging.join("prefix");
     let bar = report.transfer("unpack", None);
@@ -63,7 +63,7 @@ fn fetch(archive: &Archive, path: &Path, client: &Client, report: &Report) -> Re
     download(archive, &mut file, client, report)?;
     let mut hash = sha256(&mut file)?;
     if hash != archive.sha256 && resumed {
-        report.warn("what an earlier run has left of the archive is damaged, downloading all of it");
+        report.warn("the partial archive from an earlier run is damaged, downloading the whole archive");
         file.set_len(0)?;
         download(archive, &mut file, client, report)?;
         hash = sha256(&mut file)?;
@@ -132,7 +132,7 @@ fn append(
     if let Some(found) = transfer.size.filter(|size| *size != archive.size) {
         return Err(InstallError::Size { url: archive.shown_url(), expected: archive.size, found });
     }
-    // A server that knows no ranges sends all of it.
+    // A server without support for ranges sends the whole file.
     let mut position = transfer.offset;
     file.set_len(position)?;
     file.seek(SeekFrom::Start(position))?;

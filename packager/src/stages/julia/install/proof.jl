@@ -1,4 +1,4 @@
-# Loads every library that Julia opens by name, works with some, and names all that are then in the process.
+# Loads every library that Julia opens by name, uses some of them, and prints all libraries that are then in the process.
 using Libdl, LinearAlgebra, LibGit2, Random, SparseArrays
 let private = ARGS[1]
     for name in readdir(private)

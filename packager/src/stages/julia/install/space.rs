@@ -1,4 +1,4 @@
-//! Whether the file system has room, asked before it is filled.
+//! Checks the free space of a file system before it is filled.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! One file over HTTP (or from disk), in chunks, without ever blocking the main thread for long.
 //!
-//! A thread of its own talks to the server, so Ctrl-C works while a server is silent. Redirects are followed here and not
-//! by the HTTP client: a step from an encrypted address to an unencrypted one is refused, every other is allowed,
-//! also to another host. What an archive is worth is decided by its size and hash, not by its host.
+//! A separate thread talks to the server, so Ctrl-C works while a server is silent. Redirects are followed here and not by the
+//! HTTP client: a redirect from an encrypted address to an unencrypted one is refused. Redirects to other hosts are allowed,
+//! because the size and hash of an archive are checked.
 
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
@@ -26,7 +26,7 @@ const QUEUE: usize = 4;
 const MAX_REDIRECTS: usize = 10;
 /// How long a server may be silent, in seconds, unless `JNUMPY_HTTP_TIMEOUT` says otherwise.
 const PATIENCE: u64 = 30;
-/// A server that delivers fewer bytes a second is as good as silent.
+/// A server that delivers fewer bytes per second counts as silent.
 const MINIMUM_RATE: f64 = 1000.0;
 
 /// Why a file did not arrive.
@@ -62,11 +62,11 @@ pub enum TransferError {
         limit: u64,
     },
     /// The answer to a request for the rest of a file is another part of it.
-    #[error("the server sent another part of the file than requested: `{0}`")]
+    #[error("the server sent a different part of the file than requested: `{0}`")]
     Range(String),
     /// From an encrypted address to one that is not, or from a server to a file on this machine.
     #[error(
-        "refusing to go from `{from}` to `{to}`: only https may follow https, and no server may name a local file"
+        "refusing to follow `{from}` to `{to}`: an https address may lead only to https, and no server may name a local file"
     )]
     Downgrade {
         /// Where it began.
@@ -168,7 +168,7 @@ impl Client {
         let (client, url) = (self.clone(), url.clone());
         thread::spawn(move || {
             let end = client.serve(url, offset, &sender).map_or_else(Message::Failed, |()| Message::End);
-            // Nobody listens any more when the main thread has given up.
+            // Sending fails if the main thread has given up.
             let _ = sender.send(end);
         });
         let mut transfer = Transfer {

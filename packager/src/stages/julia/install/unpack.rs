@@ -1,7 +1,7 @@
 //! Unpacks an official archive below one directory, and trusts nothing in it.
 //!
-//! Entries may be files, directories, and links that stay in the tree; no entry is written through a link, none
-//! replaces another, and what comes out of the compression is counted while it comes.
+//! Entries may be files, directories, and links that stay in the tree. No entry is written through a link, no entry replaces
+//! another one, and the unpacked bytes are counted while they are written.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
@@ -69,7 +69,7 @@ fn tree_error(archive: &Path, source: io::Error) -> InstallError {
     InstallError::Damaged { archive: archive.into(), source }
 }
 
-/// Ends the reading when more comes out than an official archive holds.
+/// Stops reading if the archive unpacks to more bytes than an official one.
 struct Counted<R> {
     inner: R,
     count: u64,
@@ -117,16 +117,17 @@ impl Tree<'_> {
             entry: printable(&String::from_utf8_lossy(&name)),
             reason,
         };
-        let path = entry.path().map_err(|_| refused("its path is not text"))?.into_owned();
-        let path = within(Path::new(""), &path).ok_or_else(|| refused("its path leaves the archive"))?;
+        let path = entry.path().map_err(|_| refused("its path is not valid text"))?.into_owned();
+        let path =
+            within(Path::new(""), &path).ok_or_else(|| refused("its path leads out of the archive"))?;
         let path = self
             .below_top(&path)
-            .ok_or_else(|| refused("it is outside of the directory that contains all others"))?;
+            .ok_or_else(|| refused("it is outside the directory that contains all other entries"))?;
         if path.as_os_str().is_empty() {
             return if kind == EntryType::Directory {
                 Ok(false)
             } else {
-                Err(refused("the directory that contains all others is a file"))
+                Err(refused("the directory that contains all other entries is a file"))
             };
         }
         if kind == EntryType::Directory {
@@ -142,24 +143,24 @@ impl Tree<'_> {
             EntryType::Symlink => {
                 let target = link_name(entry).ok_or_else(|| refused("it is a link to nothing"))?;
                 within(parent(&path), &target)
-                    .ok_or_else(|| refused("it is a link that leaves the archive"))?;
+                    .ok_or_else(|| refused("it is a link that leads out of the archive"))?;
                 fs_err::os::unix::fs::symlink(&target, self.root.join(&path))
                     .map_err(|error| explain(error, &refused))?;
                 self.links.push(path);
             }
             EntryType::Link => {
-                let outside = || refused("it is a link that leaves the archive");
+                let outside = || refused("it is a link that leads out of the archive");
                 let target = link_name(entry).ok_or_else(outside)?;
                 let target = within(Path::new(""), &target).ok_or_else(outside)?;
                 let target = self.root.join(self.below_top(&target).ok_or_else(outside)?);
                 let is_file = fs_err::symlink_metadata(&target).is_ok_and(|data| data.is_file());
                 if !is_file || self.passes_a_link(&target) {
-                    return Err(refused("it is a hard link to no file of the archive"));
+                    return Err(refused("it is a hard link to a file that the archive does not contain"));
                 }
                 fs_err::hard_link(&target, self.root.join(&path))
                     .map_err(|error| explain(error, &refused))?;
             }
-            _ => return Err(refused("it is neither a file nor a directory nor a link")),
+            _ => return Err(refused("it is neither a file, a directory, nor a link")),
         }
         Ok(false)
     }
@@ -191,7 +192,7 @@ impl Tree<'_> {
         // The mask of the process has been taken off the mode above.
         file.set_permissions(PermissionsExt::from_mode(mode))?;
         if let Some(modified) = modified {
-            // Julia takes a precompiled file whose sources are of another time for an old one.
+            // Julia regards a precompiled file as stale if the time of its sources differs.
             file.file().set_modified(modified)?;
         }
         Ok(())
@@ -232,7 +233,7 @@ impl Tree<'_> {
                 return Err(InstallError::Entry {
                     archive: self.archive.into(),
                     entry: printable(&link.to_string_lossy()),
-                    reason: "it is a link that leaves the archive",
+                    reason: "it is a link that leads out of the archive",
                 });
             }
         }
@@ -295,7 +296,7 @@ mod tests {
         ("julia-1/etc/none", EntryType::Symlink, "not-there"),
     ];
 
-    /// A tar file with entries that no honest program writes.
+    /// A tar file with malicious entries.
     fn tar(entries: &[Given<'_>]) -> Vec<u8> {
         let mut builder = Builder::new(Vec::new());
         for (name, kind, text) in entries {
@@ -350,23 +351,26 @@ mod tests {
     fn err_entries_that_no_julia_has() {
         use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
         let cases: [(&[Given<'_>], &str); 19] = [
-            (&[("../evil", Regular, "x")], "leaves the archive"),
-            (&[("julia-1/../../evil", Regular, "x")], "leaves the archive"),
-            (&[("/tmp/evil", Regular, "x")], "leaves the archive"),
-            (&[("other/evil", Regular, "x")], "outside of the directory that contains"),
-            (&[("julia-1/a", Symlink, "/etc/passwd")], "a link that leaves the archive"),
-            (&[("julia-1/a", Symlink, "../..")], "a link that leaves the archive"),
+            (&[("../evil", Regular, "x")], "leads out of the archive"),
+            (&[("julia-1/../../evil", Regular, "x")], "leads out of the archive"),
+            (&[("/tmp/evil", Regular, "x")], "leads out of the archive"),
+            (&[("other/evil", Regular, "x")], "outside the directory that contains"),
+            (&[("julia-1/a", Symlink, "/etc/passwd")], "a link that leads out of the archive"),
+            (&[("julia-1/a", Symlink, "../..")], "a link that leads out of the archive"),
             (&[("julia-1/a", Symlink, "")], "a link to nothing"),
             (
                 &[("julia-1/a", Symlink, "."), ("julia-1/b", Symlink, "a/..")],
-                "a link that leaves the archive",
+                "a link that leads out of the archive",
             ),
-            (&[("julia-1/a", Link, "/etc/passwd")], "a link that leaves the archive"),
-            (&[("julia-1/a", Link, "other/file")], "a link that leaves the archive"),
-            (&[("julia-1/a", Link, "julia-1/none")], "a hard link to no file"),
+            (&[("julia-1/a", Link, "/etc/passwd")], "a link that leads out of the archive"),
+            (&[("julia-1/a", Link, "other/file")], "a link that leads out of the archive"),
+            (
+                &[("julia-1/a", Link, "julia-1/none")],
+                "a hard link to a file that the archive does not contain",
+            ),
             (
                 &[("julia-1/d", Symlink, "bin"), ("julia-1/a", Link, "julia-1/d/julia")],
-                "a hard link to no file",
+                "a hard link to a file that the archive does not contain",
             ),
             (&[("julia-1/d", Symlink, "bin"), ("julia-1/d/new", Regular, "x")], "already in use"),
             (&[("julia-1/bin/julia", Regular, "other")], "already in use"),

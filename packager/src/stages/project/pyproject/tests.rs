@@ -107,7 +107,7 @@ fn ok_everything() {
 fn ok_smallest() {
     let project = with("").unwrap();
     assert_eq!(project.metadata.dependencies.len(), 1);
-    assert_eq!(project.licenses.len(), 1, "the licence at the root is found unasked");
+    assert_eq!(project.licenses.len(), 1, "the license at the root is found unasked");
     assert!(with("dependencies = [\"NumPy<3\"]").unwrap().metadata.dependencies.len() == 1);
 }
 

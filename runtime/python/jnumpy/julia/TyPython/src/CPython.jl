@@ -1,5 +1,5 @@
 """
-Python in Julia. The files are included lowest layer first: each uses only what stands above it.
+Python in Julia. The files are included from the lowest layer up: each file uses only those above it in the list.
 """
 module CPython
 

@@ -1,22 +1,22 @@
 # Julia without Python: a process that writes an image, or `julia` itself with a project that uses TyPython.
 
-"Thrown by whatever calls Python in a process where Python does not run."
+"Thrown by every call of Python in a process in which Python does not run."
 struct NoPythonError <: Exception end
 
 Base.showerror(io::IO, ::NoPythonError) = print(
     io,
-    "Python does not run in this process, so nothing of it can be called; what a module needs of Python is fetched in ",
-    "its `init()`, which runs when Python imports the package",
+    "Python does not run in this process, so it cannot be called; get what a module needs from Python in its `init()`, ",
+    "which runs when Python imports the package",
 )
 
 refuse_call() = throw(NoPythonError())
 
-# What `running_in` reads and writes until the runtime has given its own.
+# The variable that `running_in` uses until the runtime provides one.
 const RUNNING_ALONE = Ref(IN_JULIA)
 # The same for `hold_lock`.
 const NONE_GIVEN_AWAY = Ref(UInt(0))
 
-"From now on each call of Python throws a [`NoPythonError`](@ref), until [`start`](@ref) is called."
+"Makes every call of Python throw a [`NoPythonError`](@ref) until [`start`](@ref) is called."
 function refuse_python()
     refusal = @cfunction(refuse_call, Cvoid, ())
     field(::Type{UInt64}) = UInt64(0)
@@ -28,7 +28,7 @@ function refuse_python()
     return nothing
 end
 
-"Takes out the addresses of this process, before an image is written."
+"Clears the addresses of this process before an image is written."
 function forget_python()
     HOST[] = HostFunctions(map(T -> T(0), fieldtypes(HostFunctions))...)
     empty!(C_ADDRESSES)

@@ -1,7 +1,7 @@
-# The types of parameters and results as a Python stub shows them. They follow `convert.jl`; what Python's types cannot
-# say is `Any`.
+# The types of parameters and results in Python stubs. They match `convert.jl`. A type that Python's type system cannot express is
+# `Any`.
 
-"The Python type of what `py_coerce(T, ·)` takes."
+"The Python type that `py_coerce(T, ·)` accepts."
 function argument_annotation(@nospecialize(T))::String
     inner, takes_none = nullable(T)
     takes_none && return string(argument_annotation(inner), " | None")
@@ -35,7 +35,7 @@ function argument_annotation(@nospecialize(T))::String
     return date_annotation(T)
 end
 
-"The Python type for Julia's dates and times, both ways."
+"The Python type for Julia's dates and times, in both directions."
 function date_annotation(@nospecialize(T))
     T === Union{} && return "Any"
     T <: Dates.DateTime && return "datetime"
@@ -45,7 +45,7 @@ function date_annotation(@nospecialize(T))
     return "Any"
 end
 
-"The Python type of what `py_cast(Py, ·)` makes of a `T`."
+"The Python type into which `py_cast(Py, ·)` converts a `T`."
 function result_annotation(@nospecialize(T))::String
     if T isa Union
         members = unique!(map(result_annotation, Base.uniontypes(T)))
@@ -77,10 +77,10 @@ function result_annotation(@nospecialize(T))::String
     return found == "Any" && is_iterator(T) ? string("Iterator[", result_annotation(yielded(T)), "]") : found
 end
 
-"Whether another module says what becomes of a `T`."
+"Whether another module defines the conversion of a `T`."
 cast_elsewhere(@nospecialize(T)) = which(py_cast, Tuple{Type{Py},T}).module !== @__MODULE__
 
-"Whether the elements are known to be none that NumPy has too."
+"Whether NumPy is known not to have the element type."
 is_list(@nospecialize(T)) =
     T <: AbstractArray{Any} || eltype(T) !== Any && typeintersect(eltype(T), Number) === Union{}
 
@@ -95,7 +95,7 @@ function tuple_annotation(annotation, @nospecialize(T))
     return string("tuple[", listed_types(annotation, types), "]")
 end
 
-"NumPy's names of element types, the narrowest first."
+"NumPy's names of element types, from the narrowest on."
 const ELEMENT_ANNOTATIONS = (
     Bool => "np.bool_",
     Int8 => "np.int8", Int16 => "np.int16", Int32 => "np.int32", Int64 => "np.int64",
@@ -116,7 +116,7 @@ function array_annotation(@nospecialize(T))
     return "NDArray[Any]"
 end
 
-"The Python types of the parameters of an exported function, and of its result last, one a line."
+"The Python types of the parameters of an exported function and, at the end, of its result; one on each line."
 function annotations(described::Export)
     lines = String[argument_annotation(parameter.type) for parameter in described.parameters]
     return join(push!(lines, result_annotation(described.result)), "\n")

@@ -1,6 +1,6 @@
-# Arrays: the same memory on both sides wherever it can be.
+# Arrays. Julia and NumPy share memory wherever possible.
 
-"Element types that NumPy has too."
+"The element types that NumPy has too."
 const Element = Union{
     Bool,Int8,Int16,Int32,Int64,UInt8,UInt16,UInt32,UInt64,Float16,Float32,Float64,ComplexF32,ComplexF64,
 }
@@ -15,18 +15,18 @@ end
 
 # --- NumPy → Julia
 
-# Julia's collector sees a small object in an array over NumPy's memory, and may leave much memory unreleased for a long
-# time. The bytes shared since the last collection are therefore counted.
+# An array over NumPy's memory is a small object for Julia's garbage collector, which may therefore keep much memory for a
+# long time. So the bytes that were shared since the last collection are counted.
 
-"How many bytes may be shared between two collections."
+"The number of bytes that may be shared between two collections."
 const MOST_ACCOUNTED = Int(min(Sys.total_memory() ÷ 8, UInt(2)^30))
 const ACCOUNTED = Ref(0)
-"The latest owners: sharing the same memory again is not counted."
+"The latest owners. Sharing the same memory again is not counted."
 const LATEST_OWNERS = zeros(UInt64, 8)
 const COLLECTIONS = Ref(0)
 
 @inline function account_bytes(slot::Ptr{Slot}, bytes::Int)
-    # For a small array, the search would cost more than an unnecessary collection.
+    # For small arrays, searching the latest owners costs more than it saves.
     bytes < 16384 || accounted_already(second_word(slot)) && return nothing
     ACCOUNTED[] += bytes
     ACCOUNTED[] > MOST_ACCOUNTED && collect_shared()
@@ -40,7 +40,7 @@ end
     return false
 end
 
-"Runs a quick collection; every eighth is a full one, for arrays that a quick collection no longer looks at."
+"Runs a quick collection. Every eighth collection is a full one, which also finds old arrays."
 @noinline function collect_shared()
     COLLECTIONS[] += 1
     GC.gc(COLLECTIONS[] % 8 == 0)
@@ -62,7 +62,7 @@ The Julia array of an array slot: an `Array` over the same memory, or for C orde
 """
 @noinline function array(slot::Ptr{Slot})
     number = dtype(slot)
-    # A chain of comparisons and not a table: each arm is a static call. The most frequent one comes first.
+    # A chain of comparisons instead of a table, because each branch is a static call. The most frequent type comes first.
     number == element_number(Float64) && return wrap(Float64, slot)
     Base.@nexprs 14 index -> begin
         T_index = ELEMENTS[index]
@@ -90,7 +90,8 @@ end
     return PermutedDimsArray(share(T, slot, reverse(lengths)), ntuple(index -> N + 1 - index, Val(N)))
 end
 
-# The same ndarray gives the same Julia array, unless Julia has collected that array.
+# The same ndarray gives the same Julia array until Julia has collected that array. `find_shared` may return an array whose
+# finalizer is about to run: see "Arrays that come back to life" in the runtime's `julia/lease.rs`.
 @inline function share(::Type{T}, slot::Ptr{Slot}, lengths::NTuple{N,Int}) where {T<:Element,N}
     shared = ccall(HOST[].find_shared, Ptr{Cvoid}, (Ptr{Slot},), slot)
     return shared == C_NULL ? share_anew(T, slot, lengths) : unsafe_pointer_to_objref(shared)::Array{T,N}
@@ -109,9 +110,9 @@ end
 """
     PyReadOnlyArray{T,N}
 
-An array that Julia only reads. As the type of an argument it shares memory that Python has made read-only, where any other
-array type gets a copy: read-only ndarrays, `bytes`, columns of pandas, polars, and pyarrow. It has no `setindex!`. `parent` is
-the array itself, for functions that want a `Vector` or a `Matrix`; nobody may write into that.
+An array that Julia only reads. An argument of this type shares read-only memory, while any other array type gets a copy:
+read-only ndarrays, `bytes`, and columns of pandas, polars, and pyarrow. The type has no `setindex!`. `parent` returns the array
+itself, for functions that need a `Vector` or a `Matrix`; do not write into it.
 """
 struct PyReadOnlyArray{T,N,A<:AbstractArray{T,N}} <: AbstractArray{T,N}
     parent::A
@@ -131,7 +132,7 @@ Base.@propagate_inbounds Base.getindex(array::PyReadOnlyArray, index::Int) = arr
 Base.@propagate_inbounds Base.getindex(array::PyReadOnlyVector, index::Int) = array.parent[index]
 Base.dataids(array::PyReadOnlyArray) = Base.dataids(array.parent)
 
-"An array that Julia sees as the read-only one that a parameter declares: a copy only where elements have to be converted."
+"An array as the read-only type that a parameter declares. It is copied only if its elements have to be converted."
 function read_only(::Type{T}, found, label::String) where {T}
     made = PyReadOnlyArray(found)
     return made isa T ? made : PyReadOnlyArray(fit(supertype(T), found, label, false))::T
@@ -145,8 +146,8 @@ is_likely(::Type{T}, found) where {T} =
 """
     renew_finalizer(array)
 
-Called by the finalizer of an array that was found by `find_shared` since the finalizer was registered. The array may be in
-use, so its finalizer is registered again.
+Called by the finalizer of an array that `find_shared` has returned since the finalizer was registered. The array may be in
+use, so its finalizer is registered again: see the runtime's `julia/lease.rs`.
 """
 function renew_finalizer(array)
     finalizer(HOST[].release_array, array)
@@ -154,8 +155,8 @@ function renew_finalizer(array)
 end
 
 """
-An array as the type that a parameter declares. With `in_place` the function writes into it, so a copy is refused; with
-`lenient` the values decide whether they can be converted, else their type.
+An array as the type that a parameter declares. With `in_place`, the function writes into the array, so a copy is refused.
+With `lenient`, the values decide whether they can be converted; otherwise the element type decides.
 """
 @noinline function fit(::Type{T}, found, label::String, in_place::Bool, lenient::Bool=false) where {T}
     fitted = try
@@ -180,7 +181,7 @@ An array as the type that a parameter declares. With `in_place` the function wri
     return fitted
 end
 
-"What to do so that Julia gets the array itself."
+"What to do so that the array is shared instead of copied."
 function way_to_share(@nospecialize(T), found)
     E = element_bound(T)
     eltype(found) <: E && return "declare `AbstractArray`"
@@ -193,12 +194,12 @@ numpy_name(::Type{ComplexF32}) = "complex64"
 numpy_name(::Type{ComplexF64}) = "complex128"
 
 """
-Whether arrays of `S` are converted to arrays of type `T`. The types decide, never the values: `[2.0]` is no
-`Vector{Int}`, since `[1.5]` is none.
+Whether arrays of `S` are converted to arrays of type `T`. The types decide, never the values: `[2.0]` does not become a
+`Vector{Int}`, because `[1.5]` cannot.
 """
 takes_elements(@nospecialize(T), @nospecialize(S)) = represents(eltype(T), S)
 
-"Whether every `S` has a counterpart of type `T`: in range, with its fraction and its imaginary part, if rounded."
+"Whether every `S` has a counterpart of type `T`, possibly rounded, that keeps its range, fraction, and imaginary part."
 function represents(@nospecialize(T), @nospecialize(S))::Bool
     S <: T && return true
     T isa DataType && T <: Number && S <: Number || return true
@@ -215,7 +216,7 @@ function represents(@nospecialize(T), @nospecialize(S))::Bool
 end
 
 function converted(::Type{T}, found::AbstractArray) where {T}
-    # `StridedArray` and the like are names for many types, to which Julia does not convert by itself.
+    # `StridedArray` and similar types are unions, and Julia has no `convert` to them.
     hasmethod(convert, Tuple{Type{T},typeof(found)}) && return convert(T, found)
     element = eltype(T)
     return Array{isconcretetype(element) ? element : eltype(found)}(found)
@@ -226,8 +227,9 @@ end
 """
     shield(array)
 
-What has to be kept so that the memory stays where it is. A `Vector` could be resized by whoever still holds it in
-Julia, and its memory moved; once it is reshaped, Julia refuses to resize it, and the reshaped one keeps the memory.
+The object that has to be kept alive so that the memory of `array` stays where it is. Julia code that still has a `Vector`
+could resize it, which moves its memory. Julia refuses to resize a `Vector` once it was reshaped, and the reshaped array keeps
+the memory.
 """
 shield(array) = array
 shield(array::Vector) = reshape(array, length(array), 1)
@@ -236,7 +238,7 @@ shield(array::Union{SubArray,Base.ReinterpretArray,Base.ReshapedArray,PermutedDi
 
 "A new ndarray over the memory of `array`, as an owned reference. `strides` are in bytes."
 function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) where {T<:Element,N}
-    N > MOST_DIMENSIONS && py_throw(:ValueError, string("an array of ", N, " dimensions is too much for NumPy"))
+    N > MOST_DIMENSIONS && py_throw(:ValueError, string("NumPy does not support an array of ", N, " dimensions"))
     number = root(shield(array))
     description = pointer(SCRATCH)
     slot = Ptr{Slot}(description)
@@ -248,7 +250,7 @@ function new_array(array::AbstractArray{T,N}, memory, strides::NTuple{N,Int}) wh
     return checked(Owned, made)
 end
 
-"The ndarray that `array` was made from, as an owned reference, if `array` still has its memory; else NULL."
+"The ndarray from which `array` was made, as an owned reference; NULL if there is none, or if `array` has other memory now."
 owner_of(array::Array, c_order::Bool) = @brief ccall(
     HOST[].owner_of, PyPtr, (Ptr{Cvoid}, Ptr{Cvoid}, Csize_t, Cint),
     pointer_from_objref(array), pointer(array), length(array), c_order,
@@ -302,7 +304,7 @@ function to_python(array::StridedView{T}) where {T<:Element}
     return new_array(array, pointer(array), byte_strides(array))
 end
 
-"Arrays with memory that NumPy cannot see: a copy in column-major order, or a list."
+"For arrays whose memory NumPy cannot share: a copy in column-major order, or a list."
 function other_array(array::AbstractArray{T}) where {T}
     isconcretetype(T) && T <: Element && return to_python(Array{T,ndims(array)}(array))
     return list_of(array)

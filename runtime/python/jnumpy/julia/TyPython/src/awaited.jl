@@ -1,14 +1,14 @@
-# Calls that Python awaits: `@export_py async=true`. Each runs in a thread of Python's own, without the lock. This is how such
-# a call learns that nobody waits for it any more.
+# Calls that Python awaits: `@export_py async=true`. Each runs in a Python thread without the lock. This file tells such a call
+# that it was canceled.
 
-"Whether a call is to end; its task carries it, and [`check_signals`](@ref) looks at it."
+"Whether a call was canceled. It is stored in the task of the call, and [`check_signals`](@ref) reads it."
 mutable struct Cancellation
     cancelled::Bool
 end
 
 const CANCELLATION = :jnumpy_cancellation
 
-"From now on, what this thread runs is the call."
+"Notes that this thread runs the call from now on."
 @export_py function begin_call(self::Cancellation)::Nothing
     self.cancelled && throw(InterruptException())
     task_local_storage(CANCELLATION, self)
@@ -26,8 +26,8 @@ end
 end
 
 """
-Julia's timers, sockets and tasks need the thread that started it now and then, which is in Python's event loop while calls are
-awaited. `sleep` lets it do all of that.
+Lets Julia's timers, sockets, and tasks run. They need the thread that started Julia, which runs Python's event loop while calls
+are awaited, so that loop calls this function from time to time.
 """
 @export_py nogil=true function serve_tasks()::Nothing
     on_starting_thread() && sleep(0)

@@ -1,22 +1,22 @@
-# Calls from Julia into Python. All of them go through `@python`, which keeps what has to hold while Python runs, or `@brief`.
+# Calls from Julia into Python. All of them use `@python` or `@brief`, which preserve what must hold while Python runs.
 
-# What the thread that started Julia runs in, as numbered by the runtime's `julia/signals.rs`.
+# Which code the thread that started Julia runs: the numbers of the runtime's `julia/signals.rs`.
 const IN_PYTHON = 0x00
 const IN_JULIA = 0x01
-"In Julia, outside the `try` of an entry: nothing may be thrown into it."
+"Julia, outside the `try` of an entry: no exception may be thrown into it."
 const UNPROTECTED = 0x02
 
 """
     @python call
 
-Calls Python, or the runtime when it may.
+Calls Python, or a function of the runtime that may run Python code.
 
-Since Julia 1.9, where any thread may call, it does so from a GC-safe region: Python code may wait for its lock, or for
-another thread, and a collection that another thread begins must not wait for that. The region holds no more than the
-call itself, whose arguments are plain C values or converted before; a callback into Julia leaves it for its time, as
-every `@cfunction` of those versions does by itself.
+Since Julia 1.9, any thread may call. The call then is in a GC-safe region: Python code may wait for its lock or for another
+thread, and a garbage collection in another thread must not wait for that. The region contains only the call itself, whose
+arguments are plain C values or were converted before. A callback into Julia leaves the region while it runs, as every `@cfunction`
+does since Julia 1.9.
 
-The lock is taken back first, if the thread has given it away: see [`hold_lock`](@ref).
+If the thread has given Python's lock away, the lock is taken back first: see [`hold_lock`](@ref).
 """
 macro python(call)
     body = Expr(:call, :ccall, map(esc, call.args[2:end])...)
@@ -42,8 +42,8 @@ end
 """
     @brief call
 
-As [`@python`](@ref), for functions of the runtime that neither wait nor run Python code: they make a number or a text. A
-collection can wait for them.
+As [`@python`](@ref), for functions of the runtime that neither wait nor run Python code, such as those that create a number or a
+text. A collection can wait for them, so they need no GC-safe region.
 """
 macro brief(call)
     VERSION >= v"1.9" || return esc(:(@python $call))
@@ -53,9 +53,9 @@ end
 """
     hold_lock()
 
-Takes Python's lock back if this thread has given it away. While the task that Python has called waits, other threads of Python
-run (the runtime's `julia/waiting.rs`). Afterwards the task goes on without the lock, until it needs Python. `@python` and
-`@brief` call this, and so does whatever uses a table that only the holder of the lock may touch.
+Takes Python's lock back if this thread has given it away. While the task that Python has called waits, other Python threads run
+(see the runtime's `julia/waiting.rs`). Afterwards, the task continues without the lock until it needs Python. `@python` and
+`@brief` call this function, and so does all code that uses a table which only the thread with the lock may use.
 """
 @inline function hold_lock()
     unsafe_load(HOST[].given_away) == 0 || take_lock_back()
@@ -67,7 +67,7 @@ end
 """
     @anywhere call
 
-As [`@python`](@ref), for functions of the runtime that any thread may call, those of Julia's own too.
+As [`@python`](@ref), for functions of the runtime that any thread may call, including Julia's own threads.
 """
 macro anywhere(call)
     VERSION >= v"1.9" && return esc(:(@python $call))
@@ -81,5 +81,5 @@ end
 const STARTING_THREAD = Ref(0)
 on_starting_thread() = Threads.threadid() == STARTING_THREAD[]
 
-"Notes that the `try` of the entry has been left."
+"Notes that the `try` of the entry was left."
 @inline leave_try() = (VERSION < v"1.9" || on_starting_thread()) && running_in!(UNPROTECTED)

@@ -1,11 +1,12 @@
 # Python functions that Julia calls.
 
 """
-A Python callable as a Julia function: what an argument declared as `Function` is.
+A Python callable as a Julia function: the value of an argument that is declared as `Function`.
 
-A call converts the arguments as results are, and its result by what it is: `float`, `int`, `bool`, `complex`, NumPy's numbers,
-`str`, `None`, tuples and arrays of numbers become Julia's, anything else stays a [`Py`](@ref). In the function that declares the argument,
-`f(x)::T` converts to `T` as strictly as an argument of that type.
+A call converts its arguments in the same way as results of exported functions. It converts its result by the type of the value:
+`float`, `int`, `bool`, `complex`, NumPy numbers, `str`, `None`, tuples, and arrays of numbers become Julia values, and any other
+object stays a [`Py`](@ref). In the function that declares the argument, `f(x)::T` converts the result to `T` as strictly as an
+argument of that type.
 """
 struct PyCallable <: Function
     object::Py
@@ -22,7 +23,7 @@ function callable(@nospecialize(T), object::Py)
     return PyCallable(object)
 end
 
-"What an argument of a call is until Python has it: a number or a text, or a Python object."
+"The form in which an argument is passed to Python: a number, a text, or a Python object."
 @inline held(value::Union{Nothing,Bool,Int64,NarrowInt,UInt64,Float64,Float32,Float16,ComplexF64,String}) = value
 @inline held(value) = Py(to_python(value))
 
@@ -57,9 +58,9 @@ end
 
 @noinline failed_call(status) =
     status == -1 ? pending_exception() :
-    ErrorException("a Python function can be called only by the task that Python has called, not in another thread")
+    ErrorException("a Python function can be called only by the task that Python called, not by another task or thread")
 
-"The value of a result by what it is."
+"The Julia value of a result, by the type of the Python object."
 @inline function natural(slot::Slot)
     slot.kind == FLOAT && return reinterpret(Float64, slot.a)
     slot.kind == INT && return slot.a % Int64
@@ -69,7 +70,7 @@ end
     return natural(Py(PyPtr(UInt(slot.a))))
 end
 
-"The array of a slot, whose owner is given back: the array has a reference of its own."
+"The array of a slot. The reference in the slot is given back, because the array has its own reference."
 @noinline function shared_array(slot::Slot)
     holder = Ref(slot)
     return GC.@preserve holder begin
@@ -112,7 +113,7 @@ end
     try
         return py_coerce(T, py_cast(Py, value))::T
     catch failure
-        throw(labelled(failure, label))
+        throw(labeled(failure, label))
     end
 end
 

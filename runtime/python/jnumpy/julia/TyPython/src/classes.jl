@@ -1,6 +1,6 @@
 # Julia types as Python classes.
 
-"One thing that Python sees in a class."
+"A member of a class in Python."
 struct Member
     name::String
     "`:method`, `:property`, `:static`, `:class`, `:constructor` or `:constant`."
@@ -11,25 +11,25 @@ struct Member
     setter::Any
 end
 
-"What Python has to know of an exported type."
+"The description of an exported type for Python."
 struct ClassDescription
-    "As Python reads it."
+    "The name in Python."
     name::String
     symbol::Symbol
     owner::Module
     type::Type
-    "For an exception: the built-in exception that it is a kind of."
+    "For an exception: the built-in exception that is its base class."
     base::String
     members::Vector{Member}
 end
 
-"Python classes made so far, by their Julia types."
+"The Python classes that were made, by their Julia types."
 const CLASSES = IdDict{Any,Any}()
 
-"The types that annotations name by number."
+"The types to which annotations refer by number."
 const CLASS_TYPES = Any[]
 
-"The number by which annotations, and Python's table of classes, name the class of `T`."
+"The number of the class of `T` in annotations and in Python's table of classes."
 function class_number(@nospecialize(T))
     number = findfirst(known -> known === T, CLASS_TYPES)
     number === nothing || return number
@@ -42,7 +42,7 @@ class_annotation(@nospecialize(T)) = string("JuliaClass", class_number(T))
 """
     Pyclass(T) -> Py
 
-The Python class of a type that was exported with [`@export_pyclass`](@ref): always the same object.
+The Python class of a type that was exported with [`@export_pyclass`](@ref). It is always the same object.
 """
 function Pyclass(@nospecialize(T::Type))
     hold_lock()
@@ -57,7 +57,7 @@ function Pyclass(@nospecialize(T::Type))
     else
         python.new_class(G_PyBuiltin.tuple(texts), class_number(T), base_class(T))::Py
     end
-    # Before the members: they name the class.
+    # Stored before the members are made, because they refer to the class.
     CLASSES[T] = class
     try
         foreach(member -> add_member(python, class, T, member), described.members)
@@ -69,12 +69,12 @@ function Pyclass(@nospecialize(T::Type))
     return class
 end
 
-"The class of the nearest supertype that is exported, or the base of all."
+"The class of the nearest exported supertype, or the base of all classes."
 function base_class(@nospecialize(T))
     above = T === Any ? Any : supertype(T)
     while above !== Any
         exports_instances(above) && return Pyclass(above)
-        # `Shape` stands above `Circle{Float64} <: Shape{Float64}` too.
+        # `Shape` is a supertype of `Circle{Float64} <: Shape{Float64}` too.
         general = Base.unwrap_unionall(above).name.wrapper
         exports_instances(general) && return Pyclass(general)
         above = supertype(above)
@@ -87,7 +87,7 @@ end
 function add_member(python::Py, class::Py, @nospecialize(T), member::Member)
     name = py_cast(Py, member.name)
     if T <: Exception
-        member.kind === :property || error("`", T, "` is an exception: Python sees its fields, and no methods")
+        member.kind === :property || error("`", T, "` is an exception: Python sees only its fields, not its methods")
         python.add_exception_field(class, name, member.value::Int - 1)
     elseif member.kind === :constant
         python.add(class, name, "constant", py_cast(Py, member.value), nothing)
@@ -102,7 +102,7 @@ function add_member(python::Py, class::Py, @nospecialize(T), member::Member)
 end
 
 """
-The Python method that calls `f`: of its exported methods, those that take a `T` as the first argument; all if `T` is `nothing`.
+The Python method that calls `f`, with those exported methods of `f` that take a `T` as the first argument (all if `T` is `nothing`).
 """
 function method_for(@nospecialize(T), name::String, @nospecialize(f), may_be_operator::Bool)
     is_exported(f) || error("`", f, "` is not exported to Python; define it with `@export_py`")
@@ -125,9 +125,9 @@ end
 takes_first(described::Export, @nospecialize(T)) =
     !isempty(described.parameters) && !described.parameters[1].keyword && T <: described.parameters[1].type
 
-# --- instances both ways
+# --- instances in both directions
 
-"The instance of its class for a Julia object, as an owned reference: for a mutable one always the same, as long as Python holds it."
+"The Python object of a Julia object, as an owned reference: always the same for a mutable one, as long as Python holds it."
 function instance_of(@nospecialize(value), class::Py)
     mutable = ismutable(value)
     if mutable
@@ -155,7 +155,7 @@ function instance_in(class::Py, object::Py)
     end
 end
 
-"The Julia type that a Python class stands for, for an argument such as `T::Type{<:Shape}`."
+"The Julia type of a Python class, for an argument such as `T::Type{<:Shape}`."
 function build(::Type{S}, object::Py, convert_item) where {S<:Type}
     for (type, class) in CLASSES
         type isa S && getfield(class::Py, :ptr) == getfield(object, :ptr) && return type
@@ -163,12 +163,12 @@ function build(::Type{S}, object::Py, convert_item) where {S<:Type}
     expected(string("the class of ", class_bound(S), " or of a subtype"), object)
 end
 
-"Thrown by an argument of an operator that does not fit: Python tries the other operand."
+"Thrown if the operand of an operator is not accepted, so that Python tries the other operand."
 struct Declined <: Exception end
 
 # --- the macro
 
-"Operators with two operands: for one that does not fit, Python gets `NotImplemented`, and asks the other operand."
+"Operators with two operands. If an operand is not accepted, they return `NotImplemented`, and Python tries the other operand."
 const ARITHMETIC_OPERATORS = (
     "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift", "rshift", "and", "xor", "or",
 )
@@ -178,7 +178,7 @@ const OPERATORS = Set{String}([
     (string("__r", name, "__") for name in ARITHMETIC_OPERATORS)...,
 ])
 
-"The result types of protocol methods with no argument, where it is fixed; for these a plain Julia function will do."
+"The result types of special methods without arguments. These methods can be plain Julia functions."
 const PROTOCOL_RESULTS = Dict(
     "__repr__" => :String, "__str__" => :String, "__len__" => :Int, "__bool__" => :Bool, "__hash__" => :Int, "__int__" => :BigInt,
     "__index__" => :BigInt, "__float__" => :Float64, "__complex__" => :ComplexF64,
@@ -189,8 +189,8 @@ const UNARY_OPERATORS = ("__neg__", "__pos__", "__abs__", "__invert__")
     @export_pyclass T begin … end
     @export_pyclass Name = T{…} begin … end
 
-Exports the struct or abstract type `T` as a Python class, which [`Pyclass`](@ref) returns. The block lists what Python
-sees. Each line is one of:
+Exports the struct or abstract type `T` as a Python class, which [`Pyclass`](@ref) returns. The block lists the members of the
+class. Each line is one of:
 
     balance                                     a field; or a function that is exported with `@export_py`, as a method
     name = f                                    an exported function as a method of that name
@@ -206,11 +206,11 @@ A class without a block, or without a line for it, has a constructor with the fi
 what Julia does, and, if the struct is immutable, `==` and `hash`. Without a block, Python sees all fields.
 """
 macro export_pyclass(arguments...)
-    1 <= length(arguments) <= 2 || error("@export_pyclass wants a type and a block, got ", length(arguments), " arguments")
+    1 <= length(arguments) <= 2 || error("@export_pyclass expects a type and a block, got ", length(arguments), " arguments")
     target = first(arguments)
     block = length(arguments) == 2 ? last(arguments) : nothing
     block === nothing || Meta.isexpr(block, :block) ||
-        error("@export_pyclass ", target, ": wants a `begin … end` block, got `", block, "`")
+        error("@export_pyclass ", target, ": expected a `begin … end` block, got `", block, "`")
     return ClassWriter(target, __module__, __source__)(block)
 end
 
@@ -218,7 +218,7 @@ end
 struct ClassWriter
     name::String
     type::Type
-    "The type as the source spells it."
+    "The type as it is written in the source."
     spelled::Any
     owner::Module
     source::Base.RefValue{LineNumberNode}
@@ -236,7 +236,7 @@ function ClassWriter(target, owner::Module, source::LineNumberNode)
         error("@export_pyclass: there is no type `", spelled, "` in ", owner, "; define it above, outside of any block")
     end
     type isa Type && Base.unwrap_unionall(type) isa DataType && type !== Any ||
-        error("@export_pyclass wants a struct or an abstract type, got `", spelled, "`")
+        error("@export_pyclass expects a struct or an abstract type, got `", spelled, "`")
     shown === nothing && !(spelled isa Symbol) && error(
         "@export_pyclass: `", spelled, "` needs a name in Python: `@export_pyclass Name = ", spelled, " begin … end`",
     )
@@ -286,7 +286,7 @@ function write_line(writer::ClassWriter, line)
     elseif Meta.isexpr(line, :macrocall) && line.args[1] == GlobalRef(Core, Symbol("@doc"))
         count = length(writer.definitions)
         write_line(writer, line.args[end])
-        length(writer.definitions) > count || fault(writer, "`", line.args[end], "` has its docstring where it is defined")
+        length(writer.definitions) > count || fault(writer, "`", line.args[end], "` cannot have a docstring here; write it where the function is defined")
         first_new = writer.definitions[count + 1]
         writer.definitions[count + 1] = Expr(:macrocall, line.args[1:end-1]..., first_new)
     elseif Meta.isexpr(line, :(=), 2) && line.args[1] isa Symbol
@@ -294,7 +294,7 @@ function write_line(writer::ClassWriter, line)
     elseif Meta.isexpr(line, (:function, :(=)))
         write_definition(writer, line)
     else
-        fault(writer, "wants lines such as `field`, `name = f` or `name(self, x::T)::R = …`, got `", line, "`")
+        fault(writer, "expected lines such as `field`, `name = f` or `name(self, x::T)::R = …`, got `", line, "`")
     end
     return nothing
 end
@@ -331,12 +331,12 @@ const WRAPPERS = Dict(:property => :property, :staticmethod => :static, :classme
 function write_value(writer::ClassWriter, name::Symbol, value)
     shown = python_name(name)
     if name === :__base__
-        writer.type <: Exception || fault(writer, "only an exception has a `__base__`; a class has that of its supertype")
+        writer.type <: Exception || fault(writer, "only an exception has a `__base__`; any other class inherits from the class of its supertype")
         value isa Symbol || fault(writer, "`__base__` is the name of a built-in exception, not `", value, "`")
         writer.base[] = String(value)
         return nothing
     end
-    writer.type <: Exception && fault(writer, "Python sees the fields of an exception; `", name, "` is none")
+    writer.type <: Exception && fault(writer, "Python sees only the fields of an exception, and `", name, "` is not a field")
     if name === :__init__ && value === :nothing
         push!(writer.names, shown)
         return nothing
@@ -344,13 +344,13 @@ function write_value(writer::ClassWriter, name::Symbol, value)
     if Meta.isexpr(value, :call) && haskey(WRAPPERS, value.args[1])
         functions = value.args[2:end]
         most = value.args[1] === :property ? 2 : 1
-        1 <= length(functions) <= most || fault(writer, "`", name, " = ", value, "` names no function")
+        1 <= length(functions) <= most || fault(writer, "`", name, " = ", value, "` does not name a function")
         return add_member!(writer, shown, WRAPPERS[value.args[1]], functions...)
     end
     found = try
         Core.eval(writer.owner, value)
     catch
-        fault(writer, "`", value, "` is no field of ", writer.spelled, ", and not defined above")
+        fault(writer, "`", value, "` is not a field of ", writer.spelled, ", and it is not defined above")
     end
     found isa Function || found isa Type ||
         return add_member!(writer, shown, :constant, value)
@@ -362,7 +362,7 @@ function write_value(writer::ClassWriter, name::Symbol, value)
     return write_protocol(writer, name, value, found)
 end
 
-"A method of a protocol by a function that is not exported: its types are those of the protocol."
+"A special method from a function that is not exported. It gets the types of Python's protocol."
 function write_protocol(writer::ClassWriter, name::Symbol, value, @nospecialize(found))
     shown, T = String(name), writer.spelled
     if shown == "__hash__"
@@ -392,7 +392,7 @@ end
 
 "A method that is defined in the block."
 function write_definition(writer::ClassWriter, definition)
-    writer.type <: Exception && fault(writer, "Python sees the fields of an exception, and no methods")
+    writer.type <: Exception && fault(writer, "Python sees only the fields of an exception, not its methods")
     head = definition.args[1]
     call = Meta.isexpr(head, :(::), 2) ? head.args[1] : head
     Meta.isexpr(call, :call) && call.args[1] isa Symbol || fault(writer, "`", head, "` is not the head of a method")
@@ -411,7 +411,7 @@ function write_definition(writer::ClassWriter, definition)
     return add_member!(writer, python_name(name), constructor ? :constructor : :method, qualified)
 end
 
-"What a class has without a line for it."
+"Adds the default members for which the block has no line."
 function write_defaults(writer::ClassWriter)
     T, type = writer.spelled, writer.type
     listed(name) = name in writer.names
@@ -436,11 +436,11 @@ function write_defaults(writer::ClassWriter)
     return nothing
 end
 
-"A value of a state as a field has it: an array of NumPy's memory could not grow."
+"A value of a state as a field needs it: an array over NumPy's memory is copied, because it could not grow."
 owned(value) = value
 owned(value::Array) = copy(value)
 
-"Whether values of type `F`, a field of `T`, are data that Python can hold and give back."
+"Whether values of type `F`, the type of a field of `T`, are data that Python can store and convert back."
 function is_plain(@nospecialize(F), @nospecialize(T), depth::Int=0)
     F isa Type && depth < 10 || return false
     F <: Union{Nothing,Missing,Bool,AbstractString,Char,Symbol,Dates.Date,Dates.DateTime,Dates.Time} && return isconcretetype(F) || F isa Union

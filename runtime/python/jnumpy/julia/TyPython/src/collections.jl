@@ -1,13 +1,13 @@
-# Values that Julia builds from Python's containers: lists, sets, mappings, named tuples, dataclasses.
+# Julia values that are built from Python containers: lists, sets, mappings, named tuples, and dataclasses.
 
-"Containers inside each other; a list that contains itself has no end."
+"The limit for nested containers. A list may contain itself."
 const MOST_NESTED = 500
 const NESTED = Ref(0)
 
 """
     nested(T, object, convert_item) -> T
 
-A `T` from a Python object that only Julia can take apart; `convert_item` is `py_coerce` or `py_cast`, for what is inside.
+Builds a `T` from a Python container. `convert_item`, which is `py_coerce` or `py_cast`, converts the items.
 """
 @noinline function nested(::Type{T}, object::Py, convert_item) where {T}
     NESTED[] += 1
@@ -39,8 +39,8 @@ end
 # --- lists
 
 """
-Whether Python passes a list for an array of type `T`: its elements are none that NumPy has too. An ndarray of numbers is
-taken all the same where its elements can be converted.
+Whether Python passes a list for an array of type `T`, because NumPy does not have its element type. An ndarray of numbers is
+accepted too if its elements can be converted.
 """
 function takes_list(@nospecialize(T))
     T isa Union && return takes_list(T.a) || takes_list(T.b)
@@ -48,12 +48,12 @@ function takes_list(@nospecialize(T))
     return E === Any ? T isa DataType : !(E <: Number)
 end
 
-"The type that all elements of an array type have: `Real` for `Vector{<:Real}`, for which `eltype` is `Any`."
+"The upper bound of the element type of an array type: `Real` for `Vector{<:Real}`, whose `eltype` is `Any`."
 function element_bound(@nospecialize(T))
     S = Base.unwrap_unionall(T)
-    # `StridedArray` is a `Union` of arrays of the same elements.
+    # `StridedArray` is a `Union` of array types with the same element type.
     S isa Union && return element_bound(S.a)
-    # An `Array` has the same parameters, and is asked for most.
+    # `Array` has the same parameters, and is the most frequent case.
     while S.name !== Base.unwrap_unionall(AbstractArray).name && S.name !== Base.unwrap_unionall(Array).name
         S = Base.unwrap_unionall(supertype(S))
     end
@@ -76,7 +76,7 @@ function build(::Type{T}, object::Py, convert_item) where {T<:AbstractArray}
     return fill_from!(Vector{E}(undef, Int(PyTuple_Size(items))), items, convert_item)
 end
 
-"Columns of data frames and other arrays have a method that makes a list."
+"The method of data frame columns and other arrays that makes a list."
 @noinline function expected_list(object::Py)
     for name in (:tolist, :to_list, :to_pylist)
         hasproperty(object, name) &&
@@ -85,10 +85,10 @@ end
     expected("a list or tuple", object)
 end
 
-"How many items the runtime reads at once."
+"The number of items that the runtime reads at once."
 const BATCH = 64
 
-"Fills a vector with the converted items of a Python tuple, which nobody else can change."
+"Fills a vector with the converted items of a Python tuple, which no other code can change."
 function fill_from!(values::Vector{E}, items::Py, convert_item) where {E}
     inner, takes_none = nullable(E)
     wanted = argument_kind(inner)
@@ -117,16 +117,16 @@ function fill_from!(values::Vector{E}, items::Py, convert_item) where {E}
     return values
 end
 
-"How many of `count` items, the first one being number `start`, the runtime has read; less than all: a Python exception is set."
+"Reads `count` items from number `start` on. Returns how many were read; if fewer than `count`, a Python exception is set."
 read_items(wanted::UInt8, takes_none::Bool, items::Py, start::Int, count::Int, slots::Ptr{Slot}) =
     @python ccall(
         HOST[].read_items, Cssize_t, (UInt8, Cint, PyPtr, Cssize_t, Cssize_t, Ptr{Slot}),
         wanted, takes_none, getfield(items, :ptr), start, count, slots,
     )
 
-# --- ndarrays whose elements are no numbers
+# --- ndarrays whose elements are not numbers
 
-"NumPy, if somebody has imported it; else `nothing`."
+"The module NumPy if it was imported; otherwise `nothing`."
 function loaded_numpy()
     numpy = borrowed(PyImport_GetModuleDict()).get("numpy")
     return is_none(numpy) ? nothing : numpy
@@ -151,7 +151,7 @@ function from_ndarray(::Type{T}, object::Py, convert_item) where {T}
     return read(T, ARRAY, convert_item === py_cast, object)
 end
 
-"A finalizer that gives back the Python object whose memory an array has."
+"A finalizer that gives back the Python object that owns the memory of an array."
 struct ReleaseOwner
     owner::PyPtr
 end
@@ -181,7 +181,7 @@ end
 
 const DTYPE_CODES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 
-"The fields of `E` and where they are."
+"The fields of `E` with their offsets, for an error message."
 layout_text(@nospecialize(E)) = string(
     "{", join((string(fieldname(E, n), ": ", fieldtype(E, n), " at byte ", fieldoffset(E, n)) for n in 1:fieldcount(E)), ", "), "}",
 )
@@ -212,7 +212,7 @@ function build(::Type{T}, object::Py, convert_item) where {T<:AbstractSet}
     values = try
         fill_from!(Vector{E}(undef, Int(PyTuple_Size(items))), items, convert_item)
     catch failure
-        # A set has no order, so the number of the item says nothing.
+        # A set has no order, so the number of the item is left out.
         parts = parts_of(failure)
         parts === nothing && rethrow()
         throw(misfit_at(parts[1], "{…}" * replace(parts[2], r"^\[\d+\]" => ""), parts[3]))
@@ -252,7 +252,7 @@ function fill_from!(values::AbstractDict, object::Py, @nospecialize(K), @nospeci
     return values
 end
 
-"The step of a path to the value of a key: `['name']`. Only plain keys are shown, since a `repr` may do anything."
+"The part of an error path for a key: `['name']`. Only plain keys are shown, because a `repr` may run any code."
 function step_of(key::Py)
     plain = any(class -> is_class(key.__class__, class), (:str, :int, :float, :bool))
     shown = plain ? py_coerce(String, Py(PyObject_Repr(key))) : string('<', class_name(key), '>')
@@ -262,7 +262,7 @@ end
 is_mapping(object::Py) =
     is_instance(object, :dict) || PyObject_IsInstance(object, py_import("collections.abc").Mapping) == 1
 
-"The keys and values of a mapping, as they are now: conversions may run code that changes it."
+"A copy of the keys and values of a mapping, because conversions may run code that changes the mapping."
 function entries_of(object::Py)
     is_mapping(object) || expected("a mapping", object)
     items = Py(PySequence_Tuple(object.items()))
@@ -270,7 +270,7 @@ function entries_of(object::Py)
     for index in eachindex(entries)
         entry = borrowed(PyTuple_GetItem(items, index - 1))
         is_instance(entry, :tuple) && PyTuple_Size(entry) == 2 ||
-            misfit(:TypeError, "the items() of a ", class_name(object), " are no pairs")
+            misfit(:TypeError, "the items() of a ", class_name(object), " are not pairs")
         entries[index] = (borrowed(PyTuple_GetItem(entry, 0)), borrowed(PyTuple_GetItem(entry, 1)))
     end
     return entries
@@ -278,7 +278,7 @@ end
 
 # --- named tuples and structs, by the names of their fields
 
-"Whether values of type `T` are made of their fields: a struct that is not Julia's own."
+"Whether values of type `T` are built from their fields: a struct that is not defined in Julia itself."
 is_record(@nospecialize(T)) =
     T isa DataType && isconcretetype(T) && isstructtype(T) && fieldcount(T) > 0 && fieldname(T, 1) isa Symbol &&
     !(T <: Union{Function,Exception}) && !(Base.moduleroot(parentmodule(T)) in (Core, Base))
@@ -300,15 +300,15 @@ function build_record(::Type{T}, object::Py, convert_item) where {T}
     return T(field_values(fieldnames(T), Tuple{fieldtypes(T)...}, object, convert_item)...)
 end
 
-"The values of the fields `names` of a mapping, a named tuple or a dataclass with just those, converted to `types`."
+"The values of the fields `names`, converted to `types`, of a mapping, named tuple, or dataclass with exactly these fields."
 function field_values(names, @nospecialize(types), object::Py, convert_item)
     found = fields_of(object)
     found === nothing && expected(string("a mapping, named tuple or dataclass with ", listed(names)), object)
     wanted = String[python_name(name) for name in names]
     missing_names = filter(name -> !haskey(found, name), wanted)
-    isempty(missing_names) || misfit(:TypeError, listed(missing_names), " is missing; expected just ", listed(wanted))
+    isempty(missing_names) || misfit(:TypeError, listed(missing_names), " is missing; expected only ", listed(wanted))
     other_names = sort!(filter(name -> !(name in wanted), collect(keys(found))))
-    isempty(other_names) || misfit(:TypeError, "unexpected ", listed(other_names), "; expected just ", listed(wanted))
+    isempty(other_names) || misfit(:TypeError, "unexpected ", listed(other_names), "; expected only ", listed(wanted))
     values = Vector{Any}(undef, length(wanted))
     for (index, name) in enumerate(wanted)
         type = types isa DataType && types !== Tuple ? types.parameters[index] : Any
@@ -323,7 +323,7 @@ end
 
 listed(names) = join((string('`', name, '`') for name in names), ", ")
 
-"The fields of an object by name, or `nothing` if it is none of those that have some."
+"The fields of an object by name; `nothing` if it is not a mapping, named tuple, or dataclass."
 function fields_of(object::Py)
     class = object.__class__
     if is_instance(object, :tuple)
@@ -391,7 +391,7 @@ function build(::Type{T}, object::Py, convert_item) where {T<:Enum}
     for value in instances(T)
         Integer(value) == number && python_name(Symbol(value)) == py_coerce(String, object.name) && return value
     end
-    misfit(:ValueError, string(object), " is no ", T)
+    misfit(:ValueError, string(object), " is not a value of ", T)
 end
 
 # --- results
@@ -419,7 +419,7 @@ function py_cast(::Type{Py}, value::Enum)
     return ENUMS[T](Integer(value))
 end
 
-"An ndarray of Python objects: for arrays of more dimensions than a list has."
+"An ndarray of Python objects, for arrays with more than one dimension."
 function objects_of(array::AbstractArray)
     made = get_numpy().empty(length(array), dtype="O")
     for (index, item) in enumerate(array)

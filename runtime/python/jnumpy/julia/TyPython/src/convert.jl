@@ -1,4 +1,4 @@
-# Conversion of values, both ways. `load` reads an argument, `store` writes a result; `py_coerce` and `py_cast` are
+# Conversion of values in both directions. `load` reads an argument, and `store` writes a result. `py_coerce` and `py_cast` are
 # the same conversions as functions.
 
 const NarrowInt = Union{Int8,Int16,Int32,UInt8,UInt16,UInt32}
@@ -16,7 +16,7 @@ function class_bound(@nospecialize(S))
     return bound isa TypeVar ? bound.ub : bound
 end
 
-"Whether instances of the class of `T` hold a Julia object: exceptions, which Python raises, do not."
+"Whether instances of the class of `T` contain a Julia object. Exceptions do not."
 exports_instances(@nospecialize(T)) = exports_class(T) && !(T <: Exception)
 
 """
@@ -37,25 +37,25 @@ parameter_kind(::Type{<:AbstractString}) = TEXT
 parameter_kind(T::Type{<:AbstractArray}) = takes_list(T) ? OBJECT : ARRAY
 parameter_kind(::Type{Union{}}) = OBJECT
 
-"The type behind a `Union{Nothing,T}`, and whether it was one."
+"The `T` of a `Union{Nothing,T}`, and whether the type was such a union."
 function nullable(T::Type)
     T isa Union && Nothing <: T && T !== Nothing || return (T, false)
     return (Base.nonnothingtype(T), true)
 end
 
-"Types that `load` reads without asking what the slot holds."
+"The types that `load` reads without checking the kind of the slot."
 const Plain = Union{Nothing,Bool,Int64,UInt64,NarrowInt,WideInt,Float64,ComplexF64,String}
 
-"Whether somebody else's method converts to `T`. One method for all types: what an image holds of it serves every one."
+"Whether a method of another package converts to `T`. Not specialized, so that the code in an image serves every type."
 converted_elsewhere(@nospecialize(T::Type)) =
     !(T <: Plain) && which(py_coerce, Tuple{Type{T},Py}).module !== @__MODULE__
 
 "How the runtime reads an argument for a parameter of type `T`, which is not [`nullable`](@ref)."
 function argument_kind(T::Type)
-    # A `Union` takes what one of its types takes; only Julia can try them all.
+    # A `Union` accepts what one of its types accepts, and only Julia can try them all.
     T isa Union && !(T <: AbstractArray) && return OBJECT
     T <: Plain && return parameter_kind(T)
-    # `load` looks for an instance where it has no faster way.
+    # `load` checks for an instance if it has no faster way.
     exports_instances(T) && return T <: Union{Number,AbstractString,AbstractArray} ? OBJECT : INSTANCE
     return converted_elsewhere(T) ? OBJECT : parameter_kind(T)
 end
@@ -92,7 +92,7 @@ end
 @noinline out_of_range(T, value, label) =
     py_throw(:OverflowError, string(label, shown(value), " is out of range for ", T))
 
-"An integer as an error shows it. Python refuses to write out one of many digits."
+"An integer for an error message. Python refuses to convert an integer with very many digits to text."
 shown(value::Integer) = ndigits(value) <= 60 ? string(value) : string("an integer of ", ndigits(value; base=2), " bits")
 shown(object::Py) = shown(py_cast(BigInt, object))
 
@@ -114,7 +114,7 @@ end
 @inline function load(::Type{T}, slot::Ptr{Slot}, label) where {T<:AbstractArray}
     kind(slot) == OBJECT && return coerced(T, slot, label)
     found = array(slot)
-    # Types compared exactly cost one comparison, an abstract one a search.
+    # Comparing concrete types is one comparison, while an abstract type needs a search.
     is_likely(T, found) && return found
     return found isa T ? found : fit(T, found, label, flags(slot) & IN_PLACE != 0)::T
 end
@@ -128,20 +128,20 @@ end
 "The Julia object in an instance that the runtime has checked."
 @inline instance(::Type{T}, slot::Ptr{Slot}) where {T} = unsafe_pointer_to_objref(Ptr{Cvoid}(UInt(first_word(slot))))::T
 
-"An argument that `py_coerce` converts; its errors name the argument, as those of the runtime do."
+"An argument that `py_coerce` converts. Errors name the argument, as the errors of the runtime do."
 @noinline function coerced(::Type{T}, slot::Ptr{Slot}, label) where {T}
     WRITES[] = flags(slot) & IN_PLACE != 0
     try
         return py_coerce(T, load(Py, slot, label))::T
     catch failure
         flags(slot) & OPERAND != 0 && is_misfit(failure) && throw(Declined())
-        throw(labelled(failure, label))
+        throw(labeled(failure, label))
     finally
         WRITES[] = false
     end
 end
 
-"Whether the argument that is converted is one that the function writes into: an array in it must not be a copy."
+"Whether the function writes into the argument that is being converted, so that an array in it must not be a copy."
 const WRITES = Ref(false)
 
 "The slot of argument `index` of an entry."
@@ -149,7 +149,7 @@ const WRITES = Ref(false)
 
 # --- py_coerce and py_cast from Python
 
-"Reads a Python object, with the owner that its slot may hold given back afterwards."
+"Reads a Python object, and gives back the owner that its slot may have."
 function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
     holder = Ref(Slot(NOTHING; flags=T <: PyReadOnlyArray ? READ_ONLY : WRITES[] ? IN_PLACE : 0x00))
     GC.@preserve holder object begin
@@ -170,7 +170,7 @@ function read(::Type{T}, wanted::UInt8, lenient::Bool, object::Py) where {T}
     end
 end
 
-"Throws what the runtime says of `object`; it has one kind for all integers of up to 64 bits, so it does not know `T`."
+"Throws the runtime's exception for `object`. The runtime has one kind for all integers of up to 64 bits and does not know `T`."
 @noinline function refuse(T, object::Py, failure)
     T <: NarrowInt && failure isa PyException && is_class(failure.type, :OverflowError) && out_of_range(T, object, "")
     throw(failure)
@@ -182,7 +182,7 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
         is_none(object) && return nothing
         return lenient ? py_cast(inner, object) : py_coerce(inner, object)
     end
-    # To ask whether a type is exported takes microseconds before Julia 1.9; these are not.
+    # Checking whether a type is exported takes microseconds before Julia 1.9, and these types are not exported.
     T <: Union{Plain,Element,Array} || exports_instances(T) && return instance_from(T, object)
     wanted = parameter_kind(T)
     T isa Union && !(T <: AbstractArray) && return one_of(Base.uniontypes(T), object)
@@ -190,7 +190,7 @@ function from_python(::Type{T}, lenient::Bool, object::Py) where {T}
     return read(T, wanted, lenient, object)
 end
 
-"The first of `types` that takes the object. A `bool` is an `int` too, so `Bool` comes before all integers."
+"Converts to the first of `types` that accepts the object. A `bool` is an `int` too, so `Bool` comes before all integers."
 @noinline function one_of(types, object::Py)
     for T in sort(types; by=T -> T !== Bool)
         try
@@ -208,10 +208,10 @@ end
 """
     py_coerce(T, object::Py) -> T
 
-The strict conversion, used for arguments: only the Python type that `T` stands for, an `int` for an `Int`, and no
-`int` for a `Float64`. Throws a [`PyException`](@ref) otherwise, and an `ErrorException` for a tuple of another length
-than `T`. A `Union` takes what one of its types takes, `Real` and `Number` a `Bool`, an `Int`, a `Float64`, and the
-latter a `ComplexF64`. Add methods to convert to types of your own.
+The strict conversion, which is used for arguments. It accepts only the Python type that corresponds to `T`: an `int` for an
+`Int`, but no `int` for a `Float64`. It throws a [`PyException`](@ref) for any other object, and an `ErrorException` for a tuple of
+another length than `T`. A `Union` accepts what one of its types accepts. `Real` and `Number` accept what `Bool`, `Int`, or
+`Float64` accepts, and `Number` also what `ComplexF64` accepts. Add methods to convert to your own types.
 """
 py_coerce(::Type{T}, object::Py) where {T} = from_python(T, false, object)
 py_coerce(::Type{Any}, object::Py) = object
@@ -225,8 +225,8 @@ py_coerce(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object,
     py_cast(T, object::Py) -> T
     py_cast(Py, value) -> Py
 
-The lenient conversion from Python (a `float` becomes an `Int`, cut off), and the conversion to Python, used for
-results. Add methods to convert types of your own.
+The lenient conversion from Python (a `float` is truncated to an `Int`), and the conversion to Python, which is used for results.
+Add methods to convert your own types.
 """
 py_cast(::Type{T}, object::Py) where {T} =
     converted_elsewhere(T) ? py_coerce(T, object) : from_python(T, true, object)
@@ -237,7 +237,8 @@ py_cast(::Type{Real}, object::Py) = py_coerce(Real, object)
 py_cast(::Type{Number}, object::Py) = py_coerce(Number, object)
 py_cast(::Type{T}, object::Py) where {T<:Tuple} = tuple_from_python(T, object, py_cast)
 
-# Called from Julia, a tuple of the wrong length is an `ErrorException`, as in JNumPy; at the border it is a `ValueError`.
+# A tuple of the wrong length is an `ErrorException` if Julia code converts it, as in the original JNumPy. For an argument, it is
+# a `ValueError`.
 const WRONG_LENGTH = "expected a tuple of "
 @noinline wrong_length(text...) = error(WRONG_LENGTH, text...)
 is_wrong_length(@nospecialize(failure)) = failure isa ErrorException && startswith(failure.msg, WRONG_LENGTH)
@@ -246,7 +247,7 @@ is_wrong_length(@nospecialize(failure)) = failure isa ErrorException && startswi
     T isa Union && return one_of(Base.uniontypes(T), object)
     is_instance(object, :tuple) || py_throw(:TypeError, string("expected a tuple, got ", object.__class__.__name__))
     types = element_types(T, Int(PyTuple_Size(object)))
-    # No tuple before the last line: code for each length would be compiled.
+    # A tuple before the last line would make Julia compile code for each length.
     items = Vector{Any}(undef, length(types))
     index = 0
     try
@@ -310,7 +311,7 @@ function to_python(value::Union{Int128,UInt128,BigInt})
     end
 end
 
-"A tuple that is longer than what code is worth compiling for."
+"A tuple that is too long to compile code for its type."
 const LongTuple = Tuple{ntuple(_ -> Any, 17)...,Vararg{Any}}
 
 to_python(@nospecialize(values::LongTuple)) = tuple_of_fields(values)
@@ -346,8 +347,8 @@ function fill_tuple(tuple, index, first, rest...)
     return fill_tuple(tuple, index + 1, rest...)
 end
 
-# What has no faster way, somebody's own type among them. A class that has been made already is found sooner than the question
-# whether there is one is answered.
+# Values without a faster way, such as those of types in other packages. Looking for a class that was already made is faster than
+# checking whether the type is exported.
 function to_python(value)
     hold_lock()
     class = value isa Exception ? nothing : look_up(CLASSES, typeof(value))
@@ -356,7 +357,7 @@ function to_python(value)
     return new_reference(py_cast(Py, value)::Py)
 end
 
-"What `to_python` does by itself."
+"The conversion of `to_python` without methods of other packages."
 const Direct = Union{
     Nothing,Missing,Bool,Int64,NarrowInt,UInt64,WideInt,Float64,Float32,Float16,
     Complex{<:Union{Float64,Float32,Float16}},String,Char,Symbol,Tuple,
@@ -375,7 +376,7 @@ py_cast(::Type{Py}, value::Complex) = py_cast(Py, ComplexF64(value))
 py_cast(::Type{Py}, value::AbstractString) = py_cast(Py, String(value))
 py_cast(::Type{Py}, value::Rational) = py_import("fractions").Fraction(numerator(value), denominator(value))
 
-# JNumPy projects add their array types here; the new name is `py_cast`.
+# Projects for the original JNumPy add methods for their array types here. The new name is `py_cast`.
 py_cast(::Type{Py}, value::AbstractArray) = py_coerce(Py, value)
 py_coerce(::Type{Py}, value::AbstractArray) = Py(other_array(value))
 
@@ -419,7 +420,7 @@ Writes the result of an entry.
 @inline store(result::Ptr{Slot}, value::Complex{<:Union{Float64,Float32,Float16}}) =
     unsafe_store!(result, scalar_slot(ComplexF64(value)))
 @inline function store(result::Ptr{Slot}, value::String)
-    # The result's own slot tells the runtime where the text is, and then takes the object.
+    # The slot of the result first passes the address of the text to the runtime, and then holds the object.
     GC.@preserve value begin
         unsafe_store!(result, text_slot(value))
         made = @brief ccall(HOST[].object, PyPtr, (Ptr{Slot},), result)
@@ -427,7 +428,7 @@ Writes the result of an entry.
     return unsafe_store!(result, Slot(OBJECT, address(checked(Owned, made))))
 end
 
-# Anything else becomes a Python object here, while Julia still holds the value.
+# Any other value becomes a Python object here, while Julia still keeps the value alive.
 @inline store(result::Ptr{Slot}, value) = unsafe_store!(result, Slot(OBJECT, address(to_python(value))))
 @inline store(result::Ptr{Slot}, @nospecialize(value::Union{LongTuple,NamedTuple})) =
     unsafe_store!(result, Slot(OBJECT, address(to_python(value))))

@@ -1,4 +1,4 @@
-# Dates and times, which are Python's `datetime` and NumPy's datetime64.
+# Dates and times: Python's `datetime` and NumPy's datetime64.
 
 import Dates
 
@@ -7,7 +7,7 @@ is_of(object::Py, name::Symbol) = PyObject_IsInstance(object, datetime_class(nam
 parts(object::Py, names::Symbol...) = map(name -> py_coerce(Int, getproperty(object, name)), names)
 
 function build(::Type{Dates.Date}, object::Py, convert_item)
-    # A `datetime` is a `date` in Python, but it is none here.
+    # In Python, a `datetime` is a `date`, but it is not accepted as a `Date` here.
     is_of(object, :date) && !is_of(object, :datetime) || expected("a date", object)
     return Dates.Date(parts(object, :year, :month, :day)...)
 end
@@ -15,7 +15,7 @@ end
 "Rounded down to Julia's milliseconds."
 function build(::Type{Dates.DateTime}, object::Py, convert_item)
     is_of(object, :datetime) || expected("a datetime", object)
-    # That of pandas is an instance of `datetime`.
+    # The NaT of pandas is an instance of `datetime`.
     class_name(object) == "NaTType" && misfit(:ValueError, "NaT has no counterpart in Julia")
     is_none(object.tzinfo) ||
         misfit(:ValueError, "a DateTime of Julia has no time zone; pass `x.astimezone(zone).replace(tzinfo=None)`")
@@ -29,7 +29,7 @@ function build(::Type{Dates.Time}, object::Py, convert_item)
     return Dates.Time(hour, minute, second, microsecond ÷ 1000, microsecond % 1000)
 end
 
-"Periods of one length, which a `timedelta` can be."
+"Periods with a fixed length, which correspond to a `timedelta`."
 const FixedPeriod = Union{
     Dates.Week,Dates.Day,Dates.Hour,Dates.Minute,Dates.Second,Dates.Millisecond,Dates.Microsecond,Dates.Nanosecond,
 }
@@ -44,12 +44,12 @@ function period(::Type{P}, object::Py) where {P}
     is_of(object, :timedelta) || expected("a timedelta", object)
     days, seconds, microseconds = parts(object, :days, :seconds, :microseconds)
     count, rest = divrem(((Int128(days) * 86400 + seconds) * 1_000_000 + microseconds) * 1000, nanoseconds(P))
-    rest == 0 || misfit(:ValueError, string(object), " is no whole number of ", P, "s")
+    rest == 0 || misfit(:ValueError, string(object), " is not a whole number of ", P, "s")
     typemin(Int64) <= count <= typemax(Int64) || out_of_range(P, count, "")
     return P(Int64(count))
 end
 
-"The units of datetime64 that each type takes: what it holds exactly, and no other kind of value."
+"The units of datetime64 that each type accepts, because it can represent their values exactly."
 units(::Type{Dates.DateTime}) = ("h", "m", "s", "ms")
 units(::Type{Dates.Date}) = ("D",)
 

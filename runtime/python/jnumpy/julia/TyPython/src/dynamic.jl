@@ -1,25 +1,25 @@
-# Julia from Python without declarations: `Main`, `Base` and what is found in them.
+# Julia from Python without declarations: `Main`, `Base`, and the values in them.
 
-"What Python sees of any Julia value that has no plain Python counterpart: modules, functions, types, objects."
+"The Python object for any Julia value without a plain Python counterpart: modules, functions, types, and other objects."
 struct JuliaValue
     value::Any
 end
 
 const Converted = Union{Nothing,Missing,Bool,Integer,AbstractFloat,Complex,Rational,AbstractString,AbstractChar,Py}
 
-"The value as Python gets it: scalars, texts, tuples and arrays of numbers are converted, anything else is a [`JuliaValue`](@ref)."
+"The value for Python: scalars, texts, tuples, and arrays of numbers are converted; anything else is a [`JuliaValue`](@ref)."
 dynamic(value::Converted) = value
 dynamic(value::Tuple) = map(dynamic, value)
 dynamic(value::AbstractArray) = eltype(value) <: Element ? value : JuliaValue(value)
 dynamic(value::PyCallable) = value.object
 dynamic(value) = exports_instances(typeof(value)) ? value : JuliaValue(value)
 
-"The value that Julia gets for a Python object: what has a type in Julia by itself is converted, anything else stays a [`Py`](@ref)."
+"The Julia value for a Python object: an object with a corresponding Julia type is converted; any other stays a [`Py`](@ref)."
 function undynamic(object::Py)
     T = natural_type(object)
     if T === nothing
         is_class(object.__class__, :tuple) && return map(undynamic, py_coerce(Tuple, object))
-        # So that what a Python function returns is a Julia value too.
+        # So that the result of a Python function becomes a Julia value too.
         return is_function(object) ? PyCallable(object) : object
     end
     T <: Tuple && return map(undynamic, py_coerce(Tuple, object))
@@ -30,7 +30,7 @@ end
 
 is_function(object::Py) = is_true(G_PyBuiltin.callable(object)) && !is_instance(object, :type)
 
-"The Julia name for one in Python, which has no `!`: `push_b` is `push!`."
+"The Julia name for a Python name, which cannot contain `!`: `push_b` is `push!`."
 function julia_name(@nospecialize(value), name::String)
     symbol = Symbol(name)
     has_name(value, symbol) && return symbol
@@ -53,20 +53,20 @@ end
 
 keys_of(key::Py) = is_class(key.__class__, :tuple) ? map(undynamic, py_coerce(Tuple, key)) : (undynamic(key),)
 
-"What Python iterates: of a dictionary the keys."
+"The values that Python iterates: the keys of a dictionary."
 python_items(value) = value
 python_items(value::AbstractDict) = keys(value)
 
 as_module(self::JuliaValue) =
-    self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is no Julia module"))
+    self.value isa Module ? self.value : py_throw(:TypeError, string("a ", typeof(self.value), " is not a Julia module"))
 
-"Top-level code as in Julia's REPL: a loop may assign to a global variable."
+"Makes top-level code behave as in Julia's REPL: a loop may assign to a global variable."
 function interactive(@nospecialize(code))
     code isa Expr && code.head in (:module, :using, :import, :export, :toplevel) && return code
     return Expr(:block, Expr(:softscope, true), code)
 end
 
-"The docstrings of a function, type or module, as they were written, or nothing. In an image that is stripped there are none."
+"The docstrings of a function, type, or module as source text, or `nothing`. A stripped image has no docstrings."
 function documentation(@nospecialize(value))
     value isa Union{Function,Type,Module} || return nothing
     owner, symbol = parentmodule(value), nameof(value)
@@ -79,7 +79,7 @@ function documentation(@nospecialize(value))
     return isempty(texts) ? nothing : join(texts, "\n\n")
 end
 
-"What Julia prints of a value as `mime`, or nothing."
+"The text of a value as `mime`, or `nothing`."
 function shown_as(@nospecialize(value), mime::String)
     showable(mime, value) || return nothing
     return repr(mime, value; context=:limit => true)

@@ -1,4 +1,4 @@
-# Exceptions, both ways.
+# Exceptions in both directions.
 
 """
     PyException(type, value, traceback)
@@ -15,7 +15,7 @@ function Base.showerror(io::IO, failure::PyException)
     print(io, "Python: ", py_coerce(String, failure.type.__name__), ": ", failure.value)
 end
 
-"The Python exception that is set, taken out of Python."
+"Takes the Python exception that is set."
 @noinline function pending_exception()
     parts = fill(NULL, 3)
     GC.@preserve parts begin
@@ -41,10 +41,10 @@ py_throw() = throw(pending_exception())
     throw(PyException(class, class(String(text)), borrowed_none()))
 end
 
-# A conversion may fail deep in a value. Each container on the way out puts its own step before the path, so that the
-# error names the place: `f() argument `edges`[3].weight: expected float type, got str`.
+# A conversion may fail deep inside a value. Each container around it adds its own step before the path, so that the error names
+# the item: `f() argument `edges`[3].weight: expected float type, got str`.
 
-"The latest exception of a conversion that has a path, the path, and the text without it."
+"The latest exception of a conversion with a path, the path, and the text without the path."
 struct Misfit
     failure::PyException
     path::String
@@ -53,7 +53,7 @@ end
 
 const MISFIT = Ref{Union{Nothing,Misfit}}(nothing)
 
-"Throws an exception about a value that does not fit, to which paths and labels are added."
+"Throws an exception about a value that cannot be converted. Paths and labels are added to it later."
 @noinline misfit(class::Symbol, text...) = throw(misfit_at(getproperty(G_PyBuiltin, class), "", string(text...)))
 
 function misfit_at(class::Py, path::String, text::String)
@@ -62,7 +62,7 @@ function misfit_at(class::Py, path::String, text::String)
     return failure
 end
 
-"Class, path and text of a conversion's exception; `nothing` for an exception of somebody else."
+"Class, path, and text of an exception of a conversion; `nothing` for any other exception."
 function parts_of(@nospecialize(failure))
     known = MISFIT[]
     known !== nothing && known.failure === failure && return (failure.type, known.path, known.text)
@@ -72,10 +72,10 @@ function parts_of(@nospecialize(failure))
     return (failure.type, "", string(failure.value))
 end
 
-"Whether an exception says that a value does not fit."
+"Whether an exception says that a value cannot be converted."
 is_misfit(@nospecialize(failure)) = (parts = parts_of(failure); parts !== nothing && is_class(parts[1], :TypeError))
 
-"The exception of a conversion, one `step` further out: `[3]`, `.weight`."
+"The exception of a conversion with one `step` more in its path: `[3]` or `.weight`."
 @noinline function within(@nospecialize(failure), step::String)
     parts = parts_of(failure)
     parts === nothing && return failure
@@ -83,12 +83,12 @@ is_misfit(@nospecialize(failure)) = (parts = parts_of(failure); parts !== nothin
     return misfit_at(class, string(step, path), text)
 end
 
-"The exception of a conversion with the argument named: `label` ends in a colon and a space."
-@noinline function labelled(@nospecialize(failure), label::String)
+"The exception of a conversion with the name of the argument. `label` ends with a colon and a space."
+@noinline function labeled(@nospecialize(failure), label::String)
     parts = parts_of(failure)
     MISFIT[] = nothing
     if failure isa PyException && is_class(failure.type, :UnicodeEncodeError)
-        # Its text is made of its attributes.
+        # The message is built from the attributes of the exception.
         failure.value.reason = string(py_coerce(String, failure.value.reason), " (", chop(label; tail=2), ")")
     end
     parts === nothing && return failure
@@ -96,10 +96,10 @@ end
     return PyException(class, class(string(chop(label; tail=2), path, ": ", text)), borrowed_none())
 end
 
-# Nothing from here on is compiled for each type of exception: the first one of a type would wait for that, and a wheel
-# without the compiler could not raise it.
+# The functions below are not compiled for each type of exception. Otherwise, the first exception of a type would have to wait for
+# the compiler, and a wheel without the compiler could not raise it.
 
-"The Python exception that a Julia exception stands for: a name in `jnumpy._errors`."
+"The Python class for a Julia exception: a name in `jnumpy._errors`."
 function python_class(@nospecialize(failure))
     failure isa Union{MethodError,TypeError} && return "TypeError"
     failure isa BoundsError && return "IndexError"
@@ -118,8 +118,7 @@ function python_class(@nospecialize(failure))
 end
 
 """
-The name by which `jnumpy._errors` knows the class of an exported exception. Each is kept: the runtime reads it where it
-lies.
+The name of the class of an exported exception in `jnumpy._errors`. Each name is kept, because the runtime reads it in place.
 """
 function exception_name(@nospecialize(T))
     try
@@ -134,7 +133,7 @@ end
 
 const EXCEPTION_NAMES = IdDict{Any,Any}()
 
-"Julia's own exceptions, whose texts an image holds compiled."
+"Julia's own exceptions. Images contain compiled code for their messages."
 const COMMON_ERRORS = (
     MethodError, TypeError, BoundsError, KeyError, ArgumentError, DimensionMismatch, DomainError, UndefVarError, EOFError,
     OverflowError, InexactError, DivideError, AssertionError, InterruptException, StackOverflowError, ErrorException,
@@ -156,7 +155,7 @@ function findinterrupt(@nospecialize(failure))
     return nothing
 end
 
-"The addresses of built-in classes that were asked for."
+"The addresses of built-in classes that were looked up."
 const BUILTIN_CLASSES = Dict{Symbol,PyPtr}()
 
 "Whether `type` is the built-in class of that name."
@@ -168,8 +167,8 @@ function is_class(type::Py, class::Symbol)
 end
 
 """
-The instance that Python raises for `failure`. Anybody can make a [`PyException`](@ref) of anything, and CPython trusts
-what it is told to raise.
+The instance that Python raises for `failure`. Any code can make a [`PyException`](@ref) from any value, and CPython does not check
+what it raises.
 """
 function raisable(failure::PyException)
     is_instance(failure.value, :BaseException) && return failure.value
@@ -202,7 +201,7 @@ end
     else
         class = python_class(failure)
         number = root((failure, catch_backtrace()))
-        # The names are constants, so their memory stays.
+        # The names are constants, so their memory is never freed.
         unsafe_store!(
             result,
             Slot(EXCEPTION, number, address(pointer(class)), UInt64(sizeof(class))),
@@ -211,7 +210,7 @@ end
     return nothing
 end
 
-"What Julia prints of a value; whoever defined its type, or a type in its backtrace, may have broken that."
+"The text that Julia prints for a value. The `show` method of its type, or of a type in its backtrace, may throw."
 function rendered(@nospecialize(print), @nospecialize(value), otherwise::String)
     buffer = IOBuffer()
     try
@@ -231,9 +230,9 @@ end
 "The name of an exception's type."
 julia_type(@nospecialize(failure)) = rendered(print, typeof(failure), String(nameof(typeof(failure))))
 
-"What `catch_backtrace` returns."
+"The type of the result of `catch_backtrace`."
 const Backtrace = Vector{Union{Ptr{Nothing},Base.InterpreterIP}}
 
-"What Julia prints of a backtrace."
+"The text that Julia prints for a backtrace."
 backtrace_text(@nospecialize(backtrace)) =
     rendered(Base.show_backtrace, backtrace, "\na backtrace that Julia fails to show")

@@ -1,4 +1,4 @@
-# Functions and modules for Python.
+# Exports functions and modules to Python.
 
 "A parameter of an exported function."
 struct Parameter
@@ -8,15 +8,15 @@ struct Parameter
     keyword::Bool
 end
 
-"What Python has to know of an exported function."
+"The description of an exported function for Python."
 struct Export
-    "As Python reads it."
+    "The name in Python."
     name::String
     symbol::Symbol
     owner::Module
     parameters::Vector{Parameter}
     result::Type
-    "Whether a call in Python gives an awaitable."
+    "Whether a call in Python returns an awaitable."
     awaited::Bool
 end
 
@@ -35,7 +35,7 @@ function overload end
 "Whether `f` has a method that is exported with [`@export_py`](@ref)."
 is_exported(@nospecialize(f)) = !isempty(overload_methods(f))
 
-"`entry_function(f)`: what Python calls for `f`, which has one exported method, as a Julia function."
+"`entry_function(f)`: the Julia function that Python calls for `f`, if `f` has one exported method."
 entry_function(@nospecialize(f)) = only(overloads_of(f)).entry
 
 "`unguarded_function(f)`: the entry without `try`, called where it is [`proven`](@ref) not to throw."
@@ -54,15 +54,15 @@ function unguarded_pointer end
     @export_py async=true function f(…)::R … end
 
 Defines `f`, and makes it callable from Python (see [`Pyfunc`](@ref)). Every parameter and the result need a type:
-arguments are converted with `py_coerce`, the result with `py_cast(Py, …)`. With `nogil=true` Python's lock is
-released while `f` runs, so `f` must not touch Python objects. With `async=true`, on Julia 1.9 and later, a call in
-Python gives an awaitable, and `f` runs without the lock in another thread, while Python's event loop goes on.
+arguments are converted with `py_coerce`, and the result with `py_cast(Py, …)`. With `nogil=true`, Python's global interpreter
+lock (GIL) is released while `f` runs, so `f` must not touch Python objects. With `async=true`, on Julia 1.9 and later, a call
+in Python returns an awaitable: `f` runs without the lock in another thread, and Python's event loop keeps running.
 """
 macro export_py(arguments...)
     options = Dict(:nogil => false, :async => false)
     for option in arguments[1:end-1]
         if !Meta.isexpr(option, :(=), 2) || !haskey(options, option.args[1]) || !(option.args[2] isa Bool)
-            error("@export_py: unknown option `", option, "`; there are `nogil=true` and `async=true`")
+            error("@export_py: unknown option `", option, "`; the options are `nogil=true` and `async=true`")
         end
         options[option.args[1]] = option.args[2]
     end
@@ -76,7 +76,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     )
     lock_option = async ? "async=true" : "nogil=true"
     nogil |= async
-    # Each definition has its own: a Python function made of an earlier one goes on reading its arguments by that.
+    # Each definition has its own entry: a Python function of an earlier definition keeps reading its arguments in the old way.
     entry, unguarded = gensym(string("entry of ", name)), gensym(string("unguarded entry of ", name))
     # Names that no parameter can have.
     arguments, result, slot, failure = Symbol("#arguments"), Symbol("#result"), Symbol("#slot"), Symbol("#failure")
@@ -85,7 +85,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     callbacks = [parameter.name for parameter in parameters if names_type(parameter.type, :Function)]
     runs_python = [parameter.name for parameter in parameters if any(type -> names_type(parameter.type, type), (:Function, :PyIterable))]
     nogil && !isempty(runs_python) && error(
-        "@export_py: `", name, "` calls `", first(runs_python), "`, which is Python's and needs its lock; leave out `", lock_option, "`",
+        "@export_py: `", name, "` calls `", first(runs_python), "`, which needs Python's lock (GIL); omit `", lock_option, "`",
     )
     if !isempty(callbacks)
         definition = Expr(definition.head, definition.args[1], with_typed_results(definition.args[2], callbacks))
@@ -100,7 +100,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     named = [Expr(:kw, parameter.name, parameter.name) for parameter in keywords]
     values = [parameter.name for parameter in positional]
-    # A parameter may have the function's name.
+    # A parameter may have the same name as the function.
     callee = GlobalRef(owner, name)
     call = isempty(named) ? Expr(:call, callee, values...) : Expr(:call, callee, Expr(:parameters, named...), values...)
     nogil && (call = :($without_gil(() -> $call)))
@@ -110,7 +110,7 @@ function export_expression(definition, nogil::Bool, owner::Module, source::LineN
     end
     types = [parameter.type for parameter in positional]
     about = :($Export($(python_name(name)), $(QuoteNode(name)), $owner, $Parameter[$(described...)], $declared, $async))
-    # Written out in both, so that backtraces show one frame.
+    # The call is written out in both entries, so that backtraces show one frame.
     body = quote
         $(loads...)
         $store($result, $call)
@@ -148,7 +148,7 @@ names_type(expression, type::Symbol) =
     expression === type || Meta.isexpr(expression, :curly) && expression.args[1] === type ||
     Meta.isexpr(expression, :curly, 3) && expression.args[1:2] == [:Union, :Nothing] && names_type(expression.args[3], type)
 
-"A name as Python reads it in source code (PEP 3131): `ϕ` is `φ` there, while Julia keeps the two apart."
+"A name as Python normalizes it in source code (PEP 3131): `ϕ` becomes `φ`, while Julia distinguishes the two."
 python_name(name::Symbol) = Base.Unicode.normalize(String(name), :NFKC)
 
 function refuse_one_name_twice(name::Symbol, parameters)
@@ -164,8 +164,8 @@ function refuse_one_name_twice(name::Symbol, parameters)
 end
 
 """
-Refuses a parameter whose type no Python object can be converted to. A type of the module `owner` itself may get its
-`py_coerce` below the function: it is looked at when [`Pyfunc`](@ref) makes the function, where `owner` is `nothing`.
+Throws an error if a parameter has a type to which no Python object can be converted. A type of the module `owner` may get its
+`py_coerce` below the function, so it is checked when [`Pyfunc`](@ref) makes the function; `owner` is `nothing` there.
 """
 function refuse_unpassable(name::Symbol, parameters::Vector{Parameter}, owner::Union{Nothing,Module})
     for parameter in parameters
@@ -188,9 +188,9 @@ instead_of(@nospecialize(T)) =
     T isa Type && T <: Function ? "declare `Function`" :
     string("declare `Py`, or add a method `TyPython.CPython.py_coerce(::Type{", T, "}, object::Py)` above it")
 
-"The type, `T` or one inside it, that no Python object can be converted to; `nothing` if all can be passed."
+"The type, `T` or a type inside it, to which no Python object can be converted; `nothing` if there is none."
 function unpassable(@nospecialize(T), depth::Int=0)
-    # A struct may contain itself.
+    # The type of a struct may contain itself.
     depth > 10 && return nothing
     T isa TypeVar && return unpassable(T.ub, depth + 1)
     T in (Any, Union{}, Py, Real, Number) && return nothing
@@ -206,7 +206,7 @@ function unpassable(@nospecialize(T), depth::Int=0)
         T <: PyReadOnlyArray && return takes_list(T) ? T : nothing
         E = element_for(T)
         takes_list(T) && (inner = unpassable(E, depth + 1); inner === nothing || return inner)
-        # Some array that is made for the type, or is converted to it.
+        # The type of an array that is made for the declared type, or converted to it.
         candidates = takes_list(T) ? (Array{E,1}, Array{E,2}) : (Vector, Matrix, Array, Transpose, PermutedDimsArray)
         any(made -> typeintersect(made, T) !== Union{}, candidates) && return nothing
         vector = Vector{E <: Number && isconcretetype(E) ? E : Float64}
@@ -233,10 +233,10 @@ function first_unpassable(types, depth::Int)
     return nothing
 end
 
-"The name, positional and keyword parameters and result type of a definition; an error that names the function if one is not typed."
+"The name, positional and keyword parameters, and result type of a definition. Throws an error if a type is missing."
 function signature(definition)
     if !(Meta.isexpr(definition, :function, 2) || Meta.isexpr(definition, :(=), 2))
-        error("@export_py wants a function definition, got `", definition, "`")
+        error("@export_py expects a function definition, got `", definition, "`")
     end
     head = definition.args[1]
     Meta.isexpr(head, :where) && error("@export_py: `", head.args[1], "` has type parameters (`where`); write the types out")
@@ -249,7 +249,7 @@ function signature(definition)
         error("@export_py: `", head, "` has type parameters (`where`); write the types out")
     end
     Meta.isexpr(call, :where) && error("@export_py: `", call.args[1], "` has type parameters (`where`); write the types out")
-    Meta.isexpr(call, :call) || error("@export_py wants a named function, got `", head, "`")
+    Meta.isexpr(call, :call) || error("@export_py expects a named function, got `", head, "`")
     name = call.args[1]
     name isa Symbol || error("@export_py: `", name, "` is not a plain name; a function is exported by the module that defines it")
     positional, keywords = Any[], Any[]
@@ -263,7 +263,7 @@ function signature(definition)
     return name, positional, keywords, head.args[2]
 end
 
-"A default value as it was written: `string` leaves out the quotes of a text."
+"A default value as source code: `string` would leave out the quotes of a text."
 default_text(default) = string(default)
 default_text(default::Union{AbstractString,AbstractChar}) = repr(default)
 
@@ -280,14 +280,14 @@ function parameter(name::Symbol, item, keyword::Bool)
     return (name=item.args[1], type=item.args[2], default=default, keyword=keyword)
 end
 
-"Python functions made so far, by [`entry_function`](@ref)."
+"The Python functions that were made, by their [`entry_function`](@ref)."
 const FUNCTIONS = IdDict{Any,Py}()
 
 """
     Pyfunc(f) -> Py
 
-The Python function of a function that was defined with [`@export_py`](@ref): always the same object, until it is
-defined again. If several methods of `f` are exported, a call picks one by the types of its arguments, as Julia does.
+The Python function for a function that was defined with [`@export_py`](@ref). It is always the same object until `f` is
+defined again. If several methods of `f` are exported, a call chooses a method by the types of its arguments, as in Julia.
 """
 function Pyfunc(f)
     hold_lock()
@@ -295,7 +295,7 @@ function Pyfunc(f)
     isempty(overloads) && error("`", f, "` is not exported to Python; define it with `@export_py`")
     length(overloads) == 1 || return overloaded(overloads)
     one = overloads[1]
-    # No `get!` with a closure: that would be compiled anew for each function.
+    # `get!` with a closure would be compiled for each function.
     haskey(FUNCTIONS, one.entry) && return FUNCTIONS[one.entry]
     refuse_unpassable(nameof(f), one.described.parameters, nothing)
     return FUNCTIONS[one.entry] = make_function(one.described, root(f), one.entry, one.unguarded, 0x00)
@@ -312,18 +312,18 @@ const ONLY_READ = 0x10
 const METHOD = 0x01
 const OPERATOR = 0x02
 
-"The Python function with these entries; `number` is the root of what it stands for."
+"Makes the Python function with these entries; `number` is the root of the Julia function."
 function make_function(
     described::Export, number::UInt64, @nospecialize(entry), @nospecialize(unguarded), function_traits::UInt8,
 )
     owner = string(described.owner)
-    # All that Python may ask of a function without a call: it may do so in a thread that cannot call Julia.
+    # Everything that Python may request without a call, possibly in a thread that cannot call Julia.
     texts = String[
         described.name, owner, string(owner, ".", described.symbol),
         docstring(described.owner, described.symbol), string(described.result), annotations(described),
     ]
     slots = map(text_slot, texts)
-    # By Julia's convention such a function writes into its arguments.
+    # By Julia's convention, a function with this name writes into its arguments.
     in_place = endswith(described.name, '!')
     push!(slots, Slot(UINT, number, root((entry, unguarded)); flags=function_traits))
     for parameter in described.parameters
@@ -347,7 +347,7 @@ function make_function(
     return described.awaited ? py_import("jnumpy._async").awaitable(callable, Pyclass(Cancellation)) : callable
 end
 
-"The docstrings in a module of the name, which may be one of another module, as they were written."
+"The docstrings in a module of a name, which may be defined in another module, as source text."
 function docstring(owner::Module, symbol::Symbol, of::Module=owner)
     documented = look_up(Base.Docs.meta(owner), Base.Docs.Binding(of, symbol))
     documented === nothing && return ""
@@ -355,7 +355,7 @@ function docstring(owner::Module, symbol::Symbol, of::Module=owner)
     return String(strip(join(texts, "\n\n")))
 end
 
-"The Python package whose project is being loaded; empty outside of that."
+"The Python package whose project is being loaded; otherwise empty."
 const PACKAGE = Ref("")
 
 """
@@ -364,14 +364,14 @@ const PACKAGE = Ref("")
         …
     end
 
-Makes the Python module `name`, importable from then on. Values are anything that `py_cast(Py, ·)` takes.
+Makes the Python module `name`, which can then be imported. A value can be anything that `py_cast(Py, ·)` accepts.
 """
 macro export_pymodule(name, block)
-    name isa Symbol || error("@export_pymodule wants a name, got `", name, "`")
-    Meta.isexpr(block, :block) || error("@export_pymodule ", name, ": wants a `begin … end` block")
+    name isa Symbol || error("@export_pymodule expects a name, got `", name, "`")
+    Meta.isexpr(block, :block) || error("@export_pymodule ", name, ": expected a `begin … end` block")
     pairs = map(filter(line -> !(line isa LineNumberNode), block.args)) do line
         if !Meta.isexpr(line, :(=), 2) || !(line.args[1] isa Symbol)
-            error("@export_pymodule ", name, ": wants lines `attribute = value`, got `", line, "`")
+            error("@export_pymodule ", name, ": expected lines `attribute = value`, got `", line, "`")
         end
         :($(QuoteNode(line.args[1])) => $(esc(line.args[2])))
     end
@@ -393,7 +393,7 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
         )
         object = py_cast(Py, value)
         if getfield(object, :ptr) in exported_pointers
-            # So that pickle finds it again: by module and attribute.
+            # pickle finds the function by its module and attribute.
             object.__module__ = qualified
             object.__qualname__ = shown
         elseif getfield(object, :ptr) in classes
@@ -409,9 +409,9 @@ function export_module(name::String, attributes::Vector{Pair{Symbol,Any}})
     return made
 end
 
-# --- what an image should hold compiled
+# --- functions to compile into an image
 
-"Array types worth compiling a function for, when it declares less."
+"The array types for which a function is compiled if it declares an abstract array."
 const LIKELY_ARRAYS = (
     Vector{Float64}, Vector{Int64}, Matrix{Float64}, Transpose{Float64,Matrix{Float64}},
 )
@@ -419,9 +419,9 @@ const LIKELY_ARRAYS = (
 """
     compiled_calls()
 
-What Python calls, and what an error of any type needs: functions, each with the types of its arguments. The entries of all
-exported functions are among them, and the functions for their declared types; where those are abstract arrays, for
-`Float64` and `Int64` ones. For images: a recorded run knows more.
+The functions that Python calls, and those that any error needs, each with the types of its arguments: the entries of all
+exported functions, and the functions with their declared types. Abstract arrays become arrays of `Float64` and `Int64`. Images
+contain these functions compiled, in addition to those that a recorded run calls.
 """
 function compiled_calls()
     calls = Tuple{Any,Tuple}[
@@ -429,12 +429,12 @@ function compiled_calls()
         (fail, (Ptr{Slot}, Any)),
         (root, (Any,)),
         (within, (Any, String)),
-        (labelled, (Any, String)),
+        (labeled, (Any, String)),
         (message, (Any,)),
         (julia_type, (Any,)),
         (backtrace_text, (Any,)),
         (unsafe_store!, (Ptr{Slot}, Slot)),
-        # Its result is a constant, which `--trace-compile` does not mention. It is asked for types such as `Vector`.
+        # The result is a constant, so `--trace-compile` does not mention this call. It is called for types such as `Vector`.
         (eltype, (Type,)),
         (Base.IteratorEltype, (Type,)),
         (methods, (Any, Any)),
@@ -479,8 +479,8 @@ precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_c
 const PRECOMPILATION_PLANNED = Ref(false)
 
 """
-Compiles them into the package image of `owner`, if this process makes it: in a task, because Julia waits for its tasks before
-it writes the image, and by then everything is defined that the exported functions call.
+Compiles these calls into the package image of `owner`, if this process writes that image. This happens in a task: Julia waits
+for its tasks before it writes the image, and by then everything that the exported functions call is defined.
 """
 function precompile_later(owner::Module)
     writes_package_image() && !PRECOMPILATION_PLANNED[] || return nothing

@@ -1,16 +1,16 @@
-# Iterators both ways, lazily.
+# Lazy iterators in both directions.
 
 """
     PyIterable{T}
 
-Anything that Python can iterate, as an argument: a list, a generator, a file. Julia iterates it lazily, and converts each item to
-`T` as strictly as an argument of that type. Items of a `PyIterable` without a type are [`Py`](@ref).
+An argument type for anything that Python can iterate: a list, a generator, a file. Julia iterates it lazily, and converts each
+item to `T` as strictly as an argument of that type. Items of a `PyIterable` without a type are [`Py`](@ref).
 
-A generator can be iterated once, a list again and again, as in Python. Exceptions of the iterable pass through the loop.
+As in Python, a generator can be iterated once, and a list any number of times. Exceptions of the iterable pass through the loop.
 """
 struct PyIterable{T}
     object::Py
-    "Names the argument in an error."
+    "The name of the argument in an error."
     label::String
 
     function PyIterable{T}(object::Py, label::String="") where {T}
@@ -40,7 +40,7 @@ Base.show(io::IO, iterable::PyIterable) = print(io, typeof(iterable), "(", itera
 
 function Base.iterate(iterable::PyIterable{T}, state=(new_iterator(iterable), 0)) where {T}
     iterator, index = state
-    # Not every iterator of Python's looks for signals itself.
+    # Not every Python iterator checks for signals.
     check_signals()
     item = next_item(iterator)
     item == NULL && return nothing
@@ -49,13 +49,13 @@ end
 
 function new_iterator(iterable::PyIterable)
     is_root(current_task()) || on_starting_thread() ||
-        error("a Python iterable can be iterated only by the task that Python has called, not in another thread")
+        error("a Python iterable can be iterated only by the task that Python called, not by another task or thread")
     return Py(PyObject_GetIter(iterable.object))
 end
 
 "A reference to the next item, or NULL at the end."
 function next_item(iterator::Py)
-    # Those of earlier items that Julia has collected: they must not pile up until the call ends.
+    # Drops the references to earlier items that Julia has collected, so that they do not pile up until the call ends.
     drop_returned()
     item = PyIter_Next(iterator)
     item == NULL && PyErr_Occurred() != NULL && throw(pending_exception())
@@ -65,7 +65,8 @@ end
 "Converts an item, and takes over the reference."
 coerce_owned(::Type{T}, item::PyPtr) where {T} = py_coerce(T, Py(item))
 
-# A value without references to Python: the item is not left to Julia's collector, which does not know how large it is.
+# The converted value has no reference to the item, so the item is released at once. Julia's garbage collector does not know
+# how large the item is.
 function coerce_owned(::Type{T}, item::PyPtr) where {T<:Plain}
     object = Py()
     setfield!(object, :ptr, item)
@@ -81,25 +82,25 @@ function converted_item(::Type{T}, item::PyPtr, index::Int, label::String) where
         return coerce_owned(T, item)
     catch failure
         failure = within(failure, string('[', index, ']'))
-        throw(isempty(label) ? failure : labelled(failure, label))
+        throw(isempty(label) ? failure : labeled(failure, label))
     end
 end
 
 # --- to Python
 
-"A Julia iterator that Python iterates: what a function returns that has no other counterpart, and can be iterated."
+"A Julia iterator that Python iterates: a result that can be iterated and has no other counterpart."
 mutable struct JuliaIterator
-    "Nothing once it has ended."
+    "`nothing` after the end."
     values::Any
     state::Any
     running::Bool
 end
 
-"Before the first value."
+"The state before the first value."
 struct NotStarted end
 
 @export_py function next_value(self::JuliaIterator)::Any
-    self.running && py_throw(:ValueError, "the Julia iterator is running already")
+    self.running && py_throw(:ValueError, "the Julia iterator is already running")
     values, state = self.values, self.state
     values === nothing && py_throw(:StopIteration, "")
     self.running = true
@@ -110,7 +111,7 @@ struct NotStarted end
         return value
     finally
         self.running = false
-        # After the last value, and after an exception, as a generator of Python's.
+        # It ends after the last value and after an exception, as a Python generator does.
         ended && (self.values = self.state = nothing)
     end
 end
@@ -133,5 +134,5 @@ end
 is_iterator(@nospecialize(T)) =
     T !== Any && T !== Union{} && !(T <: Union{Py,Number,AbstractChar,Ref,CartesianIndex}) && hasmethod(iterate, Tuple{T})
 
-"The type of what it yields, as far as the type of the iterator tells."
+"The type of the values, as far as the type of the iterator tells."
 yielded(@nospecialize(T)) = T <: PyIterable ? item_type(T) : Base.IteratorEltype(T) isa Base.HasEltype ? eltype(T) : Any

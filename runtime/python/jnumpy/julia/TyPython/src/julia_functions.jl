@@ -1,6 +1,6 @@
-# What the runtime calls.
+# The functions that the runtime calls.
 
-"Code from Python, evaluated in `Main`."
+"Evaluates code from Python in `Main`."
 @export_py function evaluate(code::String, wanted::Bool)::Any
     value = include_string(Main, code, "julia")
     return wanted ? value : nothing
@@ -12,18 +12,18 @@ end
 end
 
 """
-Activates the project in `directory`, loads its module and runs the `init()` of it. Modules exported meanwhile
-become submodules of the Python package `package`. Afterwards the project that was active before is so again, unless
-this one is to `stay`. One that is in `LOAD_PATH` to stay does not become active: in a wheel, the active project is
-the user's, whose preferences come first.
+Activates the project in `directory`, loads its module, and runs the module's `init()`. Modules that are exported meanwhile
+become submodules of the Python package `package`. Afterwards, the project that was active before is active again, unless the
+new project should `stay` active. A project that should stay and is in `LOAD_PATH` is not activated: in a wheel, the active
+project is in the user's directory, because its preferences take precedence.
 """
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
     files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
     PACKAGE[] = package
     if !(stay && directory in LOAD_PATH)
-        # Extensions of the packages that were loaded before may wait for a package of this project: Julia looks for
-        # their sources in the project that they came with.
+        # A package of this project may trigger extensions of packages that were loaded before. Julia looks for the sources
+        # of an extension in the project of its package.
         before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
         Base.ACTIVE_PROJECT[] = first(files)
     end
@@ -41,22 +41,22 @@ the user's, whose preferences come first.
     return nothing
 end
 
-"Runs the `init()` of a module. Julia 1.12 and later want to be in a world in which the module exists."
+"Runs the `init()` of a module. Julia 1.12 and later require a world age in which the module exists."
 function export_from(loaded::Module)
     name = nameof(loaded)
     isdefined(loaded, :init) || error("module `", name, "` has no function `init`, which exports its functions to Python")
-    # As `import` would: the project's code may be called by `exec_julia`.
+    # As `import` does, so that `exec_julia` can use the module by its name.
     isdefined(Main, name) || Core.eval(Main, :(import $name))
     loaded.init()
     return nothing
 end
 
 """
-From now on Julia looks in more places, after those it knows: for packages in `environments`, for their sources and
-artifacts in `depots`, for libraries that are opened by name in `libraries`. Each is a list with NUL between the paths.
+Adds directories after those in which Julia already searches: `environments` for packages, `depots` for their sources and
+artifacts, and `libraries` for libraries that are opened by name. Each argument is a list of paths, separated by NUL.
 """
 @export_py function extend_paths(environments::String, depots::String, libraries::String)::Nothing
-    # Julia's own libraries are found without being in this list, but only after what is in it.
+    # Julia finds its own libraries without this list, but searches the list first.
     own = joinpath(Sys.BINDIR, Base.PRIVATE_LIBDIR)
     isempty(libraries) || (libraries = string(own, '\0', libraries))
     for (known, more) in ((LOAD_PATH, environments), (DEPOT_PATH, depots), (Base.DL_LOAD_PATH, libraries))
@@ -65,15 +65,15 @@ artifacts in `depots`, for libraries that are opened by name in `libraries`. Eac
     return nothing
 end
 
-"The packages that are loaded, and their source files: UUID, path, UUID, path …, with NUL between them."
+"The loaded packages and their source files: UUID, path, UUID, path …, separated by NUL."
 @export_py function loaded_packages()::String
     paths = (string(id.uuid) => pathof(loaded) for (id, loaded) in Base.loaded_modules)
     return join((string(uuid, '\0', path) for (uuid, path) in paths if path !== nothing), '\0')
 end
 
-"A part of the exception in a root: 0 the message, 1 the backtrace, 2 the type, 3 and on its fields."
+"A part of the exception in a root: 0 is the message, 1 the backtrace, 2 the type, and 3 and above are its fields."
 @export_py function describe(number::UInt64, part::Int)::Any
-    # Types are named, so that the compiled code needs none for each type of exception.
+    # The annotations keep Julia from compiling this for each type of exception.
     kept = rooted(number)::Tuple
     failure, backtrace = getfield(kept, 1), getfield(kept, 2)::Backtrace
     part == 0 && return message(failure)
@@ -82,22 +82,22 @@ end
     return getfield(failure, part - 2)
 end
 
-# In an image the paths of sources begin with the directory that it was built in. The runtime writes the one of the
-# installed package over it, with slashes up to the old length, so that this string is right; debug information stays.
+# In an image, the paths of sources begin with the build directory. The runtime overwrites it in strings with the directory of
+# the installed package, padded with slashes to the old length. So this string is right, but debug information is not changed.
 const HERE = @__DIR__
 
-"The text of a backtrace with the present paths of the sources."
+"The text of a backtrace with the installed paths of the sources."
 function with_present_paths(text)
     package = rstrip(normpath(HERE, "..", "..", "..", "..", ".."), '/')
     return replace(replace(text, r"/\S*/_{226}" => package), r"//+" => "/")
 end
 
 """
-The address of a C entry for a function that is called often and whose entries are in a root: of the guarded one if there is a
-better one, of the other if it is [`proven`](@ref) not to throw. Otherwise 0.
+The address of a better C entry for a function that is called often and whose entries are in a root, or 0 if there is none. With
+`guarded`, it is a newly compiled guarded entry. Otherwise, it is the unguarded entry, if that is [`proven`](@ref) not to throw.
 """
 @export_py function often_called_entry(number::UInt64, guarded::Bool)::UInt64
-    # A proof asks much of the compiler, too.
+    # Both need the compiler.
     has_compiler() || return UInt64(0)
     entry, unguarded = rooted(number)::Tuple{Any,Any}
     guarded && return address(compiled_pointer(entry))
@@ -106,7 +106,7 @@ better one, of the other if it is [`proven`](@ref) not to throw. Otherwise 0.
     return address(compiled == C_NULL ? unguarded_pointer(unguarded) : compiled)
 end
 
-"Wakes all threads that wait, so that one of them runs the event loop: see the runtime's `julia/handover.rs`."
+"Wakes all waiting threads, so that one of them runs the event loop: see the runtime's `julia/handover.rs`."
 @export_py function wake_threads()::Nothing
     ccall(:jl_wakeup_thread, Cvoid, (Int16,), -1)
 end
@@ -119,8 +119,9 @@ struct SharedObject
     address::Ptr{Cvoid}
 end
 
-# Python's own frames are noise here, and Julia's old LLVM complains on stderr about the debug information that newer
-# compilers have put into it. Julia code is in no shared object (just compiled), in the image or in a package image.
+# Frames of Python and other libraries are left out: they do not help, and an old LLVM complains on stderr about the debug
+# information of newer compilers. Julia code is in the image, in a package image, or, if it was compiled in this process, in no
+# shared library.
 is_julia_frame(frame) = true
 function is_julia_frame(frame::Ptr{Cvoid})
     found = Ref(SharedObject(C_NULL, C_NULL, C_NULL, C_NULL))
@@ -130,7 +131,7 @@ function is_julia_frame(frame::Ptr{Cvoid})
     return of_a_package || file == unsafe_string(Base.JLOptions().image_file)
 end
 
-"For projects written for JNumPy: nothing is left to do."
+"Does nothing. Projects for the original JNumPy call it."
 init() = nothing
 
 """
@@ -139,7 +140,7 @@ init() = nothing
 Called once by the runtime with a pointer to its `HostFunctions`. Returns a pointer to `JuliaFunctions`.
 """
 function start(host_functions::Ptr{Cvoid})
-    # The runtime reports a difference; with another protocol, the layout of its table is unknown.
+    # If the protocols differ, the layout of the runtime's table is unknown. The runtime reports the difference.
     if unsafe_load(Ptr{UInt64}(host_functions)) == PROTOCOL
         HOST[] = unsafe_load(Ptr{HostFunctions}(host_functions))
         find_c_functions()
@@ -149,7 +150,7 @@ function start(host_functions::Ptr{Cvoid})
             end
         end
         mend_half_precision()
-        # An image may have been made in a session that had some of these.
+        # The process that built the image may have had some of these.
         empty!(NAMES)
         empty!(BUILTIN_CLASSES)
         empty!(FUNCTIONS)

@@ -1,4 +1,4 @@
-# Julia's log messages as records of Python's `logging`, for programs that ask for it.
+# Sends Julia's log messages to Python's `logging` on request.
 
 import Base.CoreLogging
 using Base.CoreLogging: AbstractLogger, LogLevel
@@ -6,19 +6,19 @@ using Base.CoreLogging: AbstractLogger, LogLevel
 """
     PythonLogger(level)
 
-Gives messages of this level and above to Python's logger `julia.<module>`. Like text for a stream, a message of a thread that
-does not hold Python's lock is queued.
+Sends messages of this level and above to Python's logger `julia.<module>`. Like text for a stream, a message of a thread without
+Python's lock is queued.
 """
 struct PythonLogger <: AbstractLogger
     level::LogLevel
-    "How often messages with `maxlog` may still come, by their identity."
+    "The remaining number of messages with `maxlog`, by their identity."
     left::Dict{Any,Int}
     lock::ReentrantLock
 end
 
 PythonLogger(level::LogLevel) = PythonLogger(level, Dict{Any,Int}(), ReentrantLock())
 
-"The runtime's stream for records: one in each piece."
+"The runtime's stream for records; each write is one record."
 const RECORDS = PythonOutput(3)
 
 function send_record(parts::Tuple)
@@ -29,7 +29,7 @@ end
 
 CoreLogging.min_enabled_level(logger::PythonLogger) = logger.level
 CoreLogging.shouldlog(logger::PythonLogger, level, _module, group, id) = true
-# What a handler of Python's throws is raised where it was logged, as in Python.
+# An exception of a Python handler is raised where the message was logged, as in Python.
 CoreLogging.catch_exceptions(::PythonLogger) = false
 
 function CoreLogging.handle_message(
@@ -71,8 +71,8 @@ end
 """
     ProgressLogger(inner)
 
-Shows progress in Python, and gives all other messages to `inner`. A message about progress has the keyword `progress`: a
-fraction, or `"done"`. So do those of ProgressLogging.jl.
+Shows progress in Python, and passes all other messages to `inner`. A message about progress has the keyword `progress`, which is
+a fraction or `"done"`, as the messages of ProgressLogging.jl have.
 """
 struct ProgressLogger <: AbstractLogger
     inner::AbstractLogger
@@ -100,32 +100,32 @@ function CoreLogging.handle_message(logger::ProgressLogger, level, message, _mod
     return nothing
 end
 
-"A fraction as text, which is empty while it is not known."
+"A fraction as text; empty if it is unknown."
 fraction_text(fraction::Real) = isnan(fraction) ? "" : string(Float64(fraction))
 fraction_text(fraction) = fraction == "done" ? "1.0" : ""
 
-"The logger of the messages that are not about progress."
+"The logger of messages that are not about progress."
 inner_logger(logger::AbstractLogger) = logger
 inner_logger(logger::ProgressLogger) = logger.inner
 
-"Shows progress in Python from now on, or no more."
+"Starts or stops showing progress in Python."
 function show_progress(show::Bool)
     inner = inner_logger(CoreLogging.global_logger())
     CoreLogging.global_logger(show ? ProgressLogger(inner) : inner)
     return nothing
 end
 
-"Sets the logger that messages go to, and returns the one before; progress goes where it went."
+"Sets the logger for messages, and returns the previous one. Messages about progress are not affected."
 function replace_logger(logger::AbstractLogger)
     before = CoreLogging.global_logger()
     CoreLogging.global_logger(before isa ProgressLogger ? ProgressLogger(logger) : logger)
     return inner_logger(before)
 end
 
-"The logger before [`log_to_python`](@ref)."
+"The logger that was used before [`log_to_python`](@ref)."
 const LOGGER_BEFORE = Ref{Union{Nothing,AbstractLogger}}(nothing)
 
-"Gives log messages of this level, as Python counts, and above to Python's `logging`; with a negative one, prints them again."
+"Sends log messages of this level (a Python level) and above to Python's `logging`. With a negative level, prints them again."
 function log_to_python(level::Int)
     if level < 0
         before = LOGGER_BEFORE[]
@@ -138,5 +138,5 @@ function log_to_python(level::Int)
     return nothing
 end
 
-"What Python calls by name: see [`compiled_calls`](@ref)."
+"Functions that Python calls by name, for [`compiled_calls`](@ref)."
 const LOG_CALLS = Tuple{Any,Tuple}[(log_to_python, (Int,)), (show_progress, (Bool,))]

@@ -1,20 +1,20 @@
-# Several exported methods of one function: one callable in Python, which picks by types as Julia does.
+# Several exported methods of one function: one Python callable, which chooses a method by types, as Julia does.
 
 "The exported methods of `f`."
 function overloads_of(@nospecialize(f))
     signatures = Any[Base.unwrap_unionall(method.sig).parameters[3].parameters[1] for method in overload_methods(f)]
-    # Julia lists methods in an order that depends on its version.
+    # The order in which Julia lists methods depends on its version.
     sort!(signatures; by=signature -> (map(preference, collect(Any, signature.parameters)), string(signature)))
     return sorted_by_specificity(Overload[overload(f, signature) for signature in signatures])
 end
 
-"Which type a value is converted to if it has none of them by itself, as `np.int8(1)` for `BigInt` and `Int`: the least."
+"The order of types for a value that naturally has none of them, as `np.int8(1)` for `BigInt` and `Int`: the least one is taken."
 preference(@nospecialize(T)) =
     T === Py ? 8 : T <: PyIterable ? 7 : something(findfirst(isequal(T), (Bool, Int64, Float64, ComplexF64, String)), 6)
 
 overload_methods(@nospecialize(f)) = methods(overload, Tuple{typeof(f),Type})
 
-"Each one before those that it is more specific than."
+"Sorts each method before those that are less specific."
 function sorted_by_specificity(overloads::Vector{Overload})
     rest, sorted = copy(overloads), Overload[]
     while !isempty(rest)
@@ -36,7 +36,7 @@ function arities(described::Export)
     return Any[Tuple{types[1:number]...} for number in required:length(types)]
 end
 
-"Refuses a method that Julia, or Python, could not tell from another one in some call."
+"Throws an error if Julia or Python could not distinguish a method from another one in some call."
 function refuse_ambiguous(f, @nospecialize(signature))
     length(overload_methods(f)) > 1 || return nothing
     all_methods = overloads_of(f)
@@ -47,16 +47,16 @@ function refuse_ambiguous(f, @nospecialize(signature))
         for A in arities(new.described), B in arities(other.described)
             length(A.parameters) == length(B.parameters) || continue
             A == B && error(
-                "@export_py: two methods of `", nameof(f), "` take ", A, "; Julia would replace the one by the other",
+                "@export_py: two methods of `", nameof(f), "` take ", A, "; Julia would replace the first by the second",
             )
             both = typeintersect(A, B)
             if both !== Union{} && !Base.morespecific(A, B) && !Base.morespecific(B, A) &&
                     !any(C -> C != A && C != B && both <: C && C <: A && C <: B, known)
-                error("@export_py: `", nameof(f), "` is ambiguous for ", both, ": both ", A, " and ", B, " take it; define that method too")
+                error("@export_py: `", nameof(f), "` is ambiguous for ", both, ": both ", A, " and ", B, " accept it; define a method for that type too")
             end
             both === Union{} && alike_in_python(A, B) && error(
-                "@export_py: Python cannot tell the arguments of two methods of `", nameof(f), "`, ", A, " and ", B,
-                ", from each other; give one of them another name",
+                "@export_py: Python cannot tell two methods of `", nameof(f), "` apart by their arguments, ", A, " and ", B,
+                "; give one of them another name",
             )
         end
     end
@@ -65,7 +65,7 @@ end
 
 only_with(overloads::Vector{Overload}, @nospecialize(signature)) = overloads[findfirst(one -> one.signature == signature, overloads)]
 
-"Whether every value of Python that one signature takes is one for the other, and none is more natural."
+"Whether every Python value that one signature accepts is accepted by the other, and neither is more natural."
 function alike_in_python(@nospecialize(A), @nospecialize(B))
     for (a, b) in zip(A.parameters, B.parameters)
         a == b && continue
@@ -75,12 +75,12 @@ function alike_in_python(@nospecialize(A), @nospecialize(B))
     return true
 end
 
-"Whether a type is one that Python's values have by themselves: see [`natural_type`](@ref)."
+"Whether a type is the natural type of some Python values: see [`natural_type`](@ref)."
 is_natural(@nospecialize(T)) =
     T <: Union{Nothing,Bool,Int64,BigInt,Float64,ComplexF64,String} || T <: AbstractArray && element_bound(T) <: Element ||
     isabstracttype(T)
 
-"The type in Julia of a Python value that has one by itself; `nothing` for any other."
+"The Julia type that corresponds to a Python value; `nothing` if there is none."
 function natural_type(object::Py)
     is_none(object) && return Nothing
     class = object.__class__
@@ -116,7 +116,7 @@ function element_of(dtype::Py)
     return number === nothing ? nothing : ELEMENTS[number]
 end
 
-"The type that Julia sees an ndarray as."
+"The Julia type of an ndarray."
 function array_type(object::Py)
     T, N = element_of(object.dtype), py_coerce(Int, object.ndim)
     T === nothing && return nothing
@@ -127,7 +127,7 @@ function array_type(object::Py)
     return PermutedDimsArray{T,N,backwards,backwards,Array{T,N}}
 end
 
-"The arguments of a call with the types that a method declares for them; `nothing` if it takes no such call."
+"The arguments of a call with the types that a method declares for them; `nothing` if the method does not accept such a call."
 function bound(described::Export, positional::Vector{Py}, keywords::Vector{Tuple{String,Py}})
     pairs = Tuple{Any,Py}[]
     given = Set{String}()
@@ -159,12 +159,12 @@ function takes(@nospecialize(T), object::Py, @nospecialize(natural), by_nature::
     end
 end
 
-"The exported methods of the functions that have several, by the number that Python knows them by."
+"The exported methods of functions with several of them, by the number with which Python names the function."
 const OVERLOADS = Vector{Overload}[]
 
 """
-The number, from 0, of the first method that takes the arguments: those of the values' own types come first, then those
-that the values are converted to.
+The number, from 0, of the first method that accepts the arguments. Methods for the natural types of the values come first, then
+those to whose types the values can be converted.
 """
 @export_py function choose_overload(set::Int, arguments::Py, keywords::Py)::Int
     positional = Py[borrowed(PyTuple_GetItem(arguments, n)) for n in 0:Int(PyTuple_Size(arguments))-1]
@@ -178,7 +178,7 @@ that the values are converted to.
     described = first(OVERLOADS[set]).described
     given = join([map(class_name, positional)..., (string(name, '=', class_name(value)) for (name, value) in named)...], ", ")
     methods = join((string(described.name, declared(one.described)) for one in OVERLOADS[set]), ", ")
-    py_throw(:TypeError, string(described.name, "() takes no (", given, "); its methods are ", methods))
+    py_throw(:TypeError, string(described.name, "() has no method for (", given, "); its methods are ", methods))
 end
 
 function declared(described::Export)
@@ -188,7 +188,7 @@ function declared(described::Export)
     return string('(', shown(false), any(parameter -> parameter.keyword, described.parameters) ? "; " : "", shown(true), ')')
 end
 
-"The Python callable for the exported methods of a function, more than one."
+"The Python callable for a function with several exported methods."
 function overloaded(overloads::Vector{Overload})
     key = Tuple(one.entry for one in overloads)
     haskey(FUNCTIONS, key) && return FUNCTIONS[key]

@@ -1,11 +1,11 @@
-# Which entries cannot throw. Entering and leaving a `try` costs more than all the rest of a call with numbers, so an
-# entry is called without one where its optimised code is a proof: no loop, no call but of the operations below, each
-# with operands of the types it is defined for.
+# Proves that an entry does not throw. Entering and leaving a `try` takes longer than the rest of a call with numbers. So an
+# entry is called without a `try` if its optimized code proves that it does not throw: the code has no loop, and only calls of
+# the operations below, each with operands of the types for which it is defined.
 #
-# A proof holds for the methods it was made with. The runtime remembers the world it was made in and calls the entry
-# with the `try` as soon as Julia's counter of worlds has moved.
+# A proof is valid for the methods with which it was made. The runtime remembers the world age, and calls the entry with the
+# `try` as soon as Julia's world counter has changed.
 
-"Operations on numbers of one type, which give a number of that type or a `Bool`."
+"Operations on numbers of one type, which return a number of that type or a `Bool`."
 const ARITHMETIC = (
     :add_int, :sub_int, :mul_int, :neg_int, :and_int, :or_int, :xor_int, :not_int,
     :eq_int, :ne_int, :slt_int, :ult_int, :sle_int, :ule_int,
@@ -14,19 +14,19 @@ const ARITHMETIC = (
     :rint_llvm,
 )
 
-"Conversions `(T, x)` to a smaller, a larger, an equally large type, and those to any."
+"Conversions `(T, x)` to a smaller type, to a larger type, to a type of the same size, and to any type."
 const CONVERSIONS = (:trunc_int, :fptrunc, :zext_int, :sext_int, :fpext, :bitcast, :sitofp, :uitofp)
 
 """
     world_counter() -> Ptr{UInt}
 
-Where Julia counts its worlds, one for each definition of a method. NULL where Julia has several threads, since one of them
-could define a method between the look at the counter and the call: there entries always need their `try`. Once another
-thread of Python's has called Julia, the runtime does not look at the counter any more.
+The address of Julia's world counter, which each definition of a method increments. NULL if Julia has several threads, because
+one of them could define a method between the check of the counter and the call; entries always need their `try` then. The
+runtime stops using the counter when a second Python thread has called Julia.
 """
 world_counter() = several_threads() ? Ptr{UInt}(C_NULL) : Ptr{UInt}(cglobal(:jl_world_counter, UInt))
 
-"Whether `unguarded(arguments, result)` certainly does not throw, with the present methods."
+"Whether `unguarded(arguments, result)` is proven not to throw, with the present methods."
 function proven(@nospecialize(unguarded))
     found = code_typed(unguarded, (Ptr{Slot}, Ptr{Slot}))
     length(found) == 1 || return false
@@ -37,7 +37,7 @@ function proven(@nospecialize(unguarded))
     return true
 end
 
-"The type of an operand; `Any` if looking at it may throw."
+"The type of an operand; `Any` if reading the operand may throw."
 function operand(code::Core.CodeInfo, @nospecialize(value))::Type
     value isa Core.SSAValue && return Core.Compiler.widenconst(code.ssavaluetypes[value.id])
     value isa Core.SlotNumber && return value.id == 1 ? Any : Ptr{Slot}
@@ -46,7 +46,7 @@ function operand(code::Core.CodeInfo, @nospecialize(value))::Type
     return typeof(written(value))
 end
 
-"The value of an operand that is written out in the code; `missing` for any other."
+"The value of an operand that is a constant in the code; `missing` for any other operand."
 function written(@nospecialize(value))
     value isa QuoteNode && return value.value
     value isa GlobalRef && return isconst(value.mod, value.name) ? getfield(value.mod, value.name) : missing
@@ -59,7 +59,7 @@ number(@nospecialize(T)) = T isa DataType && isprimitivetype(T)
 data(@nospecialize(T)) = T isa DataType && isbitstype(T)
 number_pointer(@nospecialize(T)) = T isa DataType && T <: Ptr && data(eltype(T))
 
-"Whether statement `index` of `code` does not throw and does not go back."
+"Whether statement `index` of `code` does not throw and does not jump back."
 function harmless(code::Core.CodeInfo, index::Int, @nospecialize(statement))
     if statement isa Expr
         arguments = statement.args

@@ -13,10 +13,10 @@ Python's lock must be held, as it is in every function that Python calls.
 mutable struct Py
     ptr::PyPtr
 
-    # A holder that somebody fills.
+    # An empty `Py`, which is filled later.
     Py() = new(NULL)
 
-    # Takes over the reference. Finalizers run on any thread, so they only put the object on the runtime's list.
+    # Takes over the reference. Finalizers run in any thread, so they only append the object to the runtime's list.
     function Py(owned::PyPtr)
         object = new(owned)
         finalizer(release, object)
@@ -26,7 +26,7 @@ end
 
 release(object::Py) = ccall(HOST[].release_object, Cvoid, (PyPtr,), getfield(object, :ptr))
 
-"Drops what finalizers have put on that list. Destructors may run Python code, and wait for its lock."
+"Drops the references in that list. Destructors may run Python code, and may wait for Python's lock."
 drop_returned() = @python ccall(HOST[].drop_returned, Cvoid, ())
 
 "A `Py` with a reference of its own, from a borrowed one."
@@ -38,7 +38,7 @@ end
 Base.cconvert(::Type{PyPtr}, object::Py) = object
 Base.unsafe_convert(::Type{PyPtr}, object::Py) = getfield(object, :ptr)
 
-"A new reference for somebody who takes it over."
+"A new reference, which the caller takes over."
 function new_reference(object::Py)
     Py_IncRef(object)
     return getfield(object, :ptr)
@@ -104,7 +104,7 @@ Base.propertynames(object::Py, private::Bool=false) = [Symbol(py_coerce(String, 
 "`dir(object)`: a Python list of names."
 py_dir(object::Py) = Py(PyObject_Dir(object))
 
-# By identity: an `==` of Python's may be anything.
+# Compares by identity, because Python's `==` may do anything.
 is_none(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_None, :ptr)
 is_true(object::Py) = getfield(object, :ptr) == getfield(PyAPI.Py_True, :ptr)
 
@@ -139,8 +139,8 @@ Base.IteratorSize(::Type{Py}) = Base.SizeUnknown()
 Base.eltype(::Type{Py}) = Py
 Base.in(item, object::Py) = PySequence_Contains(object, py_cast(Py, item)) == 1
 
-# Python's comparison operators, as `object.h` numbers them: `py_eq(a, b)` is what Python's operator gives (an array
-# for an array), `a == b` its truth.
+# Python's comparison operators, as numbered in `object.h`. `py_eq(a, b)` is the result of Python's operator (an array for an
+# array), and `a == b` is its truth value.
 for (name, operator, number) in
     ((:py_lt, :<, 0), (:py_le, :<=, 1), (:py_eq, :(==), 2), (:py_ne, :(!=), 3), (:py_gt, :>, 4), (:py_ge, :>=, 5))
     @eval begin
@@ -171,13 +171,13 @@ end
 Base.show(io::IO, object::Py) = print(io, "Py(", py_coerce(String, Py(PyObject_Repr(object))), ")")
 Base.print(io::IO, object::Py) = print(io, py_coerce(String, Py(PyObject_Str(object))))
 
-"Takes Python's lock; give the result to [`GIL_END`](@ref)."
+"Takes Python's lock. Pass the result to [`GIL_END`](@ref)."
 GIL_BEGIN() = PyGILState_Ensure()
 
-"Gives Python's lock back."
+"Releases Python's lock."
 GIL_END(state) = PyGILState_Release(state)
 
-"Says that a block under [`WITH_GIL`](@ref) does not throw."
+"Promises that a block in [`WITH_GIL`](@ref) does not throw."
 struct GILNoRaise end
 
 """

@@ -1,5 +1,5 @@
-# Values that Julia keeps for Python, by number: the memory of arrays, and exceptions. The runtime hands out the
-# numbers and empties a place when Python lets go (its `julia/roots.rs`).
+# Roots: numbered slots for values that Julia keeps alive for Python, such as the memory of arrays, and exceptions. The runtime
+# hands out the numbers, and empties a slot when Python releases the value (see its `julia/roots.rs`).
 
 const ROOT_BLOCK = 1024
 const ROOT_BLOCKS = Vector{Any}[]

@@ -1,23 +1,23 @@
-# Python's signals while a call runs in Julia. Python notes a signal and runs its handlers later, between two of its own
-# instructions; here they run at points where Julia's own interrupt may arrive too: at the end of a collection, while
-# the task that Python called waits, and where the code asks, by `check_signals`. If a handler raises, as Python's own
-# for Ctrl-C does, its exception is thrown in the Julia code.
+# Runs Python's signal handlers while a call runs in Julia. Python notes a signal and runs the handler later, between two of its
+# own instructions. During a call, handlers run at the points where Julia's own interrupts may arrive: at the end of a garbage
+# collection, while the task that Python called waits, and where the code calls `check_signals`. If a handler raises an exception,
+# as Python's handler for Ctrl-C does, that exception is thrown in the Julia code.
 
-"Nanoseconds between two looks: Python's lock may have to be waited for."
+"Nanoseconds between two checks, because a check may have to wait for Python's lock."
 const PATIENCE = UInt64(100_000_000)
 const LAST_LOOK = Ref(UInt64(0))
 const LOOKING = Ref(false)
 
-"The task that the runtime started Julia in."
+"The task in which the runtime started Julia."
 const ROOT_TASK = Ref{Task}()
 
 """
     check_signals()
 
-Runs Python's handlers of the signals that have come, ten times a second at most, and throws what they raise:
-`InterruptException` after Ctrl-C. A long loop that neither allocates, waits nor calls Python cannot be stopped
-otherwise. On other threads than the one that started Julia, it only looks whether the call is of a function with
-`async=true` and was cancelled, and throws an `InterruptException` then.
+Runs Python's handlers of the signals that have arrived, at most ten times a second, and throws what they raise:
+`InterruptException` after Ctrl-C. Without it, a long loop that does not allocate, wait, or call Python cannot be stopped. In
+other threads than the one that started Julia, it only checks whether a call of a function with `async=true` was canceled, and
+throws an `InterruptException` if so.
 """
 function check_signals()
     failure = raised_by_handlers()
@@ -26,7 +26,7 @@ function check_signals()
     return nothing
 end
 
-"The exception that a handler of Python's has raised, if one has."
+"The exception that a Python handler has raised, or `nothing`."
 @inline function raised_by_handlers()
     on_starting_thread() && time_ns() - LAST_LOOK[] > PATIENCE || return nothing
     return run_handlers()
@@ -38,7 +38,7 @@ end
     # A function with `nogil` runs without the lock.
     state = PyGILState_Ensure()
     try
-        # Between a failed call of Python and its exception a collection may come.
+        # A collection may happen between a failed call of Python and the handling of its exception.
         PyErr_Occurred() == NULL || return nothing
         PyErr_CheckSignals()
         drop_returned()
@@ -57,8 +57,8 @@ is_keyboard_interrupt(failure::PyException) =
     getfield(failure.type, :ptr) == getfield(G_PyBuiltin.KeyboardInterrupt, :ptr)
 
 """
-Whether Julia has put interrupts off, as it does while it holds a lock of its own, compiles, or runs code under
-`disable_sigint`. There is no function that tells, but one that fails when they are not.
+Whether Julia has disabled interrupts, as it does while it holds one of its locks, compiles, or runs code under `disable_sigint`.
+No function tells this, but `jl_sigatomic_end` fails if they are not disabled.
 """
 function interrupts_disabled()
     try
@@ -70,7 +70,7 @@ function interrupts_disabled()
     return true
 end
 
-"Called by Julia when a collection is over and its finalizers have run; its own interrupt arrives at this point too."
+"Called by Julia after a collection and its finalizers. Julia's own interrupts arrive at this point too."
 function after_collection(::Cint)
     reset_accounted()
     failure = raised_by_handlers()
@@ -78,10 +78,10 @@ function after_collection(::Cint)
     return nothing
 end
 
-"Called by Julia's event loop, which runs on the thread that started Julia only when all its tasks wait or yield."
+"Called by Julia's event loop, which runs in the thread that started Julia only if all tasks of that thread wait or yield."
 function while_waiting()
     ccall(HOST[].while_waiting, Cvoid, ())
-    # Other threads may be about to wake the task themselves.
+    # Other threads may be about to wake the task too.
     ccall(:jl_in_threaded_region, Cint, ()) == 0 || return nothing
     status = ccall(HOST[].take_exit, Cint, ())
     failure = status < 0 ? raised_by_handlers() : system_exit(Int(status))
@@ -89,7 +89,7 @@ function while_waiting()
     return nothing
 end
 
-"What the task of [`watch_signals`](@ref) does, until Julia ends."
+"The body of the task of [`watch_signals`](@ref), which runs until Julia ends."
 function watch_while_waiting()
     timer = Timer(PATIENCE / 1e9; interval=PATIENCE / 1e9)
     while isopen(timer)
@@ -104,8 +104,8 @@ function watch_signals()
     ROOT_TASK[] = current_task()
     hook = @cfunction(after_collection, Cvoid, (Cint,))
     ccall(:jl_gc_set_cb_post_gc, Cvoid, (Ptr{Cvoid}, Cint), hook, 1)
-    # A timer with a function has a task that may run in any thread. The end of the process wakes it there, and what that
-    # thread compiles then crashes in an LLVM that is being torn down.
+    # A timer with a function has a task that may run in any thread. When the process ends, the task is woken there, and code
+    # that this thread then compiles crashes in an LLVM that is being torn down.
     task = Task(watch_while_waiting)
     task.sticky = true
     schedule(task)
@@ -115,25 +115,25 @@ end
 # --- exit
 
 """
-`exit` ends Python as `sys.exit` does: by an exception, so that everybody cleans up. From a task that Python has not called,
-the exception goes to the code that waits for tasks, or to Python's main thread.
+`exit` ends Python by an exception, as `sys.exit` does, so that cleanup code runs. In a task that Python has not called, the
+exception is thrown in the code that waits for tasks, or in Python's main thread.
 """
 function Base.exit(status::Integer)
-    # Without Python, as while an image is built, it is Julia's own.
+    # Without Python, for example while an image is built, this is Julia's own `exit`.
     HOST[].protocol == 0 && return ccall(:jl_exit, Cvoid, (Int32,), status)
     is_root(current_task()) && throw(system_exit(Int(status)))
     on_starting_thread() || ccall(HOST[].exit, Cvoid, (Cint,), status)
     on_starting_thread() && schedule(ROOT_TASK[], system_exit(Int(status)); error=true)
-    # Whoever waits for this task must not wait for ever.
+    # The task has to end, so that no other task waits for it forever.
     error("exit(", status, ") in a task")
 end
 
 system_exit(status::Int) = PyException(G_PyBuiltin.SystemExit, G_PyBuiltin.SystemExit(status), borrowed_none())
 
-"Whether a task is a thread's first one, which runs what Python calls."
+"Whether a task is the first task of a thread, in which calls from Python run."
 is_root(task::Task) = !isdefined(task, :code) || task.code === nothing
 
-"What runs without being called: see [`compiled_calls`](@ref)."
+"Functions that run without a call from Python, for [`compiled_calls`](@ref)."
 const SIGNAL_CALLS = Tuple{Any,Tuple}[
     (watch_while_waiting, ()),
     (after_collection, (Cint,)),

@@ -1,5 +1,5 @@
-# The plain structs that cross between Julia and the runtime. The runtime's `sys/slot.rs` and `sys/table.rs` state
-# the same layouts; the protocol number is raised with every change.
+# The plain structs that Julia and the runtime exchange. The runtime's `sys/slot.rs` and `sys/table.rs` declare the same
+# layouts. Every change increments the protocol number.
 
 const PROTOCOL = UInt64(12)
 
@@ -24,16 +24,16 @@ const EXCEPTION = 0x0b
 const PYTHON_EXCEPTION = 0x0c
 const INSTANCE = 0x0d
 
-"Flag of an array slot: the last index is the fastest."
+"Flag of an array slot: the last index changes fastest (C order)."
 const C_ORDER = 0x01
-"Flag of an array argument: the function writes into it, so that it must not be a copy."
+"Flag of an array argument: the function writes into the array, so it must not be a copy."
 const IN_PLACE = 0x02
-"Flag of an argument: the other operand of an operator, which gives `NotImplemented` for one that it does not take."
+"Flag of an argument: the other operand of an operator. If it is not accepted, the call returns `NotImplemented`."
 const OPERAND = 0x04
-"Flag of an array argument: the function only reads it, so that memory which Python has made read-only is shared, too."
+"Flag of an array argument: the function only reads the array, so read-only memory can be shared too."
 const READ_ONLY = 0x08
 
-"One value on its way across."
+"One value that is passed between Julia and the runtime."
 struct Slot
     kind::UInt8
     dtype::UInt8
@@ -48,13 +48,13 @@ end
 Slot(kind::UInt8, a=UInt64(0), b=UInt64(0), c=UInt64(0); dtype=0x00, ndim=0x00, flags=0x00) =
     Slot(kind, dtype, ndim, flags, UInt32(0), a, b, c)
 
-"A slot that names text; the text must be preserved while it is used."
+"A slot with the address of a text, which must be preserved while the slot is used."
 text_slot(text::String; dtype=0x00, flags=0x00) =
     Slot(TEXT, address(pointer(text)), UInt64(sizeof(text)); dtype=dtype, flags=flags)
 
 address(pointer::Ptr) = UInt64(UInt(pointer))
 
-# Arguments are read where they lie: a field at a time costs one load and no copy.
+# Arguments are read in place, field by field: each field takes one load, and no slot is copied.
 @inline kind(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot))
 @inline dtype(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot), 2)
 @inline rank(slot::Ptr{Slot}) = unsafe_load(Ptr{UInt8}(slot), 3)
@@ -66,11 +66,11 @@ address(pointer::Ptr) = UInt64(UInt(pointer))
 "NumPy's limit."
 const MOST_DIMENSIONS = 64
 
-# Where values are described for the runtime: who holds Python's lock has it to himself, and nothing between `hold_lock`,
-# writing, and reading it can run other code.
+# The buffer in which values are described for the runtime. Only the thread with Python's lock uses it, and between `hold_lock`
+# and the call that reads the buffer, no other code can run.
 const SCRATCH = zeros(UInt64, 4 + 2 * MOST_DIMENSIONS)
 
-"The host functions, which the runtime offers: its `sys/table.rs` documents each one."
+"The host functions, which the runtime provides; its `sys/table.rs` documents each one."
 struct HostFunctions
     protocol::UInt64
     symbol::Ptr{Cvoid}
@@ -107,7 +107,7 @@ end
 "Filled by [`start`](@ref)."
 const HOST = Ref(HostFunctions(0, ntuple(_ -> C_NULL, 29)...))
 
-"The Julia functions, which the runtime calls: see its `sys/table.rs`."
+"The Julia functions, which the runtime calls; its `sys/table.rs` documents each one."
 struct JuliaFunctions
     protocol::UInt64
     evaluate::Ptr{Cvoid}

@@ -1,11 +1,12 @@
-# Julia's standard streams are Python's: `stdout` and `stderr` write to `sys.stdout` and `sys.stderr`, whatever these are at
-# that moment, and `stdin` reads from `sys.stdin`.
+# Julia's standard streams: `stdout` and `stderr` write to the objects that are `sys.stdout` and `sys.stderr` at that moment, and
+# `stdin` reads from `sys.stdin`.
 
 """
     PythonOutput(number)
 
-Writes to `sys.stdout` (1) or `sys.stderr` (2). What a task writes while it holds the stream's lock, as `print` does,
-arrives in one piece when it lets go. Tasks never wait for each other: one may hold Python's lock while another needs it.
+Writes to `sys.stdout` (1) or `sys.stderr` (2). Text that a task writes while it holds the stream's lock, as `print` does, is
+written in one piece when the task releases that lock. Tasks never wait for each other here, because one may hold Python's lock
+while another needs it.
 """
 struct PythonOutput <: IO
     number::Cint
@@ -14,7 +15,7 @@ end
 const OUTPUT = PythonOutput(1)
 const ERRORS = PythonOutput(2)
 
-"What the running task has written under the lock of a stream, and how many times it holds it."
+"The text that the running task has written under the lock of a stream, and how many times the task holds the lock."
 mutable struct Pending
     depth::Int
     bytes::IOBuffer
@@ -44,7 +45,7 @@ function Base.unlock(io::PythonOutput)
     found === nothing && error("unlock of a stream that this task has not locked")
     found.depth -= 1
     found.depth <= 0 && delete!(task_local_storage(), io)
-    # A callback of Python's may print again.
+    # A Python callback may print again.
     found.depth <= 0 && deliver(io, found)
     return nothing
 end
@@ -89,11 +90,11 @@ end
 Base.isopen(::PythonOutput) = true
 Base.iswritable(::PythonOutput) = true
 Base.isreadable(::PythonOutput) = false
-# The stream is Python's to close.
+# Python closes the stream.
 Base.close(io::PythonOutput) = flush(io)
 Base.show(io::IO, stream::PythonOutput) = print(io, "PythonOutput(", stream.number == 1 ? "sys.stdout" : "sys.stderr", ")")
 
-"Rows and columns of the terminal that a stream is; `nothing` if it is none."
+"Rows and columns of the terminal of a stream; `nothing` if the stream is not a terminal."
 function terminal(io::PythonOutput)
     size = Ref{NTuple{2,Cint}}((0, 0))
     status = @anywhere ccall(HOST[].terminal, Cint, (Cint, Ptr{NTuple{2,Cint}}), io.number, size)
@@ -104,7 +105,7 @@ function Base.displaysize(io::PythonOutput)
     size = terminal(io)
     default = displaysize()
     size === nothing && return default
-    # As for Julia's own terminals, LINES and COLUMNS come first.
+    # As with Julia's own terminals, LINES and COLUMNS take precedence.
     rows = haskey(ENV, "LINES") || size[1] == 0 ? default[1] : size[1]
     columns = haskey(ENV, "COLUMNS") || size[2] == 0 ? default[2] : size[2]
     return (rows, columns)
@@ -119,7 +120,7 @@ Base.in(pair::Pair{Symbol,Bool}, io::PythonOutput) = pair.first === :color && pa
 """
     PythonInput()
 
-Reads from `sys.stdin`, a line at a time, so that Python finds what comes after the last line that Julia has taken.
+Reads from `sys.stdin` line by line, so that Python can read what follows the last line that Julia has read.
 """
 struct PythonInput <: IO
     ahead::IOBuffer
@@ -128,10 +129,10 @@ end
 PythonInput() = PythonInput(PipeBuffer())
 const INPUT = PythonInput()
 
-"The longest piece that is asked for."
+"The largest number of bytes that are requested at a time."
 const MOST_READ = 1 << 16
 
-"Whether there is something to read; waits until there is, or no more can come."
+"Whether there is something to read. Waits until there is, or until the end of the input."
 function fill_ahead(io::PythonInput)
     bytesavailable(io.ahead) > 0 && return true
     buffer = Vector{UInt8}(undef, MOST_READ)
@@ -183,18 +184,18 @@ descriptor(::PythonInput) = RawFD(0)
 Base.fd(io::PythonStream) = Base.cconvert(Cint, descriptor(io))
 Base._fd(io::PythonStream) = descriptor(io)
 
-# Child processes get the descriptors, as those of Python's `subprocess` do.
+# Child processes get the descriptors, as with Python's `subprocess`.
 function Base.setup_stdio(io::PythonStream, ::Bool)
     io isa PythonOutput && flush(io)
     return (descriptor(io), false)
 end
 
-# --- what is made of the standard streams when Julia starts, or somebody redirects one
+# --- replacing the standard streams at start, and redirection
 
-"Lets Julia write to Python's streams, and read from it."
+"Makes Julia write to Python's streams and read from them."
 function take_streams()
     before = Base.stderr
-    # What was printed while Julia started; the runtime has kept it.
+    # The runtime has kept what was printed while Julia started.
     flush(Base.stdout)
     flush(before)
     for (name, stream) in ((:stdin, INPUT), (:stdout, OUTPUT), (:stderr, ERRORS))
@@ -207,8 +208,8 @@ function take_streams()
 end
 
 """
-Lets the global logger write to `stderr` as it is now, if it wrote to the one before, and show paths of sources in an image
-without the slashes that fill them up.
+Makes the global logger write to the new `stderr` if it wrote to the old one. Also makes it show paths of sources in an image
+without the slashes that pad them.
 """
 function renew_logger(before)
     logger = Base.CoreLogging.global_logger()
@@ -216,12 +217,12 @@ function renew_logger(before)
     :stream in names || return nothing
     fields = map(names) do name
         field = getfield(logger, name)
-        # In newer versions a logger looks for `stderr` each time.
+        # In newer versions of Julia, a logger looks up `stderr` each time.
         name === :stream && field === before && return ERRORS
         name === :meta_formatter && return with_short_path(field)
         return field
     end
-    # Its constructor would be compiled for these fields at every start.
+    # The constructor would be compiled for these fields at every start.
     renewed = Any[fields...]
     copied = ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), typeof(logger), renewed, length(renewed))
     Base.CoreLogging.global_logger(copied::Base.CoreLogging.AbstractLogger)
@@ -239,7 +240,7 @@ present_stream(number) = (Base.stdin, Base.stdout, Base.stderr)[number+1]
 
 const DUPLICATE_FROM = Cint(1030)  # F_DUPFD_CLOEXEC
 
-"Julia's own redirection puts another file under the descriptor, for C code; Python writes there too for that time."
+"Called before Julia's own redirection, which replaces the descriptor for C code. Python writes to that file too meanwhile."
 function before_redirection(number::Int)
     stream = present_stream(number)
     stream isa PythonStream && REDIRECTED[number+1] === nothing || return nothing
@@ -265,7 +266,7 @@ function end_redirection(number::Int)
     saved = REDIRECTED[number+1]
     saved === nothing && return nothing
     REDIRECTED[number+1] = nothing
-    # What Python has printed meanwhile went where the descriptor led.
+    # What Python has printed meanwhile belongs to the file that the descriptor named.
     number == 0 || flush(python_stream(number))
     ccall(:dup2, Cint, (Cint, Cint), saved, number)
     ccall(:close, Cint, (Cint,), saved)
@@ -277,7 +278,7 @@ end
 
 follow_redirections(PythonStream, before_redirection, redirect_to_python)
 
-"What prints and reads: see [`compiled_calls`](@ref)."
+"Functions that print and read, for [`compiled_calls`](@ref)."
 const STREAM_CALLS = Tuple{Any,Tuple}[
     (take_streams, ()),
     (lock, (PythonOutput,)),

@@ -1,13 +1,13 @@
-# Python's C functions, by name. Their addresses come from the runtime when Julia starts. Each line of the table
-# says what the result means, and the generated function checks it: no code above looks at NULL or -1.
+# Python's C functions by name. The runtime provides their addresses when Julia starts. Each line of the table says what the result
+# means, and the generated function checks the result, so no code above has to check for NULL or -1.
 
-"A new reference; NULL raises."
+"A new reference; NULL throws."
 struct Owned end
 "A borrowed reference or NULL."
 struct Borrowed end
-"A new reference or NULL; no exception is looked for."
+"A new reference or NULL; exceptions are not checked."
 struct Optional end
-"Raises when negative."
+"Throws if negative."
 struct Status end
 
 const C_NAMES = Symbol[]
@@ -29,7 +29,7 @@ macro c_functions(block)
         names = [Symbol(:argument, index) for index in 1:length(types)]
         push!(C_NAMES, name)
         number = length(C_NAMES)
-        # C's `int` and `Py_ssize_t` are both checked for being negative.
+        # Both C `int` and `Py_ssize_t` are checked.
         result = meaning === :IntStatus ? :Cint : :(c_type($meaning))
         meaning = meaning === :IntStatus ? :Status : meaning
         quote
