@@ -65,7 +65,9 @@ pub(super) fn warnings(findings: &[Finding]) -> Vec<String> {
     while let Some(first) = rest.first().copied() {
         let root = |finding: &Finding| finding.name.split('.').next().unwrap_or_default().to_owned();
         let same = |finding: &&Finding| finding.kind == first.kind && root(finding) == root(first);
-        let (group, others) = rest.into_iter().partition(same);
+        let (mut group, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(same);
+        // A global may hold several such texts.
+        group.dedup_by_key(|finding| &finding.name);
         warnings.extend(Group(group).text());
         rest = others;
     }
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn ok_one_warning_for_each_kind_in_a_package() {
         let found = findings(
-            "pointer\tA.X\tPtr\ntimer\tA.L\tTimer\npointer\tA.Sub.Y\tPtr\npointer\tB.Z\tPtr\nnew\tA.Q\t\n",
+            "pointer\tA.X\tPtr\npointer\tA.X\tCstring\ntimer\tA.L\tTimer\npointer\tA.Sub.Y\tPtr\npointer\tB.Z\tPtr\nnew\tA.Q\t\n",
         );
         let starts: Vec<String> =
             warnings(&found).iter().map(|text| text.split(" a ").next().unwrap().to_owned()).collect();

@@ -222,12 +222,12 @@ live_kind(lock::Base.AbstractLock) = islocked(lock) ? "lock" : nothing
 
 """
 Whether a value is a random number generator that was probably not seeded by the user: a given seed is one number, and a random
-seed consists of several.
+seed consists of several, or since Julia 1.11 is one of 128 bits.
 """
 function is_seeded(value)
     T = typeof(value)
     nameof(T) in (:MersenneTwister, :Xoshiro) && nameof(parentmodule(T)) === :Random || return false
-    return !(hasfield(T, :seed) && value.seed isa Union{Integer,Vector{UInt32}} && length(value.seed) < 4)
+    return !(hasfield(T, :seed) && value.seed isa Union{Integer,Vector{UInt32}} && !(value.seed isa UInt128) && length(value.seed) < 4)
 end
 
 "How the names of temporary files begin."
