@@ -74,9 +74,11 @@ let modules = Dict(id.name => package for (id, package) in Base.loaded_modules),
 end
 
 # The statements name modules as the recorded process has printed them: by their full names.
-let area = Module(:JNumPyStatements), total = 0, replayed = 0
+let area = Module(:JNumPyStatements), named = Set(["Main", "Core", "Base"]), total = 0, replayed = 0
     for (id, package) in Base.loaded_modules
-        id.name in ("Main", "Core", "Base") || Core.eval(area, :(const $(Symbol(id.name)) = $package))
+        # Two packages may have the same name, and statements do not say which one they mean.
+        id.name in named || Core.eval(area, :(const $(Symbol(id.name)) = $package))
+        push!(named, id.name)
     end
     for line in eachline(ARGS[2])
         total += 1
