@@ -219,7 +219,6 @@ print(place())
 counter = Counter(4, step=0.5)
 counter.step *= 4
 assert (counter.advance(n=3), len(copy.copy(counter)), counter.step) == (7, 7, 2.0)
-assert repr(counter).startswith("Kinds.Counter(7, 2.0)"), repr(counter)
 try:
     counter.advance(-2)
 except ValueError as error:
@@ -241,7 +240,8 @@ def test_package_images_load_without_compiling_or_writing(pack, julia, version, 
     site = sites.install(tmp_path / "site", wheel)
     files = {path: path.stat().st_mtime_ns for path in site.rglob("*")}
     trace = tmp_path / "trace"
-    values, place = sites.printed(site, WORKS, TYPY_JL_OPTS=f"--trace-compile={trace}").strip().split("\n")
+    code = WORKS + 'assert repr(counter).startswith("Kinds.Counter(7, 2.0)"), repr(counter)\n'
+    values, place = sites.printed(site, code, TYPY_JL_OPTS=f"--trace-compile={trace}").strip().split("\n")
     assert values == "3.5 red large"
     inside = f"{site}/{PACKAGE}"
     assert place == f"{inside}/_jnumpy/depot/packages/Shape/local/src/Shape.jl"
@@ -269,6 +269,24 @@ def test_package_images_load_without_compiling_or_writing(pack, julia, version, 
     assert sites.printed(site, WORKS).startswith("35.0 red large")
 
 
+WITHOUT_COMPILER = """
+from jl_kinds import fail, root, squared, unrecorded
+assert unrecorded(3) == 3  # interpreted
+try:
+    root(-2.0)
+except ValueError as error:
+    print(error.julia_type)
+try:
+    fail("odd")
+except RuntimeError as error:
+    print(error.julia_type)
+try:
+    squared(2.0)
+except RuntimeError as error:
+    print(error)
+"""
+
+
 def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, project, tmp_path):
     if version < versions.PACKAGE_IMAGES:
         said = refused(pack, julia, project, "--no-compiler")
@@ -284,23 +302,7 @@ def test_a_wheel_without_the_compiler_runs_what_it_has(pack, julia, version, pro
         assert [name for name in libraries if name.startswith(unused)] == []
     assert description["image"]["holds_project"]
     site = sites.install(tmp_path / "site", wheel)
-    code = f"""{WORKS}
-    from jl_kinds import fail, root, squared, unrecorded
-    assert unrecorded(3) == 3  # interpreted
-    try:
-        root(-2.0)
-    except ValueError as error:
-        print(error.julia_type)
-    try:
-        fail("odd")
-    except RuntimeError as error:
-        print(error.julia_type)
-    try:
-        squared(2.0)
-    except RuntimeError as error:
-        print(error)
-    """
-    lines = sites.printed(site, "\n".join(line.removeprefix("    ") for line in code.split("\n"))).strip().split("\n")
+    lines = sites.printed(site, WORKS + WITHOUT_COMPILER).strip().split("\n")
     assert lines[0] == "3.5 red large"
     assert lines[2:4] == ["DomainError", "Kinds.Odd"]
     assert lines[4].startswith("this wheel has no BLAS, because nothing called it when the wheel was packed;")

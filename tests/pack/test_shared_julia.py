@@ -244,7 +244,7 @@ def test_the_audit_proves_a_wheel_against_its_julia(pack, wheels, tmp_path):
     assert status == 1
     (said,) = [what for check, what in failures if check == "shared-julia"]
     assert said.startswith("it was made for Julia 1.")
-    assert f"build 000000000000, and `{wheels.julia.name}` has" in said
+    assert f"build 000000000000, but `{wheels.julia.name}` has" in said
 
 
 def test_what_cannot_be_packed_is_said(pack, julia, wheels, tmp_path):
