@@ -479,6 +479,15 @@ EXCEPTIONS: list[tuple[str, object, type[Exception], str]] = [
     ),
     ("PyException(PyAPI.Py_None, PyAPI.Py_None, PyAPI.Py_None)", None, TypeError, "not callable"),
     ("PyException(x, x(), py_cast(Py, 1))", LookupError, LookupError, ""),
+    # An exception in the `__init__` of a module.
+    ("InitError(:Given, PyException(x, x(7), PyAPI.Py_None))", SystemExit, SystemExit, "7"),
+    ("InitError(:Given, InterruptException())", None, KeyboardInterrupt, ""),
+    (
+        'LoadError("given.jl", 1, InitError(:Given, ErrorException("no license")))',
+        None,
+        RuntimeError,
+        "of module Given",
+    ),
 ]
 
 

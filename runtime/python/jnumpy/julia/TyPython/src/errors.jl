@@ -143,6 +143,12 @@ const COMMON_ERRORS = (
 "A wrapper that says where a file failed says less than what failed."
 function cause(@nospecialize(failure))
     failure isa LoadError && return cause(failure.error)
+    if failure isa InitError
+        # The name of the module whose `__init__` failed is worth keeping, but `exit`, Ctrl-C, and Python's exceptions stay what
+        # they are.
+        inner = cause(failure.error)
+        return inner isa Union{PyException,InterruptException} ? inner : failure
+    end
     failure isa Union{CompositeException,TaskFailedException} && return something(findinterrupt(failure), failure)
     return failure
 end
