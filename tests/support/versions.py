@@ -6,6 +6,8 @@ ANY_THREAD = (1, 9)
 EXTENSIONS = (1, 9)
 #: Packages can be compiled to images of their own, and a wheel can do without the compiler.
 PACKAGE_IMAGES = (1, 9)
+#: Package images have no code for functions with `@cfunction` (1.12.4, also for such a function alone in a package).
+NO_CFUNCTIONS_IN_PACKAGE_IMAGES = (1, 12)
 #: Packages have preferences.
 PREFERENCES = (1, 6)
 #: Julia's own image opens the libraries of all its standard libraries at every start, ...
