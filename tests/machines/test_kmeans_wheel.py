@@ -130,3 +130,11 @@ def test_the_standard_files_are_there(kmeans_wheel, name):
 
     with zipfile.ZipFile(kmeans_wheel) as archive:
         assert archive.read(f"jl_kmeans1d-0.1.0.dist-info/{name}")
+
+
+def test_processes_share_what_julia_does_not_write(kmeans_wheel, tmp_path):
+    site = sites.install(tmp_path / "site", kmeans_wheel)
+    areas = sites.printed(site, "import jl_kmeans1d; print(open('/proc/self/smaps').read())").split("VmFlags:")
+    (data,) = (area for area in areas if re.search(r" rw-p .*/_jnumpy/julia/.*\bsys\.so$", area, re.MULTILINE))
+    size, private = (int(re.search(rf"^{name}: +(\d+) kB$", data, re.MULTILINE)[1]) for name in ("Size", "Anonymous"))
+    assert private < 0.7 * size

@@ -5,10 +5,10 @@
 //! exists. Before Julia reads the image, the runtime overwrites the build directory in memory with the current directory. The
 //! new text has the same length: it is padded with slashes at its end, which the system ignores.
 
-use crate::sys::dl::Library;
+use crate::sys::dl::{Library, prefault};
 
 /// A symbol that every system image has.
-pub(super) const DATA: &std::ffi::CStr = c"jl_system_image_data";
+const DATA: &std::ffi::CStr = c"jl_system_image_data";
 
 /// The prefix of every build directory.
 const BUILT_IN: &[u8] = b"/tmp/jnumpy-";
@@ -22,6 +22,16 @@ pub(crate) struct Relocation {
     pub(crate) writable: Vec<usize>,
     /// The same, in read-only memory.
     pub(crate) read_only: Vec<usize>,
+}
+
+/// Copies the pages of an image that Julia writes at its start: those of the objects. They are the first part of the data, and
+/// their size comes before them (`jl_restore_system_image_from_stream` in Julia's `staticdata.c`, since 1.5 at the latest). All
+/// processes share the other half of the data.
+pub(super) fn prefault_objects(image: &Library) {
+    let Some(data) = image.find(DATA) else { return };
+    // SAFETY: the data of an image are longer than a word, and aligned.
+    let size = unsafe { data.cast::<usize>().read() };
+    prefault(data, size);
 }
 
 /// Why an image cannot be relocated.

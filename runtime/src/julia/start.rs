@@ -278,7 +278,7 @@ pub(crate) fn start(
     let arguments = arguments(&options, threads, minor);
     if let Some(relocation) = relocation {
         let opened = Library::open_local(&image)?;
-        opened.prefault(relocation::DATA);
+        relocation::prefault_objects(&opened);
         relocation.apply(&opened).map_err(|reason| StartError::Relocation { path: image.clone(), reason })?;
     }
     // Julia ends the process if it lacks descriptors, threads, or memory.

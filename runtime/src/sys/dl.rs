@@ -66,15 +66,6 @@ impl Library {
         NonNull::new(info.dli_fbase.cast())
     }
 
-    /// Makes private copies of the library's writable pages, if the library has `symbol`. Most of them are about to be
-    /// written, and copying all at once is faster than a page fault for each, which also interrupts the other processors
-    /// on which threads run, such as NumPy's. A kernel before 5.14 copies each page when it is written.
-    pub(crate) fn prefault(&self, symbol: &CStr) {
-        if let Some(library) = self.base(symbol).and_then(|base| object::holding(base.as_ptr().cast())) {
-            library.prefault();
-        }
-    }
-
     /// What `dlopen` returned.
     pub(crate) fn handle(&self) -> *mut c_void {
         self.handle.as_ptr()
@@ -92,6 +83,15 @@ impl Library {
     pub(crate) fn find(&self, symbol: &CStr) -> Option<NonNull<c_void>> {
         // SAFETY: the handle came from `dlopen` and is never closed.
         NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), symbol.as_ptr()) })
+    }
+}
+
+/// Makes private copies of a loaded library's pages at `place`, which are about to be written. To copy all at once is faster than
+/// a page fault for each, which also interrupts the other processors on which threads run, such as NumPy's. A kernel before 5.14
+/// copies each page when it is written.
+pub(crate) fn prefault(place: NonNull<c_void>, length: usize) {
+    if let Some(library) = object::holding(place.as_ptr()) {
+        library.prefault(place.as_ptr().expose_provenance(), length);
     }
 }
 

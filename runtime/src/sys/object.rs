@@ -221,19 +221,21 @@ impl Object {
         })
     }
 
-    /// Makes private copies of the writable pages whose content comes from the file.
-    pub(super) fn prefault(&self) {
+    /// Makes private copies of the pages of `length` bytes at `place`, if they are writable and their content is from the file.
+    pub(super) fn prefault(&self, place: usize, length: usize) {
         let page = page_size();
-        for header in &self.headers {
-            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0 {
-                let start = self.address(header.p_vaddr);
-                let end = (start + size(header.p_filesz)).next_multiple_of(page);
-                let start = (start / page * page).max(self.sealed().end);
-                let pages = std::ptr::with_exposed_provenance_mut(start);
-                // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
-                unsafe { libc::madvise(pages, end.saturating_sub(start), libc::MADV_POPULATE_WRITE) };
-            }
+        let Some(segment) = self.segment(place).filter(|segment| segment.p_flags & libc::PF_W != 0) else {
+            return;
+        };
+        let end = self.address(segment.p_vaddr) + size(segment.p_filesz);
+        if length > end.saturating_sub(place) {
+            return;
         }
+        let start = (place / page * page).max(self.sealed().end);
+        let end = (place + length).next_multiple_of(page);
+        let pages = std::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
+        unsafe { libc::madvise(pages, end.saturating_sub(start), libc::MADV_POPULATE_WRITE) };
     }
 
     /// Runs `work`, which writes to `length` bytes at `place`, while their pages are writable. `false` if they cannot be made
