@@ -8,6 +8,7 @@ use super::binaries::read_if_elf;
 use super::libraries::{Libraries, LibraryInputs, better_run_path};
 use super::unique_names::unique_name;
 use super::{BundleError, Opened};
+use crate::formats::contract::JULIA;
 use crate::formats::policy::is_system_library;
 use crate::stages::depot::files;
 use jnumpy_base::interrupt;
@@ -15,9 +16,6 @@ use jnumpy_base::path::file_name;
 use jnumpy_elf::run_path::entry_to;
 use jnumpy_elf::{Edits, Elf, Kind, VersionNeed, shim};
 use jnumpy_wheel::Content;
-
-/// Where Julia's prefix is, beside the depot.
-const JULIA: &str = "julia";
 
 /// The files of all trees, by their paths in the bundle.
 #[derive(Debug, Default)]

@@ -15,7 +15,8 @@ include("unused.jl")
 let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.major).$(VERSION.minor)"
     Base.reinit_stdio()
     Core.eval(Sys, :(BINDIR = $bindir))
-    Core.eval(Sys, :(STDLIB = $(normpath(joinpath(bindir, "..", "share", "julia", "stdlib", minor)))))
+    # A link to Julia's own directory, at the place that it has in the wheel.
+    Core.eval(Sys, :(STDLIB = $(joinpath(ARGS[3], "_jnumpy", "julia", "share", "julia", "stdlib", minor))))
     push!(empty!(DEPOT_PATH), joinpath(ARGS[3], "_jnumpy", "depot"))
     append!(empty!(LOAD_PATH), [joinpath(ARGS[1], "environment"), "@stdlib"])
     isdefined(Base, :init_active_project) && Base.init_active_project()

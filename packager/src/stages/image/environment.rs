@@ -8,8 +8,9 @@ use super::ImageError;
 use super::build_tree::TreeFile;
 use super::packages::{CALLS, CALLS_LOCATION, CALLS_NAME, calls_entry, named};
 use crate::formats::Uuid;
-use crate::formats::contract::{ARTIFACTS, SOURCES, below, below_bundle, in_bundle};
+use crate::formats::contract::{ARTIFACTS, JULIA, SOURCES, below, below_bundle, in_bundle};
 use crate::stages::depot::{Package, Resolution, Source, files as files_of, manifest_entry};
+use crate::stages::julia::Julia;
 use crate::stages::project::{Project, list_files};
 
 /// Files with the preferences of packages, beside the project file.
@@ -95,6 +96,16 @@ impl Environment {
     /// Whether a file is a source of the project itself.
     pub(super) fn is_own(name: &str) -> bool {
         below(name, SOURCES).is_some_and(|name| below_bundle(name).is_none())
+    }
+
+    /// Adds a link to the standard library, at its place in the bundle. Since Julia 1.11 most of it is not in Julia's own image,
+    /// so its source paths are written into the image, too.
+    pub(super) fn link_standard_library(&mut self, julia: &Julia) {
+        let place = in_bundle(&format!("{JULIA}/{}", julia.layout.stdlib.display()));
+        let target = julia.prefix.join(&julia.layout.stdlib);
+        // The key has Julia's version and its own image already.
+        let link = TreeFile::Link { target, content: String::new() };
+        self.files.insert(format!("{SOURCES}/{place}"), link);
     }
 
     /// Adds the package that compiles the calls of a recorded run, and those that the runtime makes of any project unless

@@ -49,7 +49,7 @@ use jnumpy_base::text::megabytes;
 use jnumpy_base::{Report, Stage};
 
 /// Incremented whenever the same inputs make a different image.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 /// Standard libraries that the project does not use, and that a wheel without them does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +178,7 @@ impl Request<'_> {
         for (name, text) in SCRIPTS {
             environment.files.insert(name.into(), TreeFile::Text(text.into()));
         }
+        environment.link_standard_library(self.julia);
         if !compiler {
             let lines =
                 self.unused.iter().map(|unused| format!("{}\t{}\n", unused.rule, unused.modules.join(" ")));
