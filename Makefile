@@ -92,7 +92,7 @@ bench: pack venv $(JULIA_1_6)
 	JULIA=$$($(TEST_PLACES) $(PACK) julia find) && \
 	    WHEEL=$$($(TEST_PLACES) $(PACK) --quiet wheel fixtures/kmeans1d --out-dir build/bench --julia $$JULIA \
 	        --cpu-target generic --python $(PYTHON)) && \
-	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA
+	    $(PYTHON) benches/startup.py $$WHEEL --julia $$JULIA && $(PYTHON) benches/workers.py $$WHEEL
 	cargo build --quiet --release --locked --package jnumpy-elf --package jnumpy-wheel --examples
 	$(TEST_PLACES) $(PYTHON) benches/packing.py --json benches/results/packing.json
 

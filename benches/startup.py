@@ -65,6 +65,11 @@ def install(wheel: Path, directory: Path) -> Path:
     return python
 
 
+def clean_environment() -> dict[str, str]:
+    """Return variables that say nothing about a Julia or a Python."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("JULIA_", "TYPY_", "PYTHON"))}
+
+
 def seconds(command: list[str | Path], environment: dict[str, str]) -> float:
     """Return how long a process takes."""
     start = time.monotonic()
@@ -80,7 +85,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "startup.json")
     arguments = parser.parse_args()
     python = install(arguments.wheel, ROOT / "build" / "bench" / "startup")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("JULIA_", "TYPY_", "PYTHON"))}
+    environment = clean_environment()
     (bundle,) = (ROOT / "build/bench/startup/lib").glob("python*/site-packages/jl_kmeans1d/_jnumpy")
     description = json.loads((bundle / "bundle.json").read_text())
     julia = [arguments.julia, "--startup-file=no", f"--sysimage={bundle / description['image']['path']}", "-e", "0"]

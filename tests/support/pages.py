@@ -41,6 +41,12 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def files(page: Path) -> dict[str, str]:
+    """Return the text of each whole file that a block of the page is, whether the block is run or not."""
+    whole = [(match, block.text) for block in blocks(page) if (match := _FILE.match(block.text)) and not match["where"]]
+    return {match["path"]: text[match.end() :] for match, text in whole}
+
+
 def script(found: list[Block], outputs: Path) -> tuple[str, dict[int, str]]:
     """Return a script for bash, and the lines it has to print: by the line of the block, which names the file too."""
     steps = ["set -euo pipefail"]
