@@ -8,6 +8,8 @@ import tarfile
 import venv
 from pathlib import Path
 
+import http_servers
+import pages
 import pytest
 from paths import REPOSITORY
 
@@ -147,6 +149,68 @@ def test_uv_runs_a_new_project(environment, julia, tmp_path):
     variables = {"UV_FIND_LINKS": str(REPOSITORY / "dist"), "TYPY_JL_EXE": julia, "VIRTUAL_ENV": ""}
     code = "import adder; print(adder.running_mean([1.0, 2.0, 6.0], 2))"
     assert succeeds(*uv, "run", "python", "-c", code, **variables) == "[1.5 4. ]\n"
+
+
+@pytest.fixture(scope="module")
+def front_ends(tmp_path_factory) -> Path:
+    """Return the directory with the commands of front ends that take long to install."""
+    directory = tmp_path_factory.mktemp("front-ends")
+    venv.create(directory, with_pip=True)
+    tools = ["poetry==2.*", "nox==2026.*", "tox==4.*", "cibuildwheel==4.*"]
+    succeeds(directory / "bin/pip", "install", "--quiet", *tools)
+    return directory / "bin"
+
+
+@pytest.mark.long
+def test_poetry_builds_the_same_wheel(front_ends, project, wheel, settings, tmp_path):
+    """Poetry reads an index, not a directory with wheels."""
+    own = shutil.copytree(project, tmp_path / "adder")
+    downloads = tmp_path / "downloads"
+    download = ["download", "--quiet", "--no-deps", "--dest", downloads, "numpy"]
+    succeeds(sys.executable, "-m", "pip", *download)
+    with http_servers.serve() as server:
+        for file in [*(REPOSITORY / "dist").glob("jnumpy_*.whl"), *downloads.iterdir()]:
+            place = f"/simple/{file.name.split('-')[0].replace('_', '-')}/"
+            server.files[place] = f'<a href="{file.name}">{file.name}</a>'.encode()
+            server.files[place + file.name] = file.read_bytes()
+        with (own / "pyproject.toml").open("a") as text:
+            text.write(f'[[tool.poetry.source]]\nname = "local"\nurl = "{server.url}/simple/"\npriority = "primary"\n')
+        words = [word for name, value in settings.items() for word in ("--config-settings", f"{name}={value}")]
+        poetry = [front_ends / "poetry", "--no-interaction", "--directory", own, "build", "--format", "wheel", *words]
+        succeeds(*poetry, POETRY_CACHE_DIR=str(tmp_path / "cache"))
+    assert (own / "dist" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("tool", "file"), [("nox", "noxfile.py"), ("tox", "tox.ini")])
+def test_sessions_run_the_tests_of_a_project(front_ends, project, julia, tmp_path, tool, file):
+    own = shutil.copytree(project, tmp_path / "adder")
+    (own / file).write_text(pages.files(REPOSITORY / "docs/publishing.md")[file])
+    variables = {"PIP_FIND_LINKS": str(REPOSITORY / "dist"), "TYPY_JL_EXE": julia}
+    command = [str(front_ends / tool)]
+    outcome = subprocess.run(command, cwd=own, env=os.environ | variables, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "2 passed" in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.long
+def test_cibuildwheel_selects_one_python(front_ends, project, tmp_path):
+    own = shutil.copytree(project, tmp_path / "adder")
+    (lines,) = [
+        block.text for block in pages.blocks(REPOSITORY / "docs/publishing.md") if "cibuildwheel]" in block.text
+    ]
+    with (own / "pyproject.toml").open("a") as text:
+        text.write(lines)
+    command = [
+        front_ends / "cibuildwheel",
+        "--platform",
+        "linux",
+        "--archs",
+        "x86_64",
+        "--print-build-identifiers",
+        own,
+    ]
+    assert succeeds(*command).split() == ["cp310-manylinux_x86_64"]
 
 
 @pytest.mark.parametrize(
