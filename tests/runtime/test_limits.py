@@ -126,19 +126,22 @@ def test_too_few_threads_are_an_exception(julia, number):
     assert "`ulimit -u`" in end
 
 
-def test_environment_and_limits_are_as_before(julia):
+def test_the_state_of_the_process_is_as_before(julia):
     code = FOUND + (
-        "import os, subprocess\n"
+        "import ctypes, locale, os, subprocess\n"
         "names = [name for name in dir(resource) if name.startswith('RLIMIT_')]\n"
         "limits = lambda: [resource.getrlimit(getattr(resource, name)) for name in names]\n"
         # A child gets the variables of the C library, which `os.environ` does not show.
         "variables = lambda: sorted(subprocess.check_output(['env']).splitlines())\n"
-        "state = lambda: (variables(), os.getcwd(), os.umask(0o22), limits())\n"
+        "libc = ctypes.CDLL(None)\n"
+        "settings = lambda: (locale.setlocale(locale.LC_ALL), os.getcwd(), os.umask(0o22), libc.fegetround())\n"
+        "state = lambda: (variables(), limits(), settings())\n"
+        "libc.srand(7)\nnumbers = [libc.rand() for _ in range(3)]\nlibc.srand(7)\n"
         "before = state()\n"
         f"{START}\n"
-        "print(state() == before)"
+        "print(state() == before, [libc.rand() for _ in range(3)] == numbers)"
     )
-    assert succeeds(code, julia) == "54\nTrue\n"
+    assert succeeds(code, julia, LC_ALL="C.UTF-8") == "54\nTrue True\n"
 
 
 def test_a_start_can_be_tried_again_with_more_memory(julia):

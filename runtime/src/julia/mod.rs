@@ -1,5 +1,6 @@
 //! Safe Julia: its life cycle in this process, the values it lends and borrows, and calls into it.
 
+pub(crate) mod c_state;
 pub(crate) mod descriptors;
 pub(crate) mod frames;
 pub(crate) mod handover;

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::julia::descriptors::{Early, StandIns};
-use crate::julia::frames;
 use crate::julia::options::{self, OptionError, Options, THREADS, Threads};
 use crate::julia::relocation::{self, Relocation, RelocationError};
 use crate::julia::signals::{self, SignalGuard};
 use crate::julia::starting_thread::{set_started_julia, started_julia};
-use crate::julia::{handover, rehearsal, waiting};
+use crate::julia::{c_state, frames, handover, rehearsal, waiting};
 use crate::sys::dl::{DlError, Library};
 use crate::sys::libjulia::{LibJulia, LibJuliaError};
 use crate::sys::limits;
@@ -495,6 +494,7 @@ fn initialize(
 ) -> Result<Early, StartError> {
     let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
     frames::hide_foreign(libjulia, &image);
+    c_state::leave_alone(libjulia);
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
