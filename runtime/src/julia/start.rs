@@ -494,7 +494,8 @@ fn initialize(
 ) -> Result<Early, StartError> {
     let descriptors = StandIns::place(libjulia).map_err(StartError::Descriptors)?;
     frames::hide_foreign(libjulia, &image);
-    c_state::leave_alone(libjulia);
+    c_state::keep_locale(libjulia);
+    let _random = c_state::OwnRandomNumbers::draw();
     let signals = SignalGuard::save();
     let mut count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
     let mut words: Vec<*mut c_char> = arguments.into_iter().map(CString::into_raw).collect();
