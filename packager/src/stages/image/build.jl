@@ -15,14 +15,18 @@ include("unused.jl")
 let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.major).$(VERSION.minor)"
     Base.reinit_stdio()
     Core.eval(Sys, :(BINDIR = $bindir))
-    # A link to Julia's own directory, at the place that it has in the wheel.
-    Core.eval(Sys, :(STDLIB = $(joinpath(ARGS[3], "_jnumpy", "julia", "share", "julia", "stdlib", minor))))
+    Core.eval(Sys, :(STDLIB = $(normpath(joinpath(bindir, "..", "share", "julia", "stdlib", minor)))))
     push!(empty!(DEPOT_PATH), joinpath(ARGS[3], "_jnumpy", "depot"))
     append!(empty!(LOAD_PATH), [joinpath(ARGS[1], "environment"), "@stdlib"])
     isdefined(Base, :init_active_project) && Base.init_active_project()
 end
 
 JNumPyPreparation.start_standard_library()
+
+# Standard libraries that are not in Julia's own image are loaded by a link to them, at the place that they have in the wheel.
+let stdlib = joinpath("share", "julia", "stdlib", "v$(VERSION.major).$(VERSION.minor)")
+    Core.eval(Sys, :(STDLIB = $(joinpath(ARGS[3], "_jnumpy", "julia", stdlib))))
+end
 
 JNumPyMethods.hash_at_run_time()
 
