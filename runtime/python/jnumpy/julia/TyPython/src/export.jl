@@ -488,6 +488,8 @@ function precompile_later(owner::Module)
     schedule(Task() do
         PRECOMPILATION_PLANNED[] = false
         as_part_of(() -> Base.invokelatest(precompile_exports), owner)
+        # An image of the packager's does not need these.
+        owner === (@__MODULE__) && foreach(((f, types),) -> precompile(f, types), RELOAD_CALLS)
     end)
     return nothing
 end
