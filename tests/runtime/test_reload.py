@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import os
 import pickle
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jnumpy
 import pytest
+from jnumpy import _reload
 
 PROJECT = """
 name = "Edited"
@@ -100,6 +101,10 @@ struct Segment
     x::Float64
     y::Float64
 end
+
+below() = BELOW
+const BELOW = [LIMIT, :CROSSED]
+const CROSSED = [LIMIT, :BELOW]
 
 size_of(segment::Segment) = abs(segment.y - segment.x)
 
@@ -224,11 +229,11 @@ def test_a_signature_and_a_docstring(source: Source, edited: Any) -> None:
 
 
 def test_functions_that_are_new_and_gone(source: Source, edited: Any) -> None:
-    source.edit("Edited.jl", "const COUNTS", "@export_py added()::String = \"$(1 + 1) \\\"\\\\\"\nconst COUNTS")
+    source.edit("Edited.jl", "const COUNTS", '@export_py added()::String = "$(1 + 1) \\"\\\\"\nconst COUNTS')
     source.edit("Edited.jl", "# more", "added = Pyfunc(added); constant = 5 # more")
     source.reload()
     assert (edited.added(), edited.constant) == ('2 "\\', 5)
-    source.edit("Edited.jl", "@export_py added()::String = \"$(1 + 1) \\\"\\\\\"\n", "")
+    source.edit("Edited.jl", '@export_py added()::String = "$(1 + 1) \\"\\\\"\n', "")
     source.edit("Edited.jl", "added = Pyfunc(added); constant = 5 # more", "# more")
     source.reload()
     assert not hasattr(edited, "added")
@@ -245,7 +250,9 @@ def test_a_method_that_is_gone(source: Source, edited: Any) -> None:
 def test_several_methods_of_one_function(source: Source, edited: Any) -> None:
     overloaded = edited.overloaded
     assert (overloaded(1), overloaded("a")) == (1, "a")
-    source.edit("Edited.jl", "@export_py overloaded(x::String)::String = x", "@export_py overloaded(x::Float64)::Float64 = -x")
+    source.edit(
+        "Edited.jl", "@export_py overloaded(x::String)::String = x", "@export_py overloaded(x::Float64)::Float64 = -x"
+    )
     source.reload()
     assert (overloaded(1), overloaded(1.0)) == (1, -1.0)
     with pytest.raises(TypeError):
@@ -258,6 +265,7 @@ def test_constants_and_macros_are_in_the_code_that_uses_them(source: Source, edi
     source.reload()
     assert edited.limited(99) == 20
     assert jnumpy.eval_julia("Edited.TWICE") == 40
+    assert jnumpy.eval_julia("Edited.below()[1]") == 20
     source.edit("helpers.jl", ":(2.0 * ", ":(4.0 * ")
     source.reload()
     assert edited.scaled(1.0) == 4.0
@@ -268,9 +276,12 @@ def test_a_class(source: Source, edited: Any) -> None:
     cls = edited.Account
     account = cls(1.0)
     assert account.deposit(1.0) == 2.0
-    source.edit("more/classes.jl", "deposit(self, amount::Float64)::Float64 = (self.balance += amount)",
-                "deposit(self, amount::Float64, times::Int=10)::Float64 = (self.balance += times * amount)\n"
-                "    owes(self)::Bool = self.balance < 0")
+    source.edit(
+        "more/classes.jl",
+        "deposit(self, amount::Float64)::Float64 = (self.balance += amount)",
+        "deposit(self, amount::Float64, times::Int=10)::Float64 = (self.balance += times * amount)\n"
+        "    owes(self)::Bool = self.balance < 0",
+    )
     source.edit("more/classes.jl", "    close(self)::Nothing = (self.balance = 0.0; nothing)\n", "")
     assert source.reload() == ["more/classes.jl"]
     assert edited.Account is cls
@@ -284,7 +295,7 @@ def test_a_class(source: Source, edited: Any) -> None:
     ("text", "line", "words"),
     [
         ("broken(x) = )\n", 2, "unexpected"),
-        ("error(\"told to fail\")\n", 2, "told to fail"),
+        ('error("told to fail")\n', 2, "told to fail"),
         ("f(x) = absent_function(x)\nconst A = f(1)\n", 3, "absent_function"),
         ('include("nothing.jl")\n', 2, "nothing.jl does not exist"),
         ("function f(x)\n  x = ", 4, "incomplete|Expected `end`|premature end"),
@@ -313,14 +324,84 @@ def test_an_error_names_file_and_line(source: Source, edited: Any, text: str, li
 def test_a_changed_struct(source: Source, edited: Any, version: tuple[int, int, int]) -> None:
     assert edited.length_of(1.0, 3.0) == 2.0
     former = source.path("helpers.jl").read_text()
-    source.edit("helpers.jl", "    y::Float64\nend", "    y::Float64\n    width::Int\nend\nSegment(x, y) = Segment(x, y, 7)")
+    source.edit(
+        "helpers.jl", "    y::Float64\nend", "    y::Float64\n    width::Int\nend\nSegment(x, y) = Segment(x, y, 7)"
+    )
     source.edit("helpers.jl", "abs(segment.y - segment.x)", "segment.width + abs(segment.y - segment.x)")
     if version >= (1, 12):
         source.reload()
         assert edited.length_of(1.0, 3.0) == 9.0
     else:
-        with pytest.raises(RuntimeError, match=r"helpers.jl:\d+: Julia .* restart Python") as raised:
+        with pytest.raises(RuntimeError, match=r"helpers.jl:\d+: Julia .* restart Python"):
             source.reload()
         source.path("helpers.jl").write_text(former)
         source.reload()
         assert edited.length_of(1.0, 3.0) == 2.0
+
+
+def test_a_file_that_is_new_and_deleted(source: Source, edited: Any) -> None:
+    source.edit("helpers.jl", "triple(x) =", 'include("extra.jl")\ntriple(x) =')
+    source.path("extra.jl").write_text("extra(x) = 1\nextra(x::Int) = 2\n")
+    assert source.reload() == ["extra.jl", "helpers.jl"]
+    assert jnumpy.eval_julia("Edited.extra(1)") == 2
+    source.path("extra.jl").write_text("extra(x) = 1\n")
+    assert source.reload() == ["extra.jl"]
+    assert jnumpy.eval_julia("Edited.extra(1)") == 1
+    source.path("extra.jl").unlink()
+    with pytest.raises(RuntimeError, match=r"helpers.jl:\d+: .*extra.jl does not exist"):
+        source.reload()
+    source.edit("helpers.jl", 'include("extra.jl")\n', "")
+    assert source.reload() == ["extra.jl", "helpers.jl"]
+    assert not jnumpy.eval_julia("hasmethod(Edited.extra, Tuple{Int})")
+
+
+def test_a_file_that_is_included_in_a_loop(source: Source, edited: Any) -> None:
+    source.path("looped.jl").write_text("looped() = 1\n")
+    source.edit("helpers.jl", "triple(x) =", 'for name in ("looped.jl",)\ninclude(name)\nend\ntriple(x) =')
+    source.reload()
+    assert jnumpy.eval_julia("Edited.looped()") == 1
+    source.path("looped.jl").write_text("looped() = 2\n")
+    with pytest.raises(RuntimeError, match=r"looped.jl has changed, but .*helpers.jl:\d+ includes files .* restart"):
+        source.reload()
+    source.edit("helpers.jl", 'for name in ("looped.jl",)\ninclude(name)\nend\ntriple(x) =', "triple(x) =")
+    source.reload()
+
+
+def test_an_init_that_fails_runs_again(source: Source, edited: Any) -> None:
+    source.edit(
+        "Edited.jl", "function init()\n", 'const FAILS = Ref(true)\nfunction init()\n    FAILS[] && error("not yet")\n'
+    )
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="not yet"):
+            source.reload()
+    jnumpy.exec_julia("Edited.FAILS[] = false")
+    assert source.reload() == ["Edited.jl"]
+    source.edit("Edited.jl", '    FAILS[] && error("not yet")\n', "")
+    source.reload()
+
+
+def test_a_function_that_is_awaited(source: Source, edited: Any, version: tuple[int, int, int]) -> None:
+    if version < (1, 9):
+        return
+    source.edit("Edited.jl", "const COUNTS", "@export_py async=true awaited()::Int = 1\nconst COUNTS")
+    source.edit("Edited.jl", "# more", "awaited = Pyfunc(awaited)# more")
+    source.reload()
+    awaited = edited.awaited
+    assert asyncio.run(awaited()) == 1
+    source.edit("Edited.jl", "awaited()::Int = 1", "awaited(x::String)::String = 2x".replace("2x", "x^2"))
+    source.reload()
+    assert edited.awaited is awaited
+    assert asyncio.run(awaited("a")) == "aa"
+    assert awaited.__julia_result__ == "String"
+
+
+def test_what_cannot_be_reloaded(source: Source, contract: ModuleType) -> None:
+    with pytest.raises(TypeError, match="argument `package`: expected a module or its name, got int"):
+        jnumpy.reload(1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`nowhere` is not imported"):
+        jnumpy.reload("nowhere")
+    with pytest.raises(ValueError, match=r"`pytest` has not loaded a Julia project with `init_project\(__file__\)`"):
+        jnumpy.reload(pytest)
+    with _reload._lock, pytest.raises(RuntimeError, match="another call of `reload"):
+        source.reload()
+    assert jnumpy.reload() == []

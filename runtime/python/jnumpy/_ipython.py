@@ -46,7 +46,11 @@ class _JuliaMagics(Magics):
 
     @line_magic
     def julia_reload(self, line: str) -> list[str] | None:
-        """Reload Julia projects: ``%julia_reload`` now, ``%julia_reload auto`` before each cell, ``%julia_reload off``."""
+        """Reload Julia projects that run from source.
+
+        ``%julia_reload`` reloads now, ``%julia_reload auto`` before each cell from the next one on, and
+        ``%julia_reload off`` no longer.
+        """
         mode = line.strip()
         if not mode:
             return _session.reload()

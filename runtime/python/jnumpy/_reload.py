@@ -63,9 +63,12 @@ class _Project:
         self.package = package
         # Whether a reload has failed, after which Julia may have evaluated a part of the changes.
         self.unfinished = False
-        # All that may be included: Julia says later which files are.
+        # All files that may be included. Only Julia can tell which ones are.
         self.files: dict[str, _File] = {}
-        for place, _, names in os.walk(os.path.join(directory, "src")):
+        self._find_files()
+
+    def _find_files(self) -> None:
+        for place, _, names in os.walk(os.path.join(self.directory, "src")):
             for file in names:
                 if file.endswith(".jl"):
                     self._add(os.path.join(place, file))
@@ -107,7 +110,11 @@ class _Project:
         reloaded = {path for path in changed if path in included or changed[path].stamp is None}
         reloaded |= set(included) - self.files.keys()
         # A file may change while Julia reads it. Then the next call reads it again.
-        self.files = {path: changed.get(path) or self.files.get(path) or _read(path) for path in included}
+        self.files |= changed
+        self.files = {path: file for path, file in self.files.items() if file.stamp is not None}
+        for path in included:
+            self._add(path)
+        self._find_files()
         self.unfinished = False
         trace(f"{self.name} is reloaded")
         return sorted(reloaded)
@@ -198,7 +205,7 @@ def _update(old: ModuleType, new: ModuleType) -> None:
 
 
 def _replaced(old: Any, new: Any) -> Any:
-    """The object that stands for a new one: if possible the old one, so that other references to it call the new code."""
+    """The object for an attribute: if possible the old one, so that other references to it call the new code."""
     if old is new or getattr(old, "__julia_name__", "") != getattr(new, "__julia_name__", None):
         return new
     if type(old) is not type(new):

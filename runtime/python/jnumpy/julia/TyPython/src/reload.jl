@@ -159,7 +159,7 @@ function read_statement!(reader::Reader, @nospecialize(expression), owner::Vecto
         branch === missing || return read_statement!(reader, branch, owner, file, lines)
         reader.computed[] = string(file, ':', first(lines))
     end
-    expression isa Union{Expr,Symbol} && push!(reader.statements, Statement(owner, expression, file, lines))
+    expression isa Expr && push!(reader.statements, Statement(owner, expression, file, lines))
     return nothing
 end
 
@@ -318,16 +318,15 @@ is_at(made::Method, statement::Statement) = String(made.file) == statement.file 
 is_at(made::Base.Docs.DocStr, statement::Statement) =
     get(made.data, :path, "") == statement.file && get(made.data, :linenumber, 0) in statement.lines
 
-"Deletes the methods and docstrings of a statement."
+"Deletes the methods and docstrings of a statement. Returns whether there were any."
 function unmake!(root::Module, statement::Statement)
     owner = module_of(root, statement.owner)
-    owner === nothing && return nothing
+    owner === nothing && return false
     # Another statement may have replaced a method.
-    for made in filter(made -> any(other -> other === made, statement.made), present(owner, statement.definitions))
-        made isa Method ? Base.delete_method(made) : delete_doc!(owner, made)
-    end
+    found = filter(made -> any(other -> other === made, statement.made), present(owner, statement.definitions))
+    foreach(made -> made isa Method ? Base.delete_method(made) : delete_doc!(owner, made), found)
     empty!(statement.made)
-    return nothing
+    return !isempty(found)
 end
 
 function delete_doc!(owner::Module, text::Base.Docs.DocStr)
@@ -354,7 +353,7 @@ function reload_project(directory::String, name::String, package::String, texts:
     has_compiler() || error("`reload()` needs Julia's compiler, which the Julia of this process does not have")
     project = get!(RELOADABLE, directory) do
         root = only(loaded for (id, loaded) in Base.loaded_modules if id.name == name && is_in(loaded, directory))
-        main = something(pathof(root), joinpath(directory, "src", string(name, ".jl")))
+        main = pathof(root)::String
         statements = read_file!(Reader(root, texts), main, Symbol[]).statements
         for statement in statements
             statement.made = made_at_load(root, statement)
@@ -391,28 +390,33 @@ function update!(project::ReloadableProject, wanted::Vector{Statement})
     root = project.root
     former = Dict{Tuple{Vector{Symbol},String},Vector{Statement}}()
     foreach(statement -> push!(get!(former, (statement.owner, statement.key), Statement[]), statement), project.statements)
+    # The statements that are in effect already, by the wanted ones.
     known = IdDict{Statement,Statement}()
     for statement in wanted
         same = get(former, (statement.owner, statement.key), Statement[])
         isempty(same) || (known[statement] = popfirst!(same))
     end
     gone = Statement[statement for same in values(former) for statement in same]
+    due = IdDict{Statement,Nothing}()
     for statement in wanted
-        old = get(known, statement, nothing)
-        old !== nothing && !mentions(statement.expression, project.changed) && continue
-        # Their methods have to go first: a changed signature could be ambiguous with the former one.
-        superseded = old === nothing ? filter(other -> supersedes(statement, other), gone) : [old]
-        foreach(other -> unmake!(root, other), superseded)
-        try
-            evaluate!(project, statement)
-        catch
-            foreach(other -> evaluate!(project, other), superseded)
-            rethrow()
+        haskey(known, statement) && !mentions(statement.expression, project.changed) || (due[statement] = nothing)
+    end
+    evaluated = IdDict{Statement,Nothing}()
+    while !isempty(due)
+        for statement in filter(statement -> haskey(due, statement), wanted)
+            delete!(due, statement)
+            old = get(known, statement, nothing)
+            superseded = old === nothing ? filter(other -> supersedes(statement, other), gone) : [old]
+            changed = put_in_effect!(project, superseded, statement)
+            old === nothing && filter!(other -> !(other in superseded), gone)
+            known[statement] = statement
+            # Constants that mention each other would be evaluated without end.
+            haskey(evaluated, statement) && continue
+            evaluated[statement] = nothing
+            for user in wanted
+                user !== statement && mentions(user.expression, changed) && (due[user] = nothing)
+            end
         end
-        old === nothing ? filter!(other -> !(other in superseded), gone) : delete!(known, statement)
-        # If a later statement fails, the next reload starts from here.
-        filter!(other -> !(other in superseded), project.statements)
-        push!(project.statements, statement)
     end
     foreach(statement -> unmake!(root, statement), gone)
     for (statement, old) in known
@@ -421,6 +425,26 @@ function update!(project::ReloadableProject, wanted::Vector{Statement})
     project.statements = wanted
     empty!(project.changed)
     return nothing
+end
+
+"""
+Evaluates a statement instead of others. If it throws, they are in effect again. Returns the names of constants, types, and
+macros that it has changed: code that uses them contains them, and has to be evaluated again.
+"""
+function put_in_effect!(project::ReloadableProject, superseded::Vector{Statement}, statement::Statement)
+    # Their methods have to go first: a changed signature could be ambiguous with the former one.
+    unmade = filter(other -> unmake!(project.root, other), superseded)
+    changed = try
+        evaluate!(project, statement)
+    catch
+        foreach(other -> evaluate!(project, other), unmade)
+        rethrow()
+    end
+    # If a later statement fails, the next reload starts from here.
+    filter!(other -> !(other in superseded), project.statements)
+    push!(project.statements, statement)
+    union!(project.changed, changed)
+    return changed
 end
 
 supersedes(statement::Statement, other::Statement) =
@@ -432,9 +456,9 @@ mentions(@nospecialize(value), names::Set{Symbol}) =
     value isa Expr ? any(argument -> mentions(argument, names), value.args) :
     value isa QuoteNode && mentions(value.value, names)
 
-"Evaluates a statement. Constants, types, and macros that are changed by it are noted, because their users contain them."
+"Evaluates a statement, and returns the names of constants, types, and macros that it has changed."
 function evaluate!(project::ReloadableProject, statement::Statement)
-    owner = something(module_of(project.root, statement.owner), project.root)
+    owner = module_of(project.root, statement.owner)::Module
     replaceable = Symbol[definition.name for definition in statement.definitions if definition.kind in (:constant, :type, :macro)]
     values_before = map(name -> value_of(owner, name), replaceable)
     made_before = present(owner, statement.definitions)
@@ -448,11 +472,12 @@ function evaluate!(project::ReloadableProject, statement::Statement)
         throw(ReloadError(statement.file, first(statement.lines), failure))
     end
     statement.made = filter(made -> !any(other -> other === made, made_before), present(owner, statement.definitions))
-    for (name, before) in zip(replaceable, values_before)
-        is_macro = startswith(String(name), '@')
-        before !== nothing && (is_macro || value_of(owner, name) !== before) && push!(project.changed, name)
+    changed = filter(1:length(replaceable)) do index
+        before = values_before[index]
+        is_macro = startswith(String(replaceable[index]), '@')
+        before !== nothing && (is_macro || value_of(owner, replaceable[index]) !== before)
     end
-    return nothing
+    return Set{Symbol}(replaceable[changed])
 end
 
 # Macros may change what they are given.
@@ -474,7 +499,7 @@ function renew_classes(root::Module)
     return nothing
 end
 
-"Functions that [`reload_project`](@ref) calls, to compile into TyPython's package image."
+"What [`reload_project`](@ref) calls, for [`precompile_reload`](@ref)."
 const RELOAD_CALLS = Tuple{Any,Tuple}[
     (reload_project, (String, String, String, Dict{String,String})),
     (read_statement!, (Reader, Any, Vector{Symbol}, String, UnitRange{Int})),
@@ -486,6 +511,7 @@ const RELOAD_CALLS = Tuple{Any,Tuple}[
     (is_at, (Base.Docs.DocStr, Statement)),
     (unmake!, (Module, Statement)),
     (update!, (ReloadableProject, Vector{Statement})),
+    (put_in_effect!, (ReloadableProject, Vector{Statement}, Statement)),
     (evaluate!, (ReloadableProject, Statement)),
     (renew_classes, (Module,)),
 ]
