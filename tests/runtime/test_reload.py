@@ -197,6 +197,11 @@ def test_a_function_that_an_exported_one_calls(source: Source, edited: Any) -> N
     source.edit("helpers.jl", "triple(x) = 30x # thirty times", "# nothing new\ntriple(x) = 30x")
     assert source.reload() == ["helpers.jl"]
     assert tripled(2) == 60
+    source.edit("helpers.jl", "triple(x) = 30x", "triple(x) = (x isa Int ? 30.0x : 0)")
+    source.reload()
+    source.edit("helpers.jl", "30.0x : 0", "30x : 0")  # expressions that are equal in Julia
+    source.reload()
+    assert jnumpy.eval_julia("Edited.triple(2) === 60")
 
 
 def test_a_nested_module(source: Source, edited: Any) -> None:

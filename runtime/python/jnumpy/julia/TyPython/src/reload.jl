@@ -30,9 +30,9 @@ mutable struct Statement
 end
 
 function Statement(owner::Vector{Symbol}, expression, file::String, lines::UnitRange{Int})
-    # `==` does not distinguish expressions with `1` and `1.0`.
-    key = sprint(Meta.show_sexpr, without_lines(expression))
-    return Statement(owner, expression, file, lines, key, definitions!(Definition[], expression), Any[])
+    key = IOBuffer()
+    write_key(key, expression)
+    return Statement(owner, expression, file, lines, String(take!(key)), definitions!(Definition[], expression), Any[])
 end
 
 "A project whose sources were read."
@@ -66,14 +66,28 @@ end
 
 # --- reading
 
-without_lines(@nospecialize(value)) = value isa LineNumberNode ? nothing : value isa QuoteNode ? QuoteNode(without_lines(value.value)) : value
-without_lines(expression::Expr) = Expr(
-    expression.head,
-    Any[
-        without_lines(argument) for argument in expression.args if
-        !(argument isa LineNumberNode) || expression.head === :macrocall
-    ]...,
-)
+"""
+Writes an expression without line numbers. `==` does not distinguish expressions with `1` and `1.0`, and what Julia has for
+printing expressions takes seconds to compile.
+"""
+function write_key(io::IOBuffer, @nospecialize(value))
+    if value isa Expr
+        print(io, '(', String(value.head))
+        for argument in value.args
+            argument isa LineNumberNode || write_key(io, argument)
+        end
+        print(io, ')')
+    elseif value isa QuoteNode
+        print(io, ':')
+        write_key(io, value.value)
+    elseif value isa Symbol || value isa String
+        text = String(value)
+        print(io, value isa Symbol ? 's' : '"', sizeof(text), ' ', text)
+    else
+        print(io, ' ', String(nameof(typeof(value))), ' ', value)
+    end
+    return nothing
+end
 
 struct Reader
     root::Module
@@ -503,7 +517,7 @@ end
 const RELOAD_CALLS = Tuple{Any,Tuple}[
     (reload_project, (String, String, String, Dict{String,String})),
     (read_statement!, (Reader, Any, Vector{Symbol}, String, UnitRange{Int})),
-    (without_lines, (Expr,)),
+    (write_key, (IOBuffer, Any)),
     (definitions!, (Vector{Definition}, Any)),
     (present, (Module, Definition)),
     (made_at_load, (Module, Statement)),
