@@ -39,6 +39,7 @@ module Edited
 using TyPython.CPython
 
 include("helpers.jl")
+include(joinpath("..", "shared.jl"))
 @static if VERSION >= v"1.0"
     include(joinpath("more", "classes.jl"))
 else
@@ -124,6 +125,7 @@ end
 end
 """
 INNER = "value() = 1\n"
+SHARED = "beside() = 1\n"
 
 
 class Source:
@@ -155,6 +157,7 @@ def source(contract: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> It
     files = {"Edited.jl": MAIN, "helpers.jl": HELPERS, "inner.jl": INNER, "more/classes.jl": CLASSES}
     for name, text in files.items():
         (directory / "src" / name).write_text(text)
+    (directory / "shared.jl").write_text(SHARED)
     (directory / "Project.toml").write_text(PROJECT)
     (directory / "Manifest.toml").write_text(MANIFEST)
     (directory / "__init__.py").write_text(INIT.format(names="double"))
@@ -175,6 +178,12 @@ def test_without_a_change_nothing_is_reloaded(source: Source, edited: Any) -> No
     assert source.reload() == []
     source.path("unused.jl").write_text("syntax error)")
     assert source.reload() == []
+
+
+def test_a_file_beside_the_sources(source: Source, edited: Any) -> None:
+    source.edit("../shared.jl", "beside() = 1", "beside() = 2")
+    assert source.reload() == ["../shared.jl"]
+    assert jnumpy.eval_julia("Edited.beside()") == 2
 
 
 def test_a_body(source: Source, edited: Any) -> None:

@@ -13,7 +13,9 @@ from jnumpy import _bundle, _runtime
 from jnumpy._dynamic import TYPYTHON
 from jnumpy._trace import trace
 
-_INCLUDE = re.compile(rb'\binclude\(\s*"([^"$\\]+)"\s*\)')
+#: `include("a.jl")` and `include(joinpath("b", "c.jl"))`, and the texts in it.
+_INCLUDE = re.compile(rb"\binclude\(((?:[^()]|\([^()]*\))*)\)")
+_TEXT = re.compile(rb'"([^"$\\]+)"')
 
 #: The attributes that every module has.
 _OF_MODULES = vars(ModuleType("")).keys()
@@ -78,8 +80,8 @@ class _Project:
         if path in self.files or not os.path.isfile(path):
             return
         file = self.files[path] = _read(path)
-        for included in _INCLUDE.findall(file.text):
-            self._add(os.path.join(os.path.dirname(path), os.fsdecode(included)))
+        for argument in _INCLUDE.findall(file.text):
+            self._add(os.path.join(os.path.dirname(path), *map(os.fsdecode, _TEXT.findall(argument))))
 
     def changed(self) -> dict[str, _File]:
         """The files that have another text than Julia has read."""
