@@ -47,7 +47,7 @@ demo: pack
 # marked `every_julia` run once for each Julia: 1.5.3, 1.6.7, and those in JNUMPY_TEST_JULIAS (paths with blanks between).
 # These find on 1.6.7 what they find on 1.5.3, and start many processes, which takes long there. `make test-long` runs them.
 NOT_TWICE := tests/pack/test_several_bundles.py \
-    $(patsubst %,tests/runtime/test_%.py,descriptors ipython jnumpy_project jupyter limits memory other_libraries output processes stress)
+    $(patsubst %,tests/runtime/test_%.py,descriptors ipython jnumpy_project jupyter limits memory other_libraries output processes reload stress)
 test: pack venv $(JULIA_1_6)
 	cargo test --quiet --locked --workspace
 	$(INSTALL_RUNTIME)

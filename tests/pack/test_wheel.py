@@ -120,7 +120,18 @@ def test_runs_without_an_image(packed, tmp_path):
         wheel.extractall(tmp_path)
     for directory, _, _ in os.walk(tmp_path):
         Path(directory).chmod(0o555)
-    code = "import numpy, jl_kmeans1d; print(jl_kmeans1d.jl_cluster(numpy.array([1.0, 9.0, 1.5]), 2)[0].tolist())"
+    code = (
+        "import numpy, jl_kmeans1d; print(jl_kmeans1d.jl_cluster(numpy.array([1.0, 9.0, 1.5]), 2)[0].tolist())\n"
+        "import jnumpy\n"
+        "for package in (None, jl_kmeans1d):\n"
+        "    try: jnumpy.reload(package)\n"
+        "    except RuntimeError as error: print(error)"
+    )
     environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert result.stdout.strip() == "[0, 1, 0]", result.stderr
+    clusters, no_project, packed_project = result.stdout.splitlines()
+    assert clusters == "[0, 1, 0]", result.stderr
+    assert no_project.startswith("no project runs from its sources: `reload()` is for development")
+    assert packed_project == (
+        f"`jl_kmeans1d` is packed in {tmp_path}/jl_kmeans1d: `reload()` is for projects that run from their sources"
+    )

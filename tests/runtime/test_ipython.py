@@ -6,7 +6,9 @@ from typing import Any
 import jnumpy
 import pytest
 from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from jnumpy import _reload
 from paths import REPOSITORY
 
 
@@ -72,3 +74,18 @@ def test_completion_and_help(shell: InteractiveShell) -> None:
     assert shell.object_inspect("Main.adds_one")["docstring"] == "Adds `one`."
     assert jnumpy.Base.sum.getdoc().lstrip().startswith("sum(")
     assert jnumpy.Main.seval("Any[1]").getdoc() is None
+
+
+def test_projects_are_reloaded_before_a_cell(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(_reload, "run", lambda package: calls.append(package) or ["a.jl"])
+    assert ran(shell, "%julia_reload") == ["a.jl"]
+    ran(shell, "%julia_reload auto")
+    ran(shell, "%julia_reload auto")
+    assert len(calls) == 2
+    ran(shell, "1")
+    assert len(calls) == 3
+    ran(shell, "%julia_reload off")
+    ran(shell, "1")
+    assert len(calls) == 4
+    assert isinstance(shell.run_cell("%julia_reload often").error_in_exec, UsageError)

@@ -48,6 +48,16 @@ def new_class(texts: tuple[str, str, str, str], number: int, base: type) -> type
     return cls
 
 
+def renew(cls: Any, texts: tuple[str, str, str, str], number: int) -> None:
+    """Give a class the state in which `new_class` returns one."""
+    bare = vars(new_class(texts, number, cls.__bases__[0]))
+    CLASSES[number] = cls
+    for name in vars(cls).keys() - bare.keys():
+        delattr(cls, name)
+    for name in ("__doc__", *_CONSTRUCTORS.values()):
+        setattr(cls, name, bare[name])
+
+
 def new_exception(texts: tuple[str, str, str, str], number: int, base: str) -> type:
     """Return the class of an exception type without fields; the texts are those of `new_class`."""
     namespace = {**_namespace(texts), "__julia_fields__": ()}

@@ -173,9 +173,14 @@ def init_project(package_file: str) -> None:
         _create_project(_writable_project(first))
     # A bundle that joins is found without being active. `using` in `Main` searches the active project.
     stay = bundle is None or bundle is first
+    package = _package_of(package_file)
+    if bundle is None:
+        from jnumpy import _reload
+
+        _reload.remember(directory, name, package)
     trace(f"loading the Julia project {name} in {directory}")
     try:
-        _runtime.load_project(directory, name, _package_of(package_file), stay)
+        _runtime.load_project(directory, name, package, stay)
     except JuliaError as error:
         if bundle is not None and bundle.runtime_is_newer:
             raise ImportError(
@@ -183,8 +188,10 @@ def init_project(package_file: str) -> None:
                 f"in {os.path.dirname(__file__)} is loaded, and {name} does not load with it: update that jnumpy, or "
                 "use one process for each"
             ) from error
-        if bundle is None and not _has_manifest(directory):
-            error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
+        if bundle is None:
+            _reload.forget(directory)
+            if not _has_manifest(directory):
+                error.__notes__ = [_NO_MANIFEST.format(directory), *error.__notes__]
         raise
     trace(f"{name} is loaded")
 
@@ -222,6 +229,32 @@ def _package_of(package_file: str) -> str:
         if name != "__main__" and getattr(module, "__file__", None) == package_file and hasattr(module, "__path__"):
             return name
     return ""
+
+
+def reload(package: str | ModuleType | None = None) -> list[str]:
+    """Let edits of Julia sources take effect in this process, in projects that ``init_project`` loaded from source.
+
+    What has changed in the files of a project is evaluated in its modules, and its ``init()`` runs again. References to
+    exported functions and modules stay valid and call the new code. See :doc:`/development`.
+
+    Args:
+        package: the package whose ``__init__.py`` calls ``init_project``, or its name; default: all projects.
+
+    Returns:
+        The paths of the changed files of each project, sorted.
+
+    Raises:
+        RuntimeError: Julia is not running, the project is packed, or another thread reloads.
+        TypeError: ``package`` is neither a module nor a name.
+        ValueError: ``package`` is not imported, or has no project.
+        JuliaError: a file has an error, which the message names with file and line, or contains a change that needs a
+            restart. Definitions before that line are new, and the others are as before. The next call tries again.
+
+    """
+    from jnumpy import _reload
+
+    _require()
+    return _reload.run(package)
 
 
 def exec_julia(code: str, use_gil: bool = True) -> None:

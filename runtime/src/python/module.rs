@@ -165,6 +165,7 @@ fn runtime(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(load_project, module)?,
         wrap_pyfunction!(extend_paths, module)?,
         wrap_pyfunction!(loaded_packages, module)?,
+        wrap_pyfunction!(entry::function::take_over, module)?,
         wrap_pyfunction!(entry::set_copy_policy, module)?,
         wrap_pyfunction!(entry::report_copy, module)?,
     ] {

@@ -200,6 +200,24 @@ fn allocate<'py>(
     }
 }
 
+/// Lets an exported function call the code of another one, which was made from a newer definition. Their attributes are not
+/// changed.
+#[pyfunction]
+pub(crate) fn take_over(old: &Bound<'_, PyAny>, new: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = old.py();
+    let class = new.get_type();
+    if !old.get_type().is(&class) || !(class.is(function_type(py)?) || class.is(method_type(py)?)) {
+        return Err(PyTypeError::new_err("expected two exported functions of one kind"));
+    }
+    // SAFETY: both have the layout of `FunctionObject`. Python's lock is held, and a call that runs keeps its own reference to
+    // the former description, which is never freed.
+    unsafe {
+        let function = (*new.as_ptr().cast::<FunctionObject>()).function;
+        (&raw mut (*old.as_ptr().cast::<FunctionObject>()).function).write(function);
+    }
+    Ok(())
+}
+
 /// The type of exported functions.
 pub(crate) fn function_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();

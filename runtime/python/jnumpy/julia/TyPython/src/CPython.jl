@@ -36,6 +36,7 @@ include("iterators.jl") # iterators both ways
 include("awaited.jl")   # calls that Python awaits
 include("dynamic.jl")   # any Julia value in Python
 include("julia_functions.jl")     # what the runtime calls
+include("reload.jl")   # edits of a project's sources
 include("absent.jl")   # where Python does not run
 
 end

@@ -51,22 +51,31 @@ function Pyclass(@nospecialize(T::Type))
     exports_class(T) || error("`", T, "` is not exported to Python; export it with `@export_pyclass`")
     described = class_description(T)::ClassDescription
     python = py_import("jnumpy._classes")
-    texts = String[described.name, string(described.owner), docstring(described.owner, described.symbol), string(T)]
+    texts = G_PyBuiltin.tuple(class_texts(T, described))
     class = if T <: Exception
-        python.new_exception(G_PyBuiltin.tuple(texts), class_number(T), described.base)::Py
+        python.new_exception(texts, class_number(T), described.base)::Py
     else
-        python.new_class(G_PyBuiltin.tuple(texts), class_number(T), base_class(T))::Py
+        python.new_class(texts, class_number(T), base_class(T))::Py
     end
     # Stored before the members are made, because they refer to the class.
     CLASSES[T] = class
     try
-        foreach(member -> add_member(python, class, T, member), described.members)
-        T <: Exception || python.complete(class)
+        fill_class(python, class, T, described)
     catch
         delete!(CLASSES, T)
         rethrow()
     end
     return class
+end
+
+class_texts(@nospecialize(T), described::ClassDescription) =
+    String[described.name, string(described.owner), docstring(described.owner, described.symbol), string(T)]
+
+"Adds the members to a class."
+function fill_class(python::Py, class::Py, @nospecialize(T), described::ClassDescription)
+    foreach(member -> add_member(python, class, T, member), described.members)
+    T <: Exception || python.complete(class)
+    return nothing
 end
 
 "The class of the nearest exported supertype, or the base of all classes."

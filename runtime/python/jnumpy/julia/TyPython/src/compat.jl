@@ -102,6 +102,13 @@ function compiled_pointer(@nospecialize(f))
     return Core.eval(parentmodule(f), :(@cfunction($(nameof(f)), Cvoid, (Ptr{$Slot}, Ptr{$Slot}))))::Ptr{Cvoid}
 end
 
+"The methods that calls of `f` with keywords use."
+function keyword_methods(@nospecialize(f))
+    isdefined(Core, :kwcall) && return methods(Core.kwcall, Tuple{Any,Core.Typeof(f),Vararg{Any}})
+    table = Base.unwrap_unionall(Core.Typeof(f)).name.mt
+    return isdefined(table, :kwsorter) ? methods(table.kwsorter, Tuple{Any,Core.Typeof(f),Vararg{Any}}) : Method[]
+end
+
 "Whether Julia can compile: an image may be packed without the compiler."
 has_compiler() = VERSION < v"1.9" || ccall(:jl_get_LLVM_VERSION, UInt32, ()) != 0
 

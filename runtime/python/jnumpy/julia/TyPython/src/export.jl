@@ -476,6 +476,9 @@ end
 "Compiles them: see [`compiled_calls`](@ref)."
 precompile_exports() = foreach(((f, types),) -> precompile(f, types), compiled_calls())
 
+"Compiles what `jnumpy.reload()` calls. That is used in development, where TyPython is loaded from its package image."
+precompile_reload() = foreach(((f, types),) -> precompile(f, types), RELOAD_CALLS)
+
 const PRECOMPILATION_PLANNED = Ref(false)
 
 """
@@ -488,6 +491,7 @@ function precompile_later(owner::Module)
     schedule(Task() do
         PRECOMPILATION_PLANNED[] = false
         as_part_of(() -> Base.invokelatest(precompile_exports), owner)
+        owner === (@__MODULE__) && Base.invokelatest(precompile_reload)
     end)
     return nothing
 end

@@ -19,13 +19,12 @@ project is in the user's directory, because its preferences take precedence.
 """
 @export_py function load_project(directory::String, name::String, package::String, stay::Bool)::Nothing
     before = Base.ACTIVE_PROJECT[], PACKAGE[]
-    files = filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names)))
     PACKAGE[] = package
     if !(stay && directory in LOAD_PATH)
         # A package of this project may trigger extensions of packages that were loaded before. Julia looks for the sources
         # of an extension in the project of its package.
         before[1] === nothing || before[1] in LOAD_PATH || push!(LOAD_PATH, before[1])
-        Base.ACTIVE_PROJECT[] = first(files)
+        Base.ACTIVE_PROJECT[] = project_file(directory)
     end
     try
         identity = Base.identify_package(name)
@@ -39,6 +38,20 @@ project is in the user's directory, because its preferences take precedence.
         stay || (Base.ACTIVE_PROJECT[] = before[1])
     end
     return nothing
+end
+
+project_file(directory::String) =
+    first(filter(isfile, map(file -> joinpath(directory, file), collect(Base.project_names))))
+
+"Calls `work()` while the project in `directory` is active, and exported modules become submodules of `package`."
+function in_project(work, directory::String, package::String)
+    before = Base.ACTIVE_PROJECT[], PACKAGE[]
+    Base.ACTIVE_PROJECT[], PACKAGE[] = project_file(directory), package
+    try
+        return work()
+    finally
+        Base.ACTIVE_PROJECT[], PACKAGE[] = before
+    end
 end
 
 "Runs the `init()` of a module. Julia 1.12 and later require a world age in which the module exists."
