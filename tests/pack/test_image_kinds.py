@@ -35,6 +35,7 @@ FILES = {
         import jl_kinds
         import numpy as np
         assert jl_kinds.total(np.array([1.0, 2.0])) == 3.0
+        assert jl_kinds.shown(1) == "a1b 2.5 false"
         try:
             jl_kinds.root(-1.0)
         except ValueError:
@@ -56,7 +57,7 @@ FILES = {
         from jnumpy import init_jl, init_project
         init_jl()
         init_project(__file__)
-        from ._kinds import Backwards, Counter, color, fail, place, root, size, squared, total, unrecorded
+        from ._kinds import Backwards, Counter, color, fail, place, root, shown, size, squared, total, unrecorded
     """,
     "jl_kinds/Project.toml": """
         name = "Kinds"
@@ -129,6 +130,12 @@ FILES = {
         @noinline steps(n) = n <= 1 ? n : 1 + steps(n - 1)
         @export_py squared(x::Float64)::Float64 = sum(Base.inferencebarrier(*)(fill(x, 4, 4), fill(x, 4, 4)))
         @export_py unrecorded(n::Int)::Int = Base.inferencebarrier(steps)(n)
+        "Calls small functions of Julia's with types that only the process knows, and shows a value with them."
+        @export_py function shown(kind::Int)::String
+            start, flag = Any['a', "c"][kind], Any[Ref(false), Ref(0x01)][kind]
+            value = Any[2.5, Dict(Counter(1, 1.5) => [kind])][kind]
+            return string(start, kind, "b ", value, ' ', flag[])
+        end
         function init()
             @export_pymodule _kinds begin
                 Backwards = Pyclass(Backwards)
@@ -142,6 +149,7 @@ FILES = {
                 fail = Pyfunc(fail)
                 squared = Pyfunc(squared)
                 unrecorded = Pyfunc(unrecorded)
+                shown = Pyfunc(shown)
             end
         end
         end
@@ -270,8 +278,11 @@ def test_package_images_load_without_compiling_or_writing(pack, julia, version, 
 
 
 WITHOUT_COMPILER = """
-from jl_kinds import fail, root, squared, unrecorded
-assert unrecorded(3) == 3  # interpreted
+from jl_kinds import fail, root, shown, squared, unrecorded
+# Interpreted, and so is what they call of Julia's own.
+assert unrecorded(3) == 3
+assert repr(counter).startswith("Kinds.Counter(7, 2.0)"), repr(counter)
+assert shown(2) == "c2b Dict{Kinds.Counter, Vector{Int64}}(Kinds.Counter(1, 1.5) => [2]) 1", shown(2)
 try:
     root(-2.0)
 except ValueError as error:

@@ -11,6 +11,7 @@ include("prepare.jl")
 include("methods.jl")
 include("inspect.jl")
 include("unused.jl")
+include("interpreted.jl")
 
 let bindir = ccall(:jl_get_julia_bindir, Any, ())::String, minor = "v$(VERSION.major).$(VERSION.minor)"
     Base.reinit_stdio()
@@ -108,8 +109,7 @@ if isdefined(Base, :pkgorigins) && isdefined(Sys, :BUILD_STDLIB_PATH)
     end
 end
 
-# Without the compiler, Julia interprets functions that are not compiled, if the image contains their code. A stripped image keeps
-# the code of the project and its dependencies (3: `--compile=min`).
+# Without the compiler, Julia interprets functions that are not compiled.
 if ARGS[5] == "stripped"
     let staged = Module[]
         for (id, package) in Base.loaded_modules
@@ -119,9 +119,9 @@ if ARGS[5] == "stripped"
         JNumPyUnused.leave_out(joinpath(ARGS[1], "unused.tsv"), filter(package -> nameof(package) !== :TyPython, staged))
         for package in staged
             isdefined(package, :__init__) && precompile(package.__init__, ())
-            ccall(:jl_set_module_compile, Cvoid, (Any, Cint), package, 3)
         end
     end
+    JNumPyInterpreted.prepare(Module[Core; collect(values(Base.loaded_modules))])
 end
 
 # Julia 1.10 and later write the image after all timers, servers, and the like are done. Those that a module has started may

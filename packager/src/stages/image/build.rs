@@ -16,13 +16,14 @@ use jnumpy_base::process::{self, ChildError};
 use jnumpy_elf::run_path::entry_to;
 
 /// The script that the child Julia runs, and what it includes, by their names in the staging directory.
-pub(super) const SCRIPTS: [(&str, &str); 6] = [
+pub(super) const SCRIPTS: [(&str, &str); 7] = [
     (SCRIPT_NAME, include_str!("build.jl")),
     ("prepare.jl", include_str!("prepare.jl")),
     ("inspect.jl", include_str!("inspect.jl")),
     ("methods.jl", include_str!("methods.jl")),
     ("start.jl", include_str!("start.jl")),
     ("unused.jl", include_str!("unused.jl")),
+    ("interpreted.jl", include_str!("interpreted.jl")),
 ];
 const SCRIPT_NAME: &str = "build.jl";
 /// The name of the file with precompile statements in the build tree.
