@@ -179,7 +179,8 @@ pub(super) fn options(version: &Version, stripped: bool) -> Vec<&'static str> {
         options.push("--pkgimages=no");
     }
     if stripped {
-        options.extend(["--strip-ir", "--strip-metadata"]);
+        // Without the compiler, Julia looks up no lines of compiled code.
+        options.extend(["--strip-ir", "--strip-metadata", "-g0"]);
     }
     options
 }
