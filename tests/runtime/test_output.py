@@ -148,6 +148,16 @@ def test_threads_of_julia_print_too(julia):
     assert lines[100:] == ["after", "late"]
 
 
+def test_threads_of_julia_print_while_python_ends(julia):
+    code = START + (
+        "julia('for _ in 1:3; Threads.@spawn while true; flush(stdout); ccall(:sched_yield, Cint, ()); end; end')\n"
+    )
+    # Whether a thread prints in the moment after the interpreter has gone is chance: nearly always with three threads.
+    for _ in range(2):
+        outcome = run(code, julia, JULIA_NUM_THREADS="4")
+        assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "", "")
+
+
 def test_functions_without_the_lock_print_too(julia):
     code = START + (
         "import threading, time\n"

@@ -188,8 +188,9 @@ pub(super) fn holds_lock() -> bool {
             }
         })
     });
+    // When the interpreter is gone, the check says yes to every thread, and one of Julia's own may still run.
     // SAFETY: may be called in any thread at any time.
-    check.is_some_and(|check| unsafe { check() == 1 })
+    check.is_some_and(|check| unsafe { check() == 1 && ffi::Py_IsInitialized() != 0 })
 }
 
 /// Runs `task` with no exception set, and restores the exception that was set before: Julia may print while an exception is
