@@ -5,7 +5,8 @@
 //! exists. Before Julia reads the image, the runtime overwrites the build directory in memory with the current directory. The
 //! new text has the same length: it is padded with slashes at its end, which the system ignores.
 
-use crate::sys::dl::{Library, prefault};
+use crate::sys::dl::Library;
+use crate::sys::object;
 
 /// A symbol that every system image has.
 const DATA: &std::ffi::CStr = c"jl_system_image_data";
@@ -31,7 +32,7 @@ pub(super) fn prefault_objects(image: &Library) {
     let Some(data) = image.find(DATA) else { return };
     // SAFETY: the data of an image are longer than a word, and aligned.
     let size = unsafe { data.cast::<usize>().read() };
-    prefault(data, size);
+    object::prefault(data.as_ptr(), size);
 }
 
 /// Why an image cannot be relocated.

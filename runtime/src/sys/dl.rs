@@ -5,8 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-use super::object;
-
 /// A library that cannot be used, in the loader's own words.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DlError {
@@ -83,15 +81,6 @@ impl Library {
     pub(crate) fn find(&self, symbol: &CStr) -> Option<NonNull<c_void>> {
         // SAFETY: the handle came from `dlopen` and is never closed.
         NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), symbol.as_ptr()) })
-    }
-}
-
-/// Makes private copies of a loaded library's pages at `place`, which are about to be written. To copy all at once is faster than
-/// a page fault for each, which also interrupts the other processors on which threads run, such as NumPy's. A kernel before 5.14
-/// copies each page when it is written.
-pub(crate) fn prefault(place: NonNull<c_void>, length: usize) {
-    if let Some(library) = object::holding(place.as_ptr()) {
-        library.prefault(place.as_ptr().expose_provenance(), length);
     }
 }
 

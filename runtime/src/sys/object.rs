@@ -94,6 +94,26 @@ pub(crate) fn extent(address: *const c_void) -> Option<Range<usize>> {
     Some(start..end)
 }
 
+/// Makes private copies of the pages of `length` bytes at `place`, if they are in a library, writable, and with content from its
+/// file. They are about to be written: to copy all at once is faster than a page fault for each, which also interrupts the other
+/// processors on which threads run, such as NumPy's. A kernel before 5.14 copies each page when it is written.
+pub(crate) fn prefault(place: *const c_void, length: usize) {
+    let Some(library) = holding(place) else { return };
+    let (place, page) = (place.expose_provenance(), page_size());
+    let Some(segment) = library.segment(place).filter(|segment| segment.p_flags & libc::PF_W != 0) else {
+        return;
+    };
+    let end = library.address(segment.p_vaddr) + size(segment.p_filesz);
+    if length > end.saturating_sub(place) {
+        return;
+    }
+    let start = (place / page * page).max(library.sealed().end);
+    let end = (place + length).next_multiple_of(page);
+    let pages = std::ptr::with_exposed_provenance_mut(start);
+    // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
+    unsafe { libc::madvise(pages, end.saturating_sub(start), libc::MADV_POPULATE_WRITE) };
+}
+
 impl Object {
     /// The last part of its path.
     pub(super) fn name(&self) -> &str {
@@ -219,23 +239,6 @@ impl Object {
             let start = self.address(header.p_vaddr);
             start..(start + size(header.p_memsz)) / page_size() * page_size()
         })
-    }
-
-    /// Makes private copies of the pages of `length` bytes at `place`, if they are writable and their content is from the file.
-    pub(super) fn prefault(&self, place: usize, length: usize) {
-        let page = page_size();
-        let Some(segment) = self.segment(place).filter(|segment| segment.p_flags & libc::PF_W != 0) else {
-            return;
-        };
-        let end = self.address(segment.p_vaddr) + size(segment.p_filesz);
-        if length > end.saturating_sub(place) {
-            return;
-        }
-        let start = (place / page * page).max(self.sealed().end);
-        let end = (place + length).next_multiple_of(page);
-        let pages = std::ptr::with_exposed_provenance_mut(start);
-        // SAFETY: asks for pages of a loaded library, and changes nothing in them; a failure is no harm.
-        unsafe { libc::madvise(pages, end.saturating_sub(start), libc::MADV_POPULATE_WRITE) };
     }
 
     /// Runs `work`, which writes to `length` bytes at `place`, while their pages are writable. `false` if they cannot be made
