@@ -20,7 +20,10 @@ from startup import FIRST_RESULT, RESULTS, ROOT, clean_environment, install
 
 WORKERS = (1, 2, 8, 32)
 IMPORTS = {"NumPy": "import numpy", "NumPy and the package": FIRST_RESULT}
-KINDS = {"resident": "Rss", "share": "Pss", "private": ("Private_Clean", "Private_Dirty")}
+KINDS = {"resident": ["Rss"], "share": ["Pss"], "private": ["Private_Clean", "Private_Dirty"]}
+
+#: The end of a program that stays until it gets a line.
+STAY = "\nprint(flush=True)\ninput()"
 
 #: One process clusters numbers for some time, and says how many times it did.
 WORK = """
@@ -39,7 +42,7 @@ print(count)
 
 
 def start(python: Path, code: str) -> subprocess.Popen:
-    """Start a process that waits for its standard input to close once it has said something."""
+    """Start a process that says something when it is ready, and then waits for a line."""
     pipe = subprocess.PIPE
     return subprocess.Popen([python, "-c", code], env=clean_environment(), stdin=pipe, stdout=pipe, text=True)
 
@@ -48,16 +51,13 @@ def memory(process: subprocess.Popen) -> dict[str, int]:
     """Return the memory of a process in kB: resident, its share (pages divided by their users), and private."""
     text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
     found = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE)}
-    return {
-        kind: sum(found[name] for name in ([names] if isinstance(names, str) else names))
-        for kind, names in KINDS.items()
-    }
+    return {kind: sum(found[name] for name in names) for kind, names in KINDS.items()}
 
 
 def together(python: Path, code: str, count: int) -> dict[str, float]:
     """Start `count` processes at once; return seconds until all are ready, and the mean of their memory in MB."""
     began = time.monotonic()
-    started = [start(python, f"{code}\nprint(flush=True)\ninput()") for _ in range(count)]
+    started = [start(python, code + STAY) for _ in range(count)]
     for process in started:
         process.stdout.readline()
     spent = time.monotonic() - began
@@ -101,7 +101,7 @@ def bytes_from_disk(python: Path, code: str) -> float:
     """Return how many MB one process fetches from the disk if nothing is in the page cache."""
     subprocess.run(["sync"], check=True)
     Path("/proc/sys/vm/drop_caches").write_text("3")
-    process = start(python, f"{code}\nprint(flush=True)\ninput()")
+    process = start(python, code + STAY)
     process.stdout.readline()
     counters = Path(f"/proc/{process.pid}/io").read_text()
     process.communicate("\n")
