@@ -1,16 +1,15 @@
 """All examples as wheels in one environment made by pip: imported together in any order, each passing its own tests."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import examples
 import pytest
+import sites
 from paths import FIXTURES
 
 #: What the examples are compared with, and what runs the comparison; as the tests' own environment has them.
@@ -52,18 +51,13 @@ def wheels(pack, julia, kmeans_wheel, tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def python(wheels, tmp_path_factory) -> Path:
     """Return the Python of a fresh environment with all wheels and what they are compared with."""
-    place = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    python = place / "bin/python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run([*pip, *wheels.values(), *(f"{name}=={version(name)}" for name in OTHERS)], check=True)
-    return python
+    others = [f"{name}=={version(name)}" for name in OTHERS]
+    return sites.environment(tmp_path_factory.mktemp("environment"), "--no-compile", *wheels.values(), *others)
 
 
 def run(python: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     """Run the environment's Python, which sees neither the source trees nor an installed Julia."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_", "PYTHON"))}
-    kept |= {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    kept = sites.variables(PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="1", **variables)
     return subprocess.run([python, *arguments], env=kept, cwd="/", capture_output=True, text=True)
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pages
 import psutil
 import pytest
+import sites
 from paths import REPOSITORY
 
 PAGE = REPOSITORY / "docs/many-machines.md"
@@ -45,10 +45,7 @@ def parameters(tools) -> list:
 @pytest.fixture(scope="module")
 def python(kmeans_wheel, tmp_path_factory) -> Path:
     """Return the Python of an environment with the wheel; tests add the tools."""
-    place = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    install(place / "bin/python", kmeans_wheel, f"numpy=={version('numpy')}")
-    return place / "bin/python"
+    return sites.environment(tmp_path_factory.mktemp("environment"), kmeans_wheel, f"numpy=={version('numpy')}")
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +64,16 @@ def expected(python, programs) -> float:
     return float(subprocess.check_output([python, "-c", code], cwd=programs, env=environment(python), text=True))
 
 
-def install(python: Path, *packages: Path | str) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, *packages], check=True)
-
-
 def environment(python: Path) -> dict[str, str]:
-    """Return variables with which no other Python or Julia is found."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_", "PYTHON"))}
-    return kept | SETTINGS | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+    """Return the variables of the programs, which find the commands of the environment."""
+    return sites.variables(PATH=f"{python.parent}:{os.environ['PATH']}", **SETTINGS)
 
 
 def start(tool: str, python: Path, programs: Path) -> subprocess.Popen:
     """Start the program of a tool, which is installed first."""
     needed = [name if "==" in name else f"{name}=={version(name)}" for name in TOOLS[tool]]
     if needed:
-        install(python, *needed)
+        sites.pip_install(python, *needed)
     command = [python, f"with_{tool}.py"]
     if tool == "mpi":
         command = ["mpirun", "-n", "2", *command]

@@ -14,14 +14,13 @@ import pytest
 from paths import REPOSITORY
 
 
-def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [str(word) for word in command], env=os.environ | variables, capture_output=True, text=True, check=False
-    )
+def run(*command: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
-def succeeds(*command: object, **variables: str) -> str:
-    outcome = run(*command, **variables)
+def succeeds(*command: object, cwd: Path | None = None, **variables: str) -> str:
+    outcome = run(*command, cwd=cwd, **variables)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return outcome.stdout
 
@@ -65,11 +64,16 @@ def settings(julia) -> dict[str, str]:
     return {"julia": julia, "no-image": "true", "compress": "fast"}
 
 
+def passed(settings: dict[str, str], option: str) -> list[str]:
+    """Return the words that pass the settings to a front end."""
+    return [word for name, value in settings.items() for word in (option, f"{name}={value}")]
+
+
 @pytest.fixture(scope="module")
 def wheel(environment, project, settings, tmp_path_factory) -> Path:
     """Return the wheel that pip builds in an environment of its own."""
     directory = tmp_path_factory.mktemp("wheel")
-    words = [word for name, value in settings.items() for word in ("--config-settings", f"{name}={value}")]
+    words = passed(settings, "--config-settings")
     find = ["--find-links", REPOSITORY / "dist", "--no-deps", "--wheel-dir", directory]
     succeeds(environment / "bin/pip", "wheel", project, *words, *find)
     (wheel,) = directory.glob("*.whl")
@@ -95,7 +99,7 @@ def test_the_archive_of_sources_builds_the_same_wheel(environment, project, whee
         environment / "bin/python",
         "--no-build-isolation",
     ]
-    words = [word for name, value in settings.items() for word in ("--config-setting", f"{name}={value}")]
+    words = passed(settings, "--config-setting")
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
     succeeds(*uv, *words, "--out-dir", tmp_path, project, PATH=path)
     (sdist,) = tmp_path.glob("*.tar.gz")
@@ -110,7 +114,7 @@ def test_the_archive_of_sources_builds_the_same_wheel(environment, project, whee
 def test_pdm_builds_the_same_wheel(environment, project, wheel, settings, tmp_path):
     # PDM leaves files of its own in a project.
     own = shutil.copytree(project, tmp_path / "adder")
-    words = [word for name, value in settings.items() for word in ("--config-setting", f"{name}={value}")]
+    words = passed(settings, "--config-setting")
     pdm = [sys.executable, "-m", "pdm", "build", "--no-isolation", "--no-sdist", "--project", own]
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
     succeeds(*pdm, *words, "--dest", tmp_path / "dist", PATH=path, VIRTUAL_ENV=str(environment), PDM_CHECK_UPDATE="0")
@@ -121,9 +125,7 @@ def test_hatch_builds_in_an_environment_of_its_own(project, tmp_path):
     own = shutil.copytree(project, tmp_path / "adder")
     find = str(REPOSITORY / "dist")
     variables = {"PIP_FIND_LINKS": find, "UV_FIND_LINKS": find, "HATCH_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "hatch", "build", "--target", "sdist"]
-    outcome = subprocess.run(command, cwd=own, env=os.environ | variables, capture_output=True, text=True)
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    succeeds(sys.executable, "-m", "hatch", "build", "--target", "sdist", cwd=own, **variables)
     with tarfile.open(own / "dist/adder-0.1.0.tar.gz") as archive:
         assert archive.getnames()[0] == "adder-0.1.0/PKG-INFO"
 
@@ -175,7 +177,7 @@ def test_poetry_builds_the_same_wheel(front_ends, project, wheel, settings, tmp_
             server.files[place + file.name] = file.read_bytes()
         with (own / "pyproject.toml").open("a") as text:
             text.write(f'[[tool.poetry.source]]\nname = "local"\nurl = "{server.url}/simple/"\npriority = "primary"\n')
-        words = [word for name, value in settings.items() for word in ("--config-settings", f"{name}={value}")]
+        words = passed(settings, "--config-settings")
         poetry = [front_ends / "poetry", "--no-interaction", "--directory", own, "build", "--format", "wheel", *words]
         succeeds(*poetry, POETRY_CACHE_DIR=str(tmp_path / "cache"))
     assert (own / "dist" / wheel.name).read_bytes() == wheel.read_bytes()
@@ -187,8 +189,7 @@ def test_sessions_run_the_tests_of_a_project(front_ends, project, julia, tmp_pat
     own = shutil.copytree(project, tmp_path / "adder")
     (own / file).write_text(pages.files(REPOSITORY / "docs/publishing.md")[file])
     variables = {"PIP_FIND_LINKS": str(REPOSITORY / "dist"), "TYPY_JL_EXE": julia}
-    command = [str(front_ends / tool)]
-    outcome = subprocess.run(command, cwd=own, env=os.environ | variables, capture_output=True, text=True)
+    outcome = run(front_ends / tool, cwd=own, **variables)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "2 passed" in outcome.stdout + outcome.stderr
 
@@ -196,21 +197,12 @@ def test_sessions_run_the_tests_of_a_project(front_ends, project, julia, tmp_pat
 @pytest.mark.long
 def test_cibuildwheel_selects_one_python(front_ends, project, tmp_path):
     own = shutil.copytree(project, tmp_path / "adder")
-    (lines,) = [
-        block.text for block in pages.blocks(REPOSITORY / "docs/publishing.md") if "cibuildwheel]" in block.text
-    ]
+    blocks = pages.blocks(REPOSITORY / "docs/publishing.md")
+    (lines,) = [block.text for block in blocks if "cibuildwheel]" in block.text]
     with (own / "pyproject.toml").open("a") as text:
         text.write(lines)
-    command = [
-        front_ends / "cibuildwheel",
-        "--platform",
-        "linux",
-        "--archs",
-        "x86_64",
-        "--print-build-identifiers",
-        own,
-    ]
-    assert succeeds(*command).split() == ["cp310-manylinux_x86_64"]
+    options = ["--platform", "linux", "--archs", "x86_64", "--print-build-identifiers"]
+    assert succeeds(front_ends / "cibuildwheel", *options, own).split() == ["cp310-manylinux_x86_64"]
 
 
 @pytest.mark.parametrize(

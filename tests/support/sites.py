@@ -24,6 +24,24 @@ def install(site: Path, *wheels: Path) -> Path:
     return site
 
 
+def environment(place: Path, *words: object) -> Path:
+    """Create a virtual environment, let its pip install what the words say, and return its Python."""
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    pip_install(place / "bin/python", *words)
+    return place / "bin/python"
+
+
+def pip_install(python: Path, *words: object) -> None:
+    """Let the pip of an environment install what the words say."""
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words], check=True)
+
+
+def variables(**more: str) -> dict[str, str]:
+    """Return variables with which a Python finds no Julia and no packages but its own, and `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_", "PYTHON"))}
+    return kept | more
+
+
 def run(site: Path, code: str, streams=subprocess.PIPE, **variables: str) -> subprocess.CompletedProcess:
     """Run Python code that can import from `site` alone."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TYPY_", "JULIA_"))}
