@@ -1,7 +1,7 @@
 # Prepares an image for a wheel without the compiler. There, Julia interprets the functions that are not compiled.
 module JNumPyInterpreted
 
-using ..JNumPyMethods: own_methods
+using ..JNumPyMethods: own_methods, submodules
 
 """
 Keeps the sources of all methods in a stripped image, except those of the compiler, and compiles functions that cannot be
@@ -25,11 +25,7 @@ const COMPILED = 1
 function note_modules!(found::Vector{Module}, owner::Module)
     (owner === Core.Compiler || owner in found) && return nothing
     push!(found, owner)
-    for name in names(owner; all=true)
-        (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
-        value = getfield(owner, name)
-        value isa Module && value !== owner && parentmodule(value) === owner && note_modules!(found, value)
-    end
+    foreach(inner -> note_modules!(found, inner), submodules(owner))
     return nothing
 end
 

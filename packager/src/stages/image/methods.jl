@@ -1,6 +1,17 @@
 # Finds the methods of modules, and what calls them.
 module JNumPyMethods
 
+"The modules that a module defines, in no order."
+function submodules(owner::Module)
+    found = Module[]
+    for name in names(owner; all=true)
+        (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
+        value = getfield(owner, name)
+        value isa Module && value !== owner && parentmodule(value) === owner && !(value in found) && push!(found, value)
+    end
+    return found
+end
+
 "The methods that the modules define, of functions of their own and of others that they name, of their submodules too."
 function own_methods(modules::Vector{Module})
     found, seen, waiting = Set{Method}(), Set{Module}(), copy(modules)

@@ -48,6 +48,7 @@ end
 module JNumPyWaiting
 
 import ..JNumPyStart
+using ..JNumPyMethods: submodules
 
 "The fields of a method that its code is in."
 const CODE = (:source, :roots, :root_blocks, :nroots_sysimg, :slot_syms, :debuginfo, :line, :file)
@@ -74,13 +75,7 @@ end
 
 "The module and those in it that have an `__init__`, in Julia's order: inner ones first, those defined first before others."
 function in_order(owner::Module)
-    inner = Module[]
-    for name in names(owner; all=true)
-        (Base.isdeprecated(owner, name) || !isdefined(owner, name)) && continue
-        value = getfield(owner, name)
-        value isa Module && value !== owner && parentmodule(value) === owner && !(value in inner) && push!(inner, value)
-    end
-    groups = filter!(!isempty, map(in_order, inner))
+    groups = filter!(!isempty, map(in_order, submodules(owner)))
     sort!(groups; by=group -> minimum(member -> only_method(member).primary_world, group))
     found = reduce(vcat, groups; init=Module[])
     only_method(owner) === nothing || push!(found, owner)
